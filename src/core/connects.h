@@ -1,0 +1,40 @@
+/*
+ * connects - how many connect attempts this instance may have under way at once.
+ *
+ * Starts at one, doubles on each success up to the threshold at which it last lost (slow start),
+ * then grows by one for each window's worth of successes (additive increase); a loss halves it,
+ * never below one (multiplicative decrease): TCP's rule (Jacobson 1988), so that strangers who
+ * share a path settle near its capacity without talking to each other. A success whose time is
+ * over CONNECTS_SWELL times the fastest seen holds the window where it is.
+ */
+#ifndef STANDPIPE_CORE_CONNECTS_H
+#define STANDPIPE_CORE_CONNECTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CONNECTS_SWELL 4.0
+
+struct connects_settings {
+	int window_max; /* 1 or more */
+};
+
+struct connects {
+	struct connects_settings settings;
+	double window;    /* 1.0 .. window_max */
+	double threshold; /* slow start below it */
+	int under_way;
+};
+
+void connects_init(struct connects *c, const struct connects_settings *settings);
+
+/* May one more begin? Counts it when so; each one must end in one of the three below. */
+bool connects_admit(struct connects *c);
+
+/* `total_ns`: what it took; `least_ns`: the fastest ever seen, 0 for unknown. */
+void connects_succeeded(struct connects *c, int64_t total_ns, int64_t least_ns);
+void connects_lost(struct connects *c);
+/* Ended without telling anything about the path. */
+void connects_abandoned(struct connects *c);
+
+#endif

@@ -1,0 +1,205 @@
+/*
+ * engine - everything that is decided, in one place: event in, actions out.
+ *
+ *   engine_step(engine, event, actions)   what happened, and when -> what to do
+ *   engine_deadline(engine)               when to be stepped again if nothing happens
+ *
+ * The engine does no I/O, reads no clock, allocates nothing and cannot fail. The gate, the lab and
+ * the simulator run this same code: what the simulator proves is what runs.
+ *
+ * It composes: startup (phases), breaker, retry and connects (when to open a server connection),
+ * budget (how many), pool (who gets one), path and deadline (how long to wait).
+ *
+ * Whoever drives it must carry out every action in order and report what came of it. An action
+ * that no longer makes sense when it is carried out (a client has gone) is answered by the event
+ * that tells so; the engine never waits for an answer that its caller can't give.
+ */
+#ifndef STANDPIPE_CORE_ENGINE_H
+#define STANDPIPE_CORE_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/instant.h"
+#include "base/random.h"
+#include "core/availability.h"
+#include "core/breaker.h"
+#include "core/budget.h"
+#include "core/connects.h"
+#include "core/deadline.h"
+#include "core/outcome.h"
+#include "core/path.h"
+#include "core/pool.h"
+#include "core/retry.h"
+#include "core/startup.h"
+
+#define ENGINE_ACTIONS_MAX  32
+#define ENGINE_ATTEMPTS_MAX 16
+
+/* The process's exit code when a critical phase fails. */
+#define ENGINE_EXIT_STARTUP_FAILED 3
+
+struct engine_settings {
+	struct startup_settings startup;
+	struct deadline_settings deadlines;
+	struct retry_settings retry;
+	struct breaker_settings breaker;
+	struct path_settings path;
+	struct budget_settings budget;
+	struct connects_settings connects;
+	int servers_kept;         /* warm, even if nobody waits; 0 or more */
+	int64_t server_life_ns;   /* recycled after this, less up to a tenth; 0: never */
+	int64_t server_idle_ns;   /* idle ones above servers_kept are closed after this; 0: never */
+	int64_t ping_after_ns;    /* idle longer: checked before use; INT64_MAX: never */
+	int64_t dial_patience_ns; /* at the tcp stage, before a fresh SYN beats waiting; 0: no redial */
+};
+
+enum engine_event_kind {
+	EVENT_TICK,            /* time passed */
+	EVENT_START,           /* begin the startup */
+	EVENT_PHASE_DONE,      /* phase, ok: the work that ACTION_PHASE_BEGIN asked for has ended */
+	EVENT_PHASE_STEP,      /* phase: the database answers, its tables come next */
+	EVENT_CONNECT_STAGE,   /* server, stage: the attempt is now in it */
+	EVENT_CONNECT_OK,      /* server */
+	EVENT_CONNECT_FAILED,  /* server, outcome */
+	EVENT_SERVER_RELEASED, /* server: its client's transaction is over, it is clean */
+	EVENT_SERVER_GONE,     /* server (idle or busy), outcome: closed or to be closed by the caller;
+	                        * `requeue`: its client was given nothing yet and waits on */
+	EVENT_CLIENT_WAITS,    /* client, patient */
+	EVENT_CLIENT_LEFT,     /* client: it waits no more. One that holds a server ends with
+	                        * SERVER_RELEASED or SERVER_GONE instead */
+	EVENT_SERVER_LIMITS,   /* limits: what the server says */
+	EVENT_COMMAND_UP,      /* the command runs and was ready once (a gate that was started again) */
+	EVENT_COMMAND_EXITED,  /* code: as for the shell, 128 + signal for a signal */
+};
+
+struct engine_limits {
+	int max_connections, superuser_reserved, reserved; /* -1: not known */
+	int backends; /* client backends on the server now, from everyone; -1: not known */
+};
+
+struct engine_event {
+	enum engine_event_kind kind;
+	instant now;
+	int server, client;
+	int code;
+	enum phase phase;
+	enum stage stage;
+	enum outcome outcome;
+	bool ok, patient, requeue;
+	struct engine_limits limits;
+};
+
+enum engine_reject {
+	REJECT_POOL_TIMEOUT, /* waited as long as allowed */
+	REJECT_BREAKER_OPEN, /* nothing connected, and not to be tried now */
+	REJECT_PERMANENT,    /* the database refuses for good: password, missing database */
+};
+
+enum engine_action_kind {
+	ACTION_PHASE_BEGIN,  /* phase: do its work, then EVENT_PHASE_DONE */
+	ACTION_PHASE_CANCEL, /* phase: out of time or overtaken; no EVENT_PHASE_DONE any more */
+	ACTION_CONNECT,      /* server: begin an attempt */
+	ACTION_REDIAL,       /* server: drop the attempt's socket and dial afresh, at once */
+	ACTION_ABANDON,      /* server: give the attempt up; its id is free again */
+	ACTION_CLOSE,        /* server: close it, it is idle; its id is free again */
+	ACTION_ASSIGN,       /* server, client; `ping`: check the server first */
+	ACTION_REJECT,       /* client, reject */
+	ACTION_NOTICE,       /* notice, from, to: for the log, the history, the door */
+	ACTION_EXIT,         /* code: end the whole program */
+};
+
+enum engine_notice {
+	NOTICE_PHASE,        /* phase; from, to: enum phase_status */
+	NOTICE_BREAKER,      /* from, to: enum breaker_state */
+	NOTICE_PATH,         /* from, to: enum path_state */
+	NOTICE_AVAILABILITY, /* from, to: enum availability */
+	NOTICE_STARTED,      /* the startup is complete: the front door opens */
+};
+
+struct engine_action {
+	enum engine_action_kind kind;
+	int server, client;
+	int code;
+	enum phase phase;
+	enum engine_reject reject;
+	enum engine_notice notice;
+	int from, to;
+	bool ping;
+};
+
+struct engine_actions {
+	int count;
+	struct engine_action list[ENGINE_ACTIONS_MAX];
+};
+
+/* An attempt to connect, under way or remembered. */
+struct engine_attempt {
+	uint64_t serial; /* 1, 2, ...; 0: unused */
+	int server;      /* the id it was for */
+	bool under_way;
+	int dials;       /* 1 or more */
+	instant began_at, ended_at, stage_began_at;
+	instant dial_until; /* redial at; INSTANT_NEVER past the tcp stage */
+	int64_t dial_patience_ns;
+	instant until;      /* given up at */
+	int64_t timeout_ns;
+	struct path_attempt path;
+};
+
+struct engine {
+	struct engine_settings settings;
+	struct random random;
+	struct startup startup;
+	struct breaker breaker;
+	struct retry retry;
+	struct connects connects;
+	struct budget budget;
+	struct pool pool;
+	struct path path;
+	struct engine_limits limits; /* as last told */
+	struct engine_attempt *attempts; /* borrowed: by server id, servers_max of them */
+	struct engine_attempt recent[ENGINE_ATTEMPTS_MAX]; /* ended; place (serial - 1) % MAX */
+	uint64_t attempt_serial;
+	int64_t attempts_ended[OUTCOME_COUNT];
+	int64_t redials, rejects, assigned;
+	enum outcome permanent; /* the permanent failure last met, or OUTCOME_OK */
+	bool command_up, command_wanted;
+	bool exiting;
+	enum availability availability; /* as last noticed */
+	enum path_state path_noticed;
+	enum breaker_state breaker_noticed;
+	enum phase_status phase_noticed[PHASE_COUNT];
+	bool started_noticed, unfinished;
+};
+
+/* The records that the engine works on, which the caller owns for its life: zeroed memory. */
+struct engine_memory {
+	struct pool_server *servers;
+	struct engine_attempt *attempts; /* as many as servers */
+	int servers_max;
+	struct pool_client *clients;
+	int clients_max;
+};
+
+void engine_init(struct engine *e, const struct engine_settings *settings,
+	const struct engine_memory *memory, uint64_t seed, instant now);
+
+/* Takes `event` in and replaces `actions` by what is to be done about it, in order. */
+void engine_step(
+	struct engine *e, const struct engine_event *event, struct engine_actions *actions);
+
+/* When the engine wants EVENT_TICK at the latest; INSTANT_NEVER if time alone changes nothing.
+ * In the past when `actions` had no room for all: step again at once. */
+instant engine_deadline(const struct engine *e);
+
+/* The deadline in force now for a kind of wait. */
+int64_t engine_deadline_span(const struct engine *e, enum deadline_kind kind);
+
+/* How long a client turned away should wait before it tries again, in whole seconds, 1 or more:
+ * until the breaker or the retry lets the next attempt through. */
+int engine_retry_after_s(const struct engine *e, instant now);
+
+const char *engine_reject_name(enum engine_reject reject);
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * retry - when to try again: exponential back-off with full jitter.
+ *
+ *   delay = U(0, min(cap, base x factor^n)), n = failures in a row before this one
+ *
+ * (Brooker, "Exponential Backoff And Jitter", 2015: full jitter does the least work.)
+ */
+#ifndef STANDPIPE_CORE_RETRY_H
+#define STANDPIPE_CORE_RETRY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/instant.h"
+#include "base/random.h"
+
+struct retry_settings {
+	int retries; /* after the first try; a wall-clock deadline may govern instead */
+	int64_t base_ns;
+	int64_t cap_ns;
+	double factor;
+};
+
+struct retry {
+	struct retry_settings settings;
+	int failures;   /* in a row */
+	instant next_at; /* not before; INT64_MIN..: at once */
+};
+
+void retry_init(struct retry *r, const struct retry_settings *settings);
+
+/* A try failed at `now`: draws the delay, sets next_at. */
+void retry_failed(struct retry *r, instant now, struct random *random);
+
+/* A try succeeded: starts over. */
+void retry_succeeded(struct retry *r);
+
+/* May the next try begin? */
+bool retry_admits(const struct retry *r, instant now);
+
+/* All retries used up (where the count governs). */
+bool retry_is_exhausted(const struct retry *r);
+
+/* The upper bound of the delay after `failures` failures in a row (1 or more), in ns. */
+int64_t retry_bound(const struct retry_settings *settings, int failures);
+
+#endif
