@@ -34,6 +34,11 @@ static inline instant instant_min(instant a, instant b)
 	return a < b ? a : b;
 }
 
+static inline instant instant_max(instant a, instant b)
+{
+	return a > b ? a : b;
+}
+
 static inline int64_t ns_from_s(double seconds)
 {
 	return (int64_t)(seconds * 1e9 + (seconds < 0 ? -0.5 : 0.5));

@@ -47,30 +47,30 @@ struct engine_settings {
 	struct path_settings path;
 	struct budget_settings budget;
 	struct connects_settings connects;
-	int servers_kept;         /* warm, even if nobody waits; 0 or more */
-	int64_t server_life_ns;   /* recycled after this, less up to a tenth; 0: never */
-	int64_t server_idle_ns;   /* idle ones above servers_kept are closed after this; 0: never */
-	int64_t ping_after_ns;    /* idle longer: checked before use; INT64_MAX: never */
+	int servers_kept; /* warm, even if nobody waits; 0 or more */
+	int64_t server_life_ns; /* recycled after this, less up to a tenth; 0: never */
+	int64_t server_idle_ns; /* idle ones above servers_kept are closed after this; 0: never */
+	int64_t ping_after_ns; /* idle longer: checked before use; INT64_MAX: never */
 	int64_t dial_patience_ns; /* at the tcp stage, before a fresh SYN beats waiting; 0: no redial */
 };
 
 enum engine_event_kind {
-	EVENT_TICK,            /* time passed */
-	EVENT_START,           /* begin the startup */
-	EVENT_PHASE_DONE,      /* phase, ok: the work that ACTION_PHASE_BEGIN asked for has ended */
-	EVENT_PHASE_STEP,      /* phase: the database answers, its tables come next */
-	EVENT_CONNECT_STAGE,   /* server, stage: the attempt is now in it */
-	EVENT_CONNECT_OK,      /* server */
-	EVENT_CONNECT_FAILED,  /* server, outcome */
+	EVENT_TICK, /* time passed */
+	EVENT_START, /* begin the startup */
+	EVENT_PHASE_DONE, /* phase, ok: the work that ACTION_PHASE_BEGIN asked for has ended */
+	EVENT_PHASE_STEP, /* phase: the database answers, its tables come next */
+	EVENT_CONNECT_STAGE, /* server, stage: the attempt is now in it */
+	EVENT_CONNECT_OK, /* server */
+	EVENT_CONNECT_FAILED, /* server, outcome */
 	EVENT_SERVER_RELEASED, /* server: its client's transaction is over, it is clean */
-	EVENT_SERVER_GONE,     /* server (idle or busy), outcome: closed or to be closed by the caller;
+	EVENT_SERVER_GONE, /* server (idle or busy), outcome: closed or to be closed by the caller;
 	                        * `requeue`: its client was given nothing yet and waits on */
-	EVENT_CLIENT_WAITS,    /* client, patient */
-	EVENT_CLIENT_LEFT,     /* client: it waits no more. One that holds a server ends with
+	EVENT_CLIENT_WAITS, /* client, patient */
+	EVENT_CLIENT_LEFT, /* client: it waits no more. One that holds a server ends with
 	                        * SERVER_RELEASED or SERVER_GONE instead */
-	EVENT_SERVER_LIMITS,   /* limits: what the server says */
-	EVENT_COMMAND_UP,      /* the command runs and was ready once (a gate that was started again) */
-	EVENT_COMMAND_EXITED,  /* code: as for the shell, 128 + signal for a signal */
+	EVENT_SERVER_LIMITS, /* limits: what the server says */
+	EVENT_COMMAND_UP, /* the command runs and was ready once (a gate that was started again) */
+	EVENT_COMMAND_EXITED, /* code: as for the shell, 128 + signal for a signal */
 };
 
 struct engine_limits {
@@ -93,28 +93,28 @@ struct engine_event {
 enum engine_reject {
 	REJECT_POOL_TIMEOUT, /* waited as long as allowed */
 	REJECT_BREAKER_OPEN, /* nothing connected, and not to be tried now */
-	REJECT_PERMANENT,    /* the database refuses for good: password, missing database */
+	REJECT_PERMANENT, /* the database refuses for good: password, missing database */
 };
 
 enum engine_action_kind {
-	ACTION_PHASE_BEGIN,  /* phase: do its work, then EVENT_PHASE_DONE */
+	ACTION_PHASE_BEGIN, /* phase: do its work, then EVENT_PHASE_DONE */
 	ACTION_PHASE_CANCEL, /* phase: out of time or overtaken; no EVENT_PHASE_DONE any more */
-	ACTION_CONNECT,      /* server: begin an attempt */
-	ACTION_REDIAL,       /* server: drop the attempt's socket and dial afresh, at once */
-	ACTION_ABANDON,      /* server: give the attempt up; its id is free again */
-	ACTION_CLOSE,        /* server: close it, it is idle; its id is free again */
-	ACTION_ASSIGN,       /* server, client; `ping`: check the server first */
-	ACTION_REJECT,       /* client, reject */
-	ACTION_NOTICE,       /* notice, from, to: for the log, the history, the door */
-	ACTION_EXIT,         /* code: end the whole program */
+	ACTION_CONNECT, /* server: begin an attempt */
+	ACTION_REDIAL, /* server: drop the attempt's socket and dial afresh, at once */
+	ACTION_ABANDON, /* server: give the attempt up; its id is free again */
+	ACTION_CLOSE, /* server: close it, it is idle; its id is free again */
+	ACTION_ASSIGN, /* server, client; `ping`: check the server first */
+	ACTION_REJECT, /* client, reject */
+	ACTION_NOTICE, /* notice, from, to: for the log, the history, the door */
+	ACTION_EXIT, /* code: end the whole program */
 };
 
 enum engine_notice {
-	NOTICE_PHASE,        /* phase; from, to: enum phase_status */
-	NOTICE_BREAKER,      /* from, to: enum breaker_state */
-	NOTICE_PATH,         /* from, to: enum path_state */
+	NOTICE_PHASE, /* phase; from, to: enum phase_status */
+	NOTICE_BREAKER, /* from, to: enum breaker_state */
+	NOTICE_PATH, /* from, to: enum path_state */
 	NOTICE_AVAILABILITY, /* from, to: enum availability */
-	NOTICE_STARTED,      /* the startup is complete: the front door opens */
+	NOTICE_STARTED, /* the startup is complete: the front door opens */
 };
 
 struct engine_action {
@@ -136,13 +136,13 @@ struct engine_actions {
 /* An attempt to connect, under way or remembered. */
 struct engine_attempt {
 	uint64_t serial; /* 1, 2, ...; 0: unused */
-	int server;      /* the id it was for */
+	int server; /* the id it was for */
 	bool under_way;
-	int dials;       /* 1 or more */
+	int dials; /* 1 or more */
 	instant began_at, ended_at, stage_began_at;
 	instant dial_until; /* redial at; INSTANT_NEVER past the tcp stage */
 	int64_t dial_patience_ns;
-	instant until;      /* given up at */
+	instant until; /* given up at */
 	int64_t timeout_ns;
 	struct path_attempt path;
 };
@@ -163,14 +163,17 @@ struct engine {
 	uint64_t attempt_serial;
 	int64_t attempts_ended[OUTCOME_COUNT];
 	int64_t redials, rejects, assigned;
-	enum outcome permanent; /* the permanent failure last met, or OUTCOME_OK */
-	bool command_up, command_wanted;
-	bool exiting;
+	enum outcome permanent; /* the permanent failure last met, OUTCOME_OK since a success */
+	bool command_up; /* ready once, and not ended */
+	bool in_table_setup; /* the database phase's second step */
+	bool exiting; /* ACTION_EXIT was given */
+	instant sweep_at; /* when idle servers are looked at again */
 	enum availability availability; /* as last noticed */
 	enum path_state path_noticed;
 	enum breaker_state breaker_noticed;
 	enum phase_status phase_noticed[PHASE_COUNT];
-	bool started_noticed, unfinished;
+	bool started_noticed;
+	bool unfinished; /* the last step's actions had no room for all */
 };
 
 /* The records that the engine works on, which the caller owns for its life: zeroed memory. */
@@ -183,11 +186,11 @@ struct engine_memory {
 };
 
 void engine_init(struct engine *e, const struct engine_settings *settings,
-	const struct engine_memory *memory, uint64_t seed, instant now);
+        const struct engine_memory *memory, uint64_t seed, instant now);
 
 /* Takes `event` in and replaces `actions` by what is to be done about it, in order. */
 void engine_step(
-	struct engine *e, const struct engine_event *event, struct engine_actions *actions);
+        struct engine *e, const struct engine_event *event, struct engine_actions *actions);
 
 /* When the engine wants EVENT_TICK at the latest; INSTANT_NEVER if time alone changes nothing.
  * In the past when `actions` had no room for all: step again at once. */

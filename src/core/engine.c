@@ -1,0 +1,621 @@
+#include "core/engine.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* How often idle servers are looked at for age. */
+#define SWEEP_NS NS_PER_S
+
+/* While the database phase runs, an open breaker is half-open again within this part of what is
+ * left of the phase: a breaker that outlives the phase would turn a pause into a failed start. */
+#define BREAKER_PHASE_PART 4
+
+/* Each redial waits longer than the one before, so that a path which is merely slow is served. */
+#define DIAL_GROWTH_NUM 3
+#define DIAL_GROWTH_DEN 2
+#define DIAL_MAX_NS     (8 * NS_PER_S)
+
+/* ---- actions ---- */
+
+static bool has_room(struct engine *e, const struct engine_actions *actions)
+{
+	if (actions->count < ENGINE_ACTIONS_MAX)
+		return true;
+	e->unfinished = true;
+	return false;
+}
+
+static struct engine_action *act(struct engine_actions *actions, enum engine_action_kind kind)
+{
+	assert(actions->count < ENGINE_ACTIONS_MAX);
+	struct engine_action *a = &actions->list[actions->count++];
+	*a = (struct engine_action){.kind = kind, .server = POOL_NOBODY, .client = POOL_NOBODY};
+	return a;
+}
+
+static void notice(
+        struct engine_actions *actions, enum engine_notice what, enum phase phase, int from, int to)
+{
+	struct engine_action *a = act(actions, ACTION_NOTICE);
+	a->notice = what;
+	a->phase = phase;
+	a->from = from;
+	a->to = to;
+}
+
+/* ---- what is known ---- */
+
+static bool in_phase(const struct engine *e, enum phase phase)
+{
+	return e->startup.begun && e->startup.current == phase;
+}
+
+/* The database is wanted, and its phase has been reached. */
+static bool may_connect(const struct engine *e)
+{
+	enum phase_status status = e->startup.phases[PHASE_DATABASE].status;
+	return !e->exiting && status != PHASE_PENDING && status != PHASE_SKIPPED;
+}
+
+static int server_limit(const struct engine *e)
+{
+	return e->budget.share < e->pool.servers_max ? e->budget.share : e->pool.servers_max;
+}
+
+static bool wants_server(const struct engine *e)
+{
+	const struct pool *p = &e->pool;
+	if (!may_connect(e) || pool_servers(p) >= server_limit(e))
+		return false;
+	/* After a permanent failure only a client's demand is worth another try. */
+	bool keep = e->permanent == OUTCOME_OK && pool_servers(p) < e->settings.servers_kept;
+	return keep || p->waiting > p->idle + p->connecting;
+}
+
+int64_t engine_deadline_span(const struct engine *e, enum deadline_kind kind)
+{
+	int64_t measured_ns = 0;
+	/* Observation knows connects, and so what waits for one. Once the startup is over the
+	 * pool's wait is short on purpose: better an honest error than a long queue. */
+	if (kind == DEADLINE_POOL && startup_is_over(&e->startup))
+		return e->settings.deadlines.base_ns[kind];
+	if (kind == DEADLINE_CONNECTION || kind == DEADLINE_INITIALIZATION || kind == DEADLINE_POOL)
+		measured_ns = path_connect_quantile(&e->path, 0.95);
+	return deadline_span(&e->settings.deadlines, kind, e->path.state, measured_ns);
+}
+
+int engine_retry_after_s(const struct engine *e, instant now)
+{
+	instant at = now;
+	if (e->breaker.state == BREAKER_OPEN && e->breaker.until > at)
+		at = e->breaker.until;
+	if (e->retry.next_at > at)
+		at = e->retry.next_at;
+	int64_t seconds = (at - now + NS_PER_S - 1) / NS_PER_S;
+	return seconds < 1 ? 1 : (int)seconds;
+}
+
+const char *engine_reject_name(enum engine_reject reject)
+{
+	switch (reject) {
+	case REJECT_POOL_TIMEOUT:
+		return "pool_timeout";
+	case REJECT_BREAKER_OPEN:
+		return "breaker_open";
+	case REJECT_PERMANENT:
+		return "permanent";
+	}
+	return "unknown";
+}
+
+/* ---- attempts ---- */
+
+static void connections_changed(struct engine *e, instant now)
+{
+	/* The fleet's connections: as the server counted them, or as many in every instance. */
+	int assumed = pool_servers(&e->pool) * e->settings.budget.instances;
+	path_connections(
+	        &e->path, e->limits.backends > assumed ? e->limits.backends : assumed, now);
+}
+
+static void attempt_stage(struct engine *e, int server, enum stage stage, instant now)
+{
+	struct engine_attempt *a = &e->attempts[server];
+	if (!a->under_way)
+		return;
+	a->path.stage_ns[a->path.stage] += now - a->stage_began_at;
+	a->path.stage = stage;
+	a->stage_began_at = now;
+	/* Past the handshake patience beats starting over: a place in a queue is held. */
+	if (stage > STAGE_TCP)
+		a->dial_until = INSTANT_NEVER;
+}
+
+static void attempt_begin(struct engine *e, int server, instant now)
+{
+	/* A half-open breaker's probe gets the longest patience: it must not fail for haste. */
+	enum path_state state = e->breaker.state == BREAKER_HALF_OPEN ? PATH_OVERLOADED
+	                                                              : e->path.state;
+	int64_t timeout_ns = deadline_span(&e->settings.deadlines, DEADLINE_CONNECTION, state,
+	        path_connect_quantile(&e->path, 0.95));
+	struct engine_attempt *a = &e->attempts[server];
+	*a = (struct engine_attempt){
+	        .serial = ++e->attempt_serial,
+	        .server = server,
+	        .under_way = true,
+	        .dials = 1,
+	        .began_at = now,
+	        .ended_at = -1,
+	        .stage_began_at = now,
+	        .dial_until = INSTANT_NEVER,
+	        .timeout_ns = timeout_ns,
+	        .until = instant_add(now, timeout_ns),
+	};
+	a->path.stage = STAGE_DNS;
+	int64_t patience_ns = e->settings.dial_patience_ns;
+	if (patience_ns > 0) {
+		/* Jittered, so that those who started together do not dial together again. */
+		a->dial_patience_ns = patience_ns;
+		a->dial_until = now + patience_ns + random_span(&e->random, patience_ns);
+	}
+}
+
+/* Tells everyone who counts attempts how this one ended, and remembers it. */
+static void attempt_end(struct engine *e, int server, enum outcome outcome, instant now)
+{
+	struct engine_attempt *a = &e->attempts[server];
+	assert(a->under_way);
+	attempt_stage(e, server, outcome == OUTCOME_OK ? STAGE_READY : a->path.stage, now);
+	a->under_way = false;
+	a->ended_at = now;
+	a->path.outcome = outcome;
+	e->recent[(a->serial - 1) % ENGINE_ATTEMPTS_MAX] = *a;
+	e->attempts_ended[outcome]++;
+	path_attempt(&e->path, &a->path, now);
+
+	if (outcome == OUTCOME_OK) {
+		connects_succeeded(&e->connects, now - a->began_at, e->path.least_ns);
+		breaker_succeeded(&e->breaker);
+		e->permanent = OUTCOME_OK;
+	} else if (outcome_is_capacity(outcome)) {
+		connects_lost(&e->connects);
+		breaker_failed(&e->breaker, now, &e->random);
+		retry_failed(&e->retry, now, &e->random);
+	} else {
+		connects_abandoned(&e->connects);
+		breaker_abandoned(&e->breaker);
+		retry_failed(&e->retry, now, &e->random);
+		if (outcome_is_permanent(outcome)) {
+			e->permanent = outcome;
+			e->retry.next_at = now + e->settings.retry.cap_ns;
+		}
+	}
+}
+
+static void server_failed(struct engine *e, int server, enum outcome outcome, instant now)
+{
+	attempt_end(e, server, outcome, now);
+	pool_server_gone(&e->pool, server);
+	connections_changed(e, now);
+}
+
+static void fail_phase(struct engine *e, enum phase phase, bool timed_out, instant now,
+        struct engine_actions *actions)
+{
+	e->startup.phases[phase].timed_out = timed_out;
+	act(actions, ACTION_PHASE_CANCEL)->phase = phase;
+	startup_phase_ended(&e->startup, phase, false, now);
+}
+
+/* ---- events ---- */
+
+static void server_ready(struct engine *e, int server, instant now)
+{
+	attempt_end(e, server, OUTCOME_OK, now);
+	instant retire_at = INSTANT_NEVER;
+	int64_t life_ns = e->settings.server_life_ns;
+	if (life_ns > 0)
+		retire_at = now + life_ns - random_span(&e->random, life_ns / 10);
+	pool_server_ready(&e->pool, server, now, retire_at);
+}
+
+static void server_gone(struct engine *e, const struct engine_event *event)
+{
+	struct pool_server *s = &e->pool.servers[event->server];
+	if (s->state == SERVER_NONE)
+		return;
+	assert(s->state != SERVER_CONNECTING);
+	bool patient = false;
+	instant since = event->now;
+	if (s->client != POOL_NOBODY) {
+		patient = e->pool.clients[s->client].patient;
+		since = e->pool.clients[s->client].since;
+	}
+	int client = pool_server_gone(&e->pool, event->server);
+	if (client != POOL_NOBODY && event->requeue)
+		pool_client_returns(&e->pool, client, patient, since);
+	/* Many lost at once are one failure: whoever backs off already has heard of it. */
+	if (outcome_is_capacity(event->outcome) && retry_admits(&e->retry, event->now))
+		retry_failed(&e->retry, event->now, &e->random);
+	connections_changed(e, event->now);
+}
+
+static void command_exited(
+        struct engine *e, const struct engine_event *event, struct engine_actions *actions)
+{
+	e->command_up = false;
+	if (in_phase(e, PHASE_SERVICES))
+		fail_phase(e, PHASE_SERVICES, false, event->now, actions);
+	else if (e->startup.phases[PHASE_SERVICES].status == PHASE_COMPLETED && !e->exiting) {
+		e->exiting = true;
+		act(actions, ACTION_EXIT)->code = event->code;
+	}
+	/* Else the startup went on without it, and goes on saying so. */
+}
+
+static void phase_done(struct engine *e, const struct engine_event *event)
+{
+	if (!in_phase(e, event->phase))
+		return; /* crossed with its cancellation */
+	if (event->phase == PHASE_SERVICES && event->ok)
+		e->command_up = true;
+	startup_phase_ended(&e->startup, event->phase, event->ok, event->now);
+}
+
+static void limits_told(struct engine *e, const struct engine_event *event)
+{
+	e->limits = event->limits;
+	budget_learn(&e->budget, event->limits.max_connections, event->limits.superuser_reserved,
+	        event->limits.reserved);
+	connections_changed(e, event->now);
+}
+
+static void take_in(
+        struct engine *e, const struct engine_event *event, struct engine_actions *actions)
+{
+	struct pool *p = &e->pool;
+	switch (event->kind) {
+	case EVENT_TICK:
+		break;
+	case EVENT_START:
+		startup_begin(&e->startup, event->now);
+		break;
+	case EVENT_PHASE_DONE:
+		phase_done(e, event);
+		break;
+	case EVENT_PHASE_STEP:
+		if (in_phase(e, event->phase))
+			startup_restart_timeout(&e->startup,
+			        engine_deadline_span(e, DEADLINE_TABLE_SETUP), event->now);
+		e->in_table_setup = true;
+		break;
+	case EVENT_CONNECT_STAGE:
+		attempt_stage(e, event->server, event->stage, event->now);
+		break;
+	case EVENT_CONNECT_OK:
+		server_ready(e, event->server, event->now);
+		break;
+	case EVENT_CONNECT_FAILED:
+		server_failed(e, event->server, event->outcome, event->now);
+		break;
+	case EVENT_SERVER_RELEASED:
+		/* Only now, not at login: a server that lets us in and then cuts us off has not
+		 * served anyone yet, and must not be asked again without a pause. */
+		if (e->retry.failures > 0)
+			retry_succeeded(&e->retry);
+		pool_server_released(p, event->server, event->now);
+		break;
+	case EVENT_SERVER_GONE:
+		server_gone(e, event);
+		break;
+	case EVENT_CLIENT_WAITS:
+		pool_client_waits(p, event->client, event->patient, event->now);
+		break;
+	case EVENT_CLIENT_LEFT:
+		if (p->clients[event->client].state == CLIENT_WAITING)
+			pool_client_leaves(p, event->client);
+		break;
+	case EVENT_SERVER_LIMITS:
+		limits_told(e, event);
+		break;
+	case EVENT_COMMAND_UP:
+		e->command_up = true;
+		break;
+	case EVENT_COMMAND_EXITED:
+		command_exited(e, event, actions);
+		break;
+	}
+}
+
+/* ---- decisions, each one repeatable: what found no room is found again ---- */
+
+static void watch_attempts(struct engine *e, instant now, struct engine_actions *actions)
+{
+	if (e->pool.connecting == 0)
+		return;
+	for (int server = 0; server < e->pool.servers_max; server++) {
+		struct engine_attempt *a = &e->attempts[server];
+		if (!a->under_way || !has_room(e, actions))
+			continue;
+		if (now >= a->until) {
+			act(actions, ACTION_ABANDON)->server = server;
+			server_failed(e, server, OUTCOME_TIMEOUT, now);
+		} else if (now >= a->dial_until) {
+			act(actions, ACTION_REDIAL)->server = server;
+			attempt_stage(e, server, STAGE_DNS, now);
+			a->dials++;
+			e->redials++;
+			int64_t patience_ns = a->dial_patience_ns * DIAL_GROWTH_NUM /
+			                      DIAL_GROWTH_DEN;
+			a->dial_patience_ns = patience_ns < DIAL_MAX_NS ? patience_ns : DIAL_MAX_NS;
+			a->dial_until = now + a->dial_patience_ns +
+			                random_span(&e->random, a->dial_patience_ns);
+		}
+	}
+}
+
+static void watch_startup(struct engine *e, instant now, struct engine_actions *actions)
+{
+	if (!e->startup.begun || startup_is_over(&e->startup) || !has_room(e, actions))
+		return;
+	if (in_phase(e, PHASE_DATABASE)) {
+		if (e->permanent != OUTCOME_OK) {
+			fail_phase(e, PHASE_DATABASE, false, now, actions);
+			return;
+		}
+		/* The deadline follows the path's state upwards and never comes closer again. */
+		int64_t span_ns = engine_deadline_span(e, DEADLINE_INITIALIZATION);
+		if (!e->in_table_setup && span_ns > e->startup.phases[PHASE_DATABASE].timeout_ns)
+			startup_set_timeout(&e->startup, span_ns);
+	}
+	if (now >= startup_deadline(&e->startup))
+		fail_phase(e, e->startup.current, true, now, actions);
+}
+
+/* What became of phases, and the work of the one that begins. */
+static void announce_phases(struct engine *e, struct engine_actions *actions)
+{
+	for (enum phase phase = 0; phase < PHASE_COUNT; phase++) {
+		enum phase_status from = e->phase_noticed[phase];
+		enum phase_status to = e->startup.phases[phase].status;
+		if (from == to)
+			continue;
+		if (actions->count + 2 > ENGINE_ACTIONS_MAX) {
+			e->unfinished = true;
+			return;
+		}
+		e->phase_noticed[phase] = to;
+		notice(actions, NOTICE_PHASE, phase, from, to);
+		if (to == PHASE_IN_PROGRESS)
+			act(actions, ACTION_PHASE_BEGIN)->phase = phase;
+	}
+	if (startup_is_complete(&e->startup) && !e->started_noticed && has_room(e, actions)) {
+		e->started_noticed = true;
+		notice(actions, NOTICE_STARTED, PHASE_FINALIZE, 0, 1);
+	}
+}
+
+/* The reason why nobody who waits can be served soon, if there is one. */
+static bool is_hopeless(const struct engine *e, enum engine_reject *reject)
+{
+	if (e->pool.idle + e->pool.busy + e->pool.connecting > 0)
+		return false;
+	if (e->permanent != OUTCOME_OK) {
+		*reject = REJECT_PERMANENT;
+		return true;
+	}
+	*reject = REJECT_BREAKER_OPEN;
+	return e->breaker.state == BREAKER_OPEN;
+}
+
+static void turn_away(struct engine *e, instant now, struct engine_actions *actions)
+{
+	if (e->pool.waiting == 0)
+		return;
+	int64_t patience_ns = engine_deadline_span(e, DEADLINE_POOL);
+	enum engine_reject reject = REJECT_POOL_TIMEOUT;
+	bool all = is_hopeless(e, &reject);
+	int next;
+	for (int client = e->pool.queue_first; client != POOL_NOBODY; client = next) {
+		struct pool_client *c = &e->pool.clients[client];
+		next = c->next;
+		if (c->patient)
+			continue;
+		if (!all && now < instant_add(c->since, patience_ns))
+			break; /* first come, first served: those behind came later */
+		if (!has_room(e, actions))
+			break;
+		pool_client_leaves(&e->pool, client);
+		struct engine_action *a = act(actions, ACTION_REJECT);
+		a->client = client;
+		a->reject = reject;
+		e->rejects++;
+	}
+}
+
+static void assign(struct engine *e, instant now, struct engine_actions *actions)
+{
+	while (e->pool.waiting > 0 && e->pool.idle > 0 && has_room(e, actions)) {
+		int server, client;
+		instant idle_since = e->pool.servers[e->pool.idle_first].since;
+		if (!pool_assign(&e->pool, &server, &client, now))
+			break;
+		struct engine_action *a = act(actions, ACTION_ASSIGN);
+		a->server = server;
+		a->client = client;
+		a->ping = now - idle_since > e->settings.ping_after_ns;
+		e->assigned++;
+	}
+}
+
+static void open_servers(struct engine *e, instant now, struct engine_actions *actions)
+{
+	if (in_phase(e, PHASE_DATABASE) && e->breaker.state == BREAKER_OPEN) {
+		instant end = startup_deadline(&e->startup);
+		if (end > now)
+			breaker_cap(&e->breaker, now + (end - now) / BREAKER_PHASE_PART);
+	}
+	while (wants_server(e) && retry_admits(&e->retry, now) && has_room(e, actions)) {
+		if (!connects_admit(&e->connects))
+			return;
+		if (!breaker_admit(&e->breaker, now)) {
+			connects_abandoned(&e->connects);
+			return;
+		}
+		int server = pool_server_begin(&e->pool, now);
+		assert(server != POOL_NOBODY);
+		attempt_begin(e, server, now);
+		act(actions, ACTION_CONNECT)->server = server;
+		connections_changed(e, now);
+	}
+}
+
+/* Closes what is idle and too old, or idle for too long and not to be kept. */
+static void sweep(struct engine *e, instant now, struct engine_actions *actions)
+{
+	if (now < e->sweep_at)
+		return;
+	e->sweep_at = now + SWEEP_NS;
+	int previous;
+	for (int server = e->pool.idle_last; server != POOL_NOBODY; server = previous) {
+		const struct pool_server *s = &e->pool.servers[server];
+		previous = s->previous;
+		bool surplus = e->settings.server_idle_ns > 0 &&
+		               now - s->since >= e->settings.server_idle_ns &&
+		               pool_servers(&e->pool) > e->settings.servers_kept;
+		bool over_share = pool_servers(&e->pool) > server_limit(e);
+		if (!surplus && !over_share && now < s->retire_at)
+			continue;
+		if (!has_room(e, actions)) {
+			e->sweep_at = now;
+			return;
+		}
+		act(actions, ACTION_CLOSE)->server = server;
+		pool_server_gone(&e->pool, server);
+		connections_changed(e, now);
+	}
+}
+
+static void announce_states(struct engine *e, struct engine_actions *actions)
+{
+	struct availability_facts facts = {
+	        .command_up = e->command_up || !e->settings.startup.wanted[PHASE_SERVICES],
+	        .database_up = e->pool.idle + e->pool.busy > 0 ||
+	                       !e->settings.startup.wanted[PHASE_DATABASE],
+	        .breaker_closed = e->breaker.state == BREAKER_CLOSED,
+	};
+	enum availability availability = availability_of(&e->startup, &facts);
+	if (actions->count + 3 > ENGINE_ACTIONS_MAX) {
+		e->unfinished = true;
+		return;
+	}
+	if (e->breaker.state != e->breaker_noticed)
+		notice(actions, NOTICE_BREAKER, 0, (int)e->breaker_noticed, (int)e->breaker.state);
+	if (e->path.state != e->path_noticed)
+		notice(actions, NOTICE_PATH, 0, (int)e->path_noticed, (int)e->path.state);
+	if (availability != e->availability)
+		notice(actions, NOTICE_AVAILABILITY, 0, (int)e->availability, (int)availability);
+	e->breaker_noticed = e->breaker.state;
+	e->path_noticed = e->path.state;
+	e->availability = availability;
+}
+
+static void end_if_failed(struct engine *e, struct engine_actions *actions)
+{
+	if (!e->startup.failed || e->exiting || !has_room(e, actions))
+		return;
+	e->exiting = true;
+	act(actions, ACTION_EXIT)->code = ENGINE_EXIT_STARTUP_FAILED;
+}
+
+void engine_step(struct engine *e, const struct engine_event *event, struct engine_actions *actions)
+{
+	instant now = event->now;
+	actions->count = 0;
+	e->unfinished = false;
+	take_in(e, event, actions);
+	path_tick(&e->path, now);
+	watch_attempts(e, now, actions);
+	watch_startup(e, now, actions);
+	announce_phases(e, actions);
+	turn_away(e, now, actions);
+	assign(e, now, actions);
+	open_servers(e, now, actions);
+	sweep(e, now, actions);
+	announce_states(e, actions);
+	end_if_failed(e, actions);
+}
+
+/* ---- time ---- */
+
+static instant attempts_deadline(const struct engine *e)
+{
+	instant at = INSTANT_NEVER;
+	if (e->pool.connecting == 0)
+		return at;
+	for (int server = 0; server < e->pool.servers_max; server++) {
+		const struct engine_attempt *a = &e->attempts[server];
+		if (a->under_way)
+			at = instant_min(at, instant_min(a->until, a->dial_until));
+	}
+	return at;
+}
+
+static instant queue_deadline(const struct engine *e)
+{
+	for (int c = e->pool.queue_first; c != POOL_NOBODY; c = e->pool.clients[c].next)
+		if (!e->pool.clients[c].patient)
+			return instant_add(
+			        e->pool.clients[c].since, engine_deadline_span(e, DEADLINE_POOL));
+	return INSTANT_NEVER;
+}
+
+/* The next attempt waits for one under way, which ends with an event: not for time. */
+static bool is_held_up(const struct engine *e)
+{
+	return e->connects.under_way >= (int)e->connects.window ||
+	       (e->breaker.state == BREAKER_HALF_OPEN &&
+	               e->breaker.probing >= e->breaker.settings.probes);
+}
+
+instant engine_deadline(const struct engine *e)
+{
+	if (e->unfinished)
+		return 0;
+	instant at = instant_min(attempts_deadline(e), queue_deadline(e));
+	at = instant_min(at, startup_deadline(&e->startup));
+	at = instant_min(at, path_deadline(&e->path));
+	if (e->pool.idle > 0)
+		at = instant_min(at, e->sweep_at);
+	if (wants_server(e) && !is_held_up(e)) {
+		instant open_until = e->breaker.state == BREAKER_OPEN ? e->breaker.until : 0;
+		at = instant_min(at, instant_max(e->retry.next_at, open_until));
+	}
+	return at;
+}
+
+void engine_init(struct engine *e, const struct engine_settings *settings,
+        const struct engine_memory *memory, uint64_t seed, instant now)
+{
+	memset(e, 0, sizeof(*e));
+	e->settings = *settings;
+	random_init(&e->random, seed);
+	startup_init(&e->startup, &settings->startup);
+	/* The database phase's deadline is the capacity-aware one. */
+	e->startup.settings.timeout_ns[PHASE_DATABASE] =
+	        settings->deadlines.base_ns[DEADLINE_INITIALIZATION];
+	breaker_init(&e->breaker, &settings->breaker);
+	retry_init(&e->retry, &settings->retry);
+	connects_init(&e->connects, &settings->connects);
+	budget_init(&e->budget, &settings->budget);
+	path_init(&e->path, &settings->path, now);
+	pool_init(&e->pool, memory->servers, memory->servers_max, memory->clients,
+	        memory->clients_max);
+	e->attempts = memory->attempts;
+	e->limits = (struct engine_limits){-1, -1, -1, -1};
+	e->availability = AVAILABILITY_UNAVAILABLE;
+	e->path_noticed = e->path.state;
+	e->breaker_noticed = e->breaker.state;
+	e->permanent = OUTCOME_OK;
+	e->sweep_at = now;
+}
