@@ -1,0 +1,108 @@
+/*
+ * message - the bodies of the messages that a pooler must read, and the messages that it writes.
+ *
+ * Parsers are given a whole body and borrow from it; they return 0, or -1 when it is malformed.
+ * Writers append a whole message.
+ */
+#ifndef STANDPIPE_WIRE_MESSAGE_H
+#define STANDPIPE_WIRE_MESSAGE_H
+
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/bytes.h"
+
+/* From the client. */
+#define MSG_QUERY         'Q'
+#define MSG_PARSE         'P'
+#define MSG_BIND          'B'
+#define MSG_DESCRIBE      'D'
+#define MSG_EXECUTE       'E'
+#define MSG_CLOSE         'C'
+#define MSG_FLUSH         'H'
+#define MSG_SYNC          'S'
+#define MSG_FUNCTION_CALL 'F'
+#define MSG_COPY_DATA     'd'
+#define MSG_COPY_DONE     'c'
+#define MSG_COPY_FAIL     'f'
+#define MSG_TERMINATE     'X'
+#define MSG_PASSWORD      'p'
+
+/* From the server. */
+#define MSG_AUTHENTICATION   'R'
+#define MSG_BACKEND_KEY      'K'
+#define MSG_PARAMETER_STATUS 'S'
+#define MSG_READY            'Z'
+#define MSG_ERROR            'E'
+#define MSG_NOTICE           'N'
+#define MSG_NOTIFICATION     'A'
+#define MSG_PARSE_COMPLETE   '1'
+#define MSG_BIND_COMPLETE    '2'
+#define MSG_CLOSE_COMPLETE   '3'
+#define MSG_COMMAND_COMPLETE 'C'
+#define MSG_EMPTY_QUERY      'I'
+#define MSG_PORTAL_SUSPENDED 's'
+#define MSG_ROW_DESCRIPTION  'T'
+#define MSG_NO_DATA          'n'
+#define MSG_PARAMETER_TYPES  't'
+#define MSG_DATA_ROW         'D'
+#define MSG_COPY_IN          'G'
+#define MSG_COPY_OUT         'H'
+#define MSG_COPY_BOTH        'W'
+
+/* Parse: a statement's name, its text and the declared types (the rest of the body). */
+struct message_parse {
+	const char *name;
+	const char *query;
+	struct bytes types; /* a count of 16 bits, then as many OIDs */
+};
+int message_parse_parse(struct bytes body, struct message_parse *m);
+
+/* Bind: the portal, the statement, and where what follows them begins. */
+struct message_bind {
+	const char *portal;
+	const char *statement;
+	size_t rest; /* offset in the body */
+};
+int message_parse_bind(struct bytes body, struct message_bind *m);
+
+/* Describe and Close: 'S'tatement or 'P'ortal, and its name. */
+struct message_target {
+	char kind;
+	const char *name;
+};
+int message_parse_target(struct bytes body, struct message_target *m);
+
+/* ErrorResponse and NoticeResponse; fields that are missing are empty texts. */
+struct message_error {
+	const char *severity; /* not localised where the server says so */
+	const char *sqlstate;
+	const char *message;
+	const char *hint;
+};
+int message_parse_error(struct bytes body, struct message_error *m);
+
+int message_parse_parameter(struct bytes body, const char **name, const char **value);
+
+/* The columns of a DataRow as texts that are NOT terminated; at[i].at is NULL for SQL's NULL.
+ * Returns how many there are (those past `max` are left out), or -1. */
+int message_parse_row(struct bytes body, struct bytes *at, int max);
+
+/* Writers. */
+void message_begin(struct buffer *out, char type, size_t *mark);
+void message_end(struct buffer *out, size_t mark);
+
+void message_authentication_ok(struct buffer *out);
+void message_parameter(struct buffer *out, const char *name, const char *value);
+void message_backend_key(struct buffer *out, uint32_t pid, uint32_t key);
+void message_ready(struct buffer *out, char status);
+/* `detail` and `hint` may be NULL. */
+void message_error(struct buffer *out, const char *severity, const char *sqlstate,
+        const char *message, const char *detail, const char *hint);
+void message_query(struct buffer *out, const char *sql);
+void message_parse(struct buffer *out, const char *name, const char *query, struct bytes types);
+void message_target(struct buffer *out, char type, char kind, const char *name);
+/* A message without a body: Sync, Flush, ParseComplete, CloseComplete. */
+void message_empty(struct buffer *out, char type);
+
+#endif
