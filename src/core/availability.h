@@ -25,8 +25,9 @@ struct availability_facts {
 };
 
 /* Before the startup is over: unavailable. A failed critical phase: unavailable. A failed
- * degradable one: database or services minimal, others degraded. Afterwards also: command down
- * minimal, database down or breaker not closed degraded. */
+ * degradable one: database or services minimal, others degraded; but a database that is up after
+ * all is no loss any more. Afterwards also: command down minimal, database down or breaker not
+ * closed degraded. */
 enum availability availability_of(
 	const struct startup *startup, const struct availability_facts *facts);
 

@@ -8,6 +8,8 @@
  * Only failures that outcome_is_capacity() says so are to be told to it. Half-open lets at most
  * `probes` attempts be under way; an attempt whose end is never told would hold its place, so
  * every admitted attempt must end in breaker_succeeded, breaker_failed or breaker_abandoned.
+ * One that began before the breaker opened and ends while it is half-open is a probe like any
+ * other; one that ends while it is open changes nothing.
  */
 #ifndef STANDPIPE_CORE_BREAKER_H
 #define STANDPIPE_CORE_BREAKER_H
@@ -32,7 +34,7 @@ struct breaker {
 	struct breaker_settings settings;
 	enum breaker_state state;
 	int failures;     /* in a row, while closed */
-	int probing;      /* probes under way, while half-open */
+	int probing;      /* admitted attempts under way, in every state */
 	instant until;    /* open until; INSTANT_NEVER when not open */
 	int64_t opened_count;
 };

@@ -1,11 +1,12 @@
 /*
  * connects - how many connect attempts this instance may have under way at once.
  *
- * Starts at one, doubles on each success up to the threshold at which it last lost (slow start),
- * then grows by one for each window's worth of successes (additive increase); a loss halves it,
- * never below one (multiplicative decrease): TCP's rule (Jacobson 1988), so that strangers who
- * share a path settle near its capacity without talking to each other. A success whose time is
- * over CONNECTS_SWELL times the fastest seen holds the window where it is.
+ * Starts at one and grows by one on each success, and so doubles with each window's worth of them,
+ * up to a threshold (slow start: window_max until something is lost); above it, by one for each
+ * window's worth (additive increase). A loss halves the window, never below one, and makes that
+ * the threshold (multiplicative decrease): TCP's rule (Jacobson 1988), so that strangers who share
+ * a path settle near its capacity without talking to each other. A success whose time is over
+ * CONNECTS_SWELL times the fastest seen holds the window where it is.
  */
 #ifndef STANDPIPE_CORE_CONNECTS_H
 #define STANDPIPE_CORE_CONNECTS_H

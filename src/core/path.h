@@ -6,6 +6,8 @@
  * The state is decided anew whenever something is told or time passes, with hysteresis so that
  * it does not flap: a state that utilisation caused is left only PATH_HYSTERESIS below the bound
  * that it was entered at, and one that timeouts caused only when PATH_CALM_NS passed without one.
+ * A step in latency is looked for whenever a connect succeeds, which is when there is news of it:
+ * on a path where nobody connects any more, scaling ends.
  *
  *   overloaded  utilisation > 0.9, or PATH_TIMEOUTS_OVERLOADED timeouts among the last
  *               PATH_RECENT attempts, the last of them less than PATH_CALM_NS ago
@@ -54,6 +56,7 @@ struct path_attempt {
 struct path {
 	struct path_settings settings;
 	enum path_state state;
+	bool overloaded_by_use, overloaded_by_timeouts, pressed; /* what the state is made of */
 	int connections;          /* over the path, as far as is known */
 	double throughput_bit_s;
 	uint64_t history;         /* one bit an attempt, newest lowest; set: failed */

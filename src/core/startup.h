@@ -46,9 +46,10 @@ struct startup_settings {
 struct phase_record {
 	enum phase_status status;
 	instant began_at; /* -1: not begun */
+	instant step_began_at; /* began_at, or the last startup_restart_timeout */
 	instant ended_at; /* -1: not ended */
-	int64_t timeout_ns; /* the one in force, 0 before it begins */
-	bool timed_out;
+	int64_t timeout_ns; /* the one in force, 0 before it begins; counts from step_began_at */
+	bool timed_out; /* set by whoever ends the phase for being late */
 };
 
 struct startup {
@@ -69,7 +70,7 @@ void startup_begin(struct startup *s, instant now);
  * one failed. Asserts that `phase` is the one in progress. */
 void startup_phase_ended(struct startup *s, enum phase phase, bool completed, instant now);
 
-/* The deadline of the phase in progress is `timeout_ns` after it began. */
+/* The deadline of the phase in progress is `timeout_ns` after it, or its present step, began. */
 void startup_set_timeout(struct startup *s, int64_t timeout_ns);
 /* The deadline of the phase in progress is `timeout_ns` after `now` (a new step of the phase). */
 void startup_restart_timeout(struct startup *s, int64_t timeout_ns, instant now);
