@@ -35,16 +35,16 @@
 #define SETTING_ROWS_MAX 256
 
 enum setting_type {
-	SETTING_BOOL,     /* bool: true false yes no on off 1 0 */
-	SETTING_INT,      /* int */
-	SETTING_REAL,     /* double */
+	SETTING_BOOL, /* bool: true false yes no on off 1 0 */
+	SETTING_INT, /* int */
+	SETTING_REAL, /* double */
 	SETTING_DURATION, /* int64_t, ns: "75", "1.5 s", "250ms"; units ns us ms s m h, none: s */
-	SETTING_SIZE,     /* int64_t, bytes: "64KiB", "1 MB"; units B kB MB GB KiB MiB GiB, none: B */
-	SETTING_RATE,     /* double, bit/s: "2Gbit/s", "100 Mbit"; units bit kbit Mbit Gbit */
-	SETTING_TEXT,     /* const char *, in the arena */
-	SETTING_CHOICE,   /* an enum, or int: one of `choices` */
-	SETTING_TEXTS,    /* struct setting_texts: a list, or one text; in a variable: with commas */
-	SETTING_NODE,     /* const struct tree_node *: mapping, list or text, for the caller to walk */
+	SETTING_SIZE, /* int64_t, bytes: "64KiB", "1 MB"; units B kB MB GB KiB MiB GiB, none: B */
+	SETTING_RATE, /* double, bit/s: "2Gbit/s", "100 Mbit"; units bit kbit Mbit Gbit */
+	SETTING_TEXT, /* const char *, in the arena */
+	SETTING_CHOICE, /* an enum, or int: one of `choices` */
+	SETTING_TEXTS, /* struct setting_texts: a list, or one text; in a variable: with commas */
+	SETTING_NODE, /* const struct tree_node *: mapping, list or text, for the caller to walk */
 };
 
 struct setting_choice {
@@ -65,21 +65,24 @@ struct setting {
 	 * count. min == max == 0: no bounds (for TEXTS: none). */
 	double min, max;
 	const struct setting_choice *choices;
-	const char *preset;    /* the default, as it would be written; NULL: the struct's own stays */
-	const char *variables; /* names with blanks between, the first that is set wins; NULL: none */
-	const char *help;      /* one line */
-	const char *empty;     /* in a TEXT's help: what "" means ("no check"); NULL: "" is refused */
-	bool secret;           /* never shown */
-	bool required;         /* settings_complete refuses a table without it */
+	/* The default, as it would be written; NULL: what the struct holds stays. */
+	const char *preset;
+	/* Names with blanks between, the first that is set wins; NULL: none. */
+	const char *variables;
+	const char *help; /* one line */
+	/* Of a TEXT: what an empty one means ("no check"); NULL: it is refused. */
+	const char *empty;
+	bool secret; /* never shown */
+	bool required; /* settings_complete refuses a table without it */
 };
 
 enum setting_source {
 	SETTING_UNSET,
 	SETTING_DEFAULT,
-	SETTING_PRESET,   /* of a set of defaults that has a name, like "production" */
+	SETTING_PRESET, /* of a set of defaults that has a name, like "production" */
 	SETTING_FILE,
 	SETTING_VARIABLE,
-	SETTING_DERIVED,  /* from another setting */
+	SETTING_DERIVED, /* from another setting */
 };
 
 struct setting_origin {
@@ -90,15 +93,15 @@ struct setting_origin {
 struct settings {
 	const struct setting *rows; /* borrowed */
 	int count;
-	void *target;        /* borrowed */
+	void *target; /* borrowed */
 	struct arena *arena; /* borrowed: texts and origins live there */
 	struct setting_origin *origins; /* by row */
-	const char *prefix;  /* put before keys in messages, like "faults[2]."; "" to begin with */
+	const char *prefix; /* put before keys in messages, like "faults[2]."; "" to begin with */
 };
 
 /* Nothing is set yet, and the target is not touched. At most SETTING_ROWS_MAX rows. */
 void settings_init(struct settings *s, const struct setting *rows, int count, void *target,
-	struct arena *arena);
+        struct arena *arena);
 
 /* Applies every row's preset. A preset that is not allowed is a bug: asserted. */
 void settings_defaults(struct settings *s);
@@ -108,16 +111,15 @@ int settings_tree(struct settings *s, const struct tree_node *mapping, struct er
 
 /* Applies the variables that the rows name from NAME=value texts, NULL-ended. A variable that is
  * set but empty counts as not set. 0 or -1. */
-int settings_environment(
-	struct settings *s, const char *const *environment, struct error *error);
+int settings_environment(struct settings *s, const char *const *environment, struct error *error);
 
 /* Applies one value as if it stood at `origin`, which is copied. 0 or -1. */
 int settings_set(struct settings *s, int row, const char *value, enum setting_source source,
-	const char *origin, struct error *error);
+        const char *origin, struct error *error);
 
 /* Are all required rows set? 0, or -1 with the error at `mapping`'s place. */
 int settings_complete(
-	const struct settings *s, const struct tree_node *mapping, struct error *error);
+        const struct settings *s, const struct tree_node *mapping, struct error *error);
 
 /* The row of `key`, or -1. */
 int settings_find(const struct settings *s, const char *key);
@@ -127,8 +129,8 @@ const struct setting_origin *settings_origin(const struct settings *s, const cha
 
 /* A contradiction: sets the error at the place where the value of `key`, which must exist, came
  * from, with the key in front of the text. Always returns -1. */
-__attribute__((format(printf, 4, 5))) int settings_error(const struct settings *s, const char *key,
-	struct error *error, const char *format, ...);
+__attribute__((format(printf, 4, 5))) int settings_error(
+        const struct settings *s, const char *key, struct error *error, const char *format, ...);
 
 /* The value as a person would write it ("75s", "2Gbit/s", "on"); "(hidden)" for a secret that is
  * not empty. In the arena. */

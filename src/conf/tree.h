@@ -19,7 +19,7 @@
 #include "conf/arena.h"
 
 #define TREE_FILE_MAX  (1024 * 1024) /* bytes */
-#define TREE_DEPTH_MAX 16            /* mappings and lists inside each other */
+#define TREE_DEPTH_MAX 16 /* mappings and lists inside each other */
 #define TREE_NODES_MAX 20000
 
 enum tree_kind {
@@ -31,14 +31,14 @@ enum tree_kind {
 
 struct tree_node {
 	enum tree_kind kind;
-	int line, column;        /* from 1 */
-	const char *file;        /* as given to tree_load */
-	const char *key;         /* inside a mapping; else NULL */
-	int key_line;            /* of the key, which may be above the value */
-	const char *text;        /* TREE_TEXT: without quotes; else NULL */
-	int count;               /* of entries of a mapping or list */
+	int line, column; /* from 1 */
+	const char *file; /* as given to tree_load */
+	const char *key; /* inside a mapping; else NULL */
+	int key_line; /* of the key, which may be above the value */
+	const char *text; /* TREE_TEXT: without quotes; else NULL */
+	int count; /* of entries of a mapping or list */
 	struct tree_node *first; /* entry of a mapping or list, in the file's order */
-	struct tree_node *next;  /* entry of the same mapping or list */
+	struct tree_node *next; /* entry of the same mapping or list */
 };
 
 /* All nodes and texts live in `arena`, which the caller owns.
@@ -47,10 +47,10 @@ const struct tree_node *tree_load(struct arena *arena, const char *file, struct 
 
 /* The same from memory; `file` is the name for messages. `text` is not needed afterwards. */
 const struct tree_node *tree_parse(
-	struct arena *arena, const char *file, const char *text, size_t len, struct error *error);
+        struct arena *arena, const char *file, const char *text, size_t len, struct error *error);
 
 /* for (each entry of a mapping or list) */
-#define tree_each(entry, node)                                                                     \
+#define tree_each(entry, node) \
 	for (const struct tree_node *entry = (node)->first; entry; entry = entry->next)
 
 /* The value of `key` in a mapping, or NULL. */
@@ -61,11 +61,11 @@ const char *tree_kind_name(enum tree_kind kind);
 
 /* Sets the error at the node's place. Always returns -1. */
 __attribute__((format(printf, 3, 4))) int tree_error(
-	const struct tree_node *node, struct error *error, const char *format, ...);
+        const struct tree_node *node, struct error *error, const char *format, ...);
 
 /* 0 if the node is of that kind, else -1 and an error that starts with `what`. An empty value
  * passes for an empty mapping or list. */
-int tree_expect(const struct tree_node *node, enum tree_kind kind, const char *what,
-	struct error *error);
+int tree_expect(
+        const struct tree_node *node, enum tree_kind kind, const char *what, struct error *error);
 
 #endif
