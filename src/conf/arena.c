@@ -45,17 +45,17 @@ char *arena_text(struct arena *a, const char *text, size_t len)
 
 char *arena_format(struct arena *a, const char *format, ...)
 {
-	va_list args, again;
+	char *text;
+	va_list args;
 	va_start(args, format);
-	va_copy(again, args);
-	int len = vsnprintf(NULL, 0, format, args);
+	int len = vasprintf(&text, format, args);
 	va_end(args);
 	if (len < 0)
 		abort();
-	char *text = arena_alloc(a, (size_t)len + 1);
-	vsnprintf(text, (size_t)len + 1, format, again);
-	va_end(again);
-	return text;
+	char *copy = arena_text(a, text, (size_t)len);
+	explicit_bzero(text, (size_t)len);
+	free(text);
+	return copy;
 }
 
 void arena_release(struct arena *a)
