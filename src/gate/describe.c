@@ -1,0 +1,496 @@
+#include "gate/describe.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SHOWN_MAX 1024 /* a text's length */
+
+/* Enough to read a microsecond in a day; doubles in full would show their binary noise. */
+#define REAL_DIGITS 10
+
+static void set(json_t *object, const char *key, json_t *value)
+{
+	if (json_object_set_new(object, key, value) != 0)
+		abort();
+}
+
+static json_t *object(void)
+{
+	json_t *o = json_object();
+	if (!o)
+		abort();
+	return o;
+}
+
+static json_t *seconds(int64_t span_ns)
+{
+	return json_real(s_from_ns(span_ns));
+}
+
+static json_t *literal(const char *text)
+{
+	return json_string(text);
+}
+
+json_t *describe_text(const struct gate_view *view, const char *text)
+{
+	char shown[SHOWN_MAX];
+	if (!text)
+		return json_null();
+	secrets_clean(view->secrets, text, shown, sizeof(shown));
+	return json_string(shown);
+}
+
+json_t *describe_target(const struct gate_view *view, const char *target)
+{
+	char shown[SHOWN_MAX];
+	const char *authority = strstr(target, "://");
+	if (!authority || strncmp(target, "exec:", 5) == 0)
+		return describe_text(view, target);
+	authority += 3;
+	size_t len = strcspn(authority, "?#");
+	const char *at = memrchr(authority, '@', len);
+	const char *rest = at ? at + 1 : authority;
+	snprintf(shown, sizeof(shown), "%.*s%.*s", (int)(authority - target), target,
+	        (int)(authority + len - rest), rest);
+	return describe_text(view, shown);
+}
+
+json_t *describe_time(const struct gate_view *view, instant at)
+{
+	char text[VIEW_TIME_SIZE];
+	if (at < 0 || at == INSTANT_NEVER)
+		return json_null();
+	view_time(view, at, text);
+	return json_string(text);
+}
+
+json_t *describe_error(const struct gate_view *view, const struct error *error)
+{
+	if (!error || !error_is_set(error))
+		return json_null();
+	json_t *o = object();
+	set(o, "stage", describe_text(view, error->stage));
+	set(o, "text", describe_text(view, error->text));
+	if (error->sqlstate[0])
+		set(o, "sqlstate", describe_text(view, error->sqlstate));
+	if (error->code)
+		set(o, "code", json_integer(error->code));
+	if (error->origin[0])
+		set(o, "origin", describe_text(view, error->origin));
+	return o;
+}
+
+/* How long a phase took, or has taken so far; null if it did not begin. */
+static json_t *phase_duration(const struct gate_view *view, const struct phase_record *r)
+{
+	if (r->began_at < 0 || r->status == PHASE_PENDING || r->status == PHASE_SKIPPED)
+		return json_null();
+	return seconds((r->ended_at < 0 ? view->now : r->ended_at) - r->began_at);
+}
+
+json_t *describe_phases(const struct gate_view *view)
+{
+	const struct startup *s = &view->engine->startup;
+	json_t *list = json_array();
+	for (enum phase phase = 0; phase < PHASE_COUNT; phase++) {
+		const struct phase_record *r = &s->phases[phase];
+		json_t *o = object();
+		set(o, "phase", literal(phase_name(phase)));
+		set(o, "status", literal(phase_status_name(r->status)));
+		set(o, "critical", json_boolean(s->settings.critical[phase]));
+		set(o, "timeout_s",
+		        seconds(r->timeout_ns ? r->timeout_ns : s->settings.timeout_ns[phase]));
+		set(o, "duration_s", phase_duration(view, r));
+		if (r->timed_out)
+			set(o, "timed_out", json_true());
+		if (view->phase_errors && error_is_set(&view->phase_errors[phase]))
+			set(o, "error", describe_error(view, &view->phase_errors[phase]));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+/* Newest last: '.' connected, 'x' failed, 't' timed out. */
+static json_t *path_history(const struct path *p)
+{
+	char text[64 + 1];
+	int count = p->attempts < 64 ? (int)p->attempts : 64;
+	for (int i = 0; i < count; i++) {
+		int age = count - 1 - i;
+		bool failed = p->history >> age & 1, timed_out = p->timeouts >> age & 1;
+		text[i] = timed_out ? 't' : failed ? 'x' : '.';
+	}
+	text[count] = 0;
+	return json_string(text);
+}
+
+static json_t *quantiles(int64_t half_ns, int64_t most_ns)
+{
+	json_t *o = object();
+	set(o, "p50", seconds(half_ns));
+	set(o, "p95", seconds(most_ns));
+	return o;
+}
+
+static json_t *path_connect_times(const struct path *p)
+{
+	if (p->samples == 0)
+		return json_null();
+	json_t *o = object();
+	for (enum stage stage = STAGE_DNS; stage < STAGE_READY; stage++)
+		set(o, stage_name(stage),
+		        quantiles(path_stage_quantile(p, stage, 0.5),
+		                path_stage_quantile(p, stage, 0.95)));
+	set(o, "total", quantiles(path_connect_quantile(p, 0.5), path_connect_quantile(p, 0.95)));
+	set(o, "least", seconds(p->least_ns));
+	return o;
+}
+
+json_t *describe_path(const struct gate_view *view)
+{
+	const struct path *p = &view->engine->path;
+	json_t *o = object();
+	set(o, "state", literal(path_state_name(p->state)));
+	set(o, "since", describe_time(view, p->changed_at));
+	set(o, "utilisation", json_real(path_utilisation(p)));
+	set(o, "connections", json_integer(p->connections));
+	set(o, "limit", json_integer(p->settings.limit));
+	set(o, "threshold", json_real(p->settings.threshold));
+	set(o, "throughput_bit_s", json_real(p->throughput_bit_s));
+	set(o, "attempts", json_integer(p->attempts));
+	set(o, "failures", json_integer(p->failures));
+	set(o, "scaling_events", json_integer(p->scaling_events));
+	set(o, "history", path_history(p));
+	set(o, "connect_s", path_connect_times(p));
+	return o;
+}
+
+json_t *describe_pool(const struct gate_view *view)
+{
+	const struct engine *e = view->engine;
+	const struct pool *p = &e->pool;
+	json_t *o = object(), *servers = object();
+	set(servers, "connecting", json_integer(p->connecting));
+	set(servers, "idle", json_integer(p->idle));
+	set(servers, "busy", json_integer(p->busy));
+	set(o, "share", json_integer(e->budget.share));
+	set(o, "servers", servers);
+	set(o, "servers_max", json_integer(p->servers_max));
+	set(o, "waiting", json_integer(p->waiting));
+	set(o, "holding", json_integer(p->holding));
+	set(o, "assigned", json_integer(e->assigned));
+	set(o, "rejected", json_integer(e->rejects));
+	return o;
+}
+
+json_t *describe_breaker(const struct gate_view *view)
+{
+	const struct breaker *b = &view->engine->breaker;
+	json_t *o = object();
+	set(o, "enabled", json_boolean(b->settings.enabled));
+	set(o, "state", literal(breaker_state_name(b->state)));
+	set(o, "failures", json_integer(b->failures));
+	set(o, "threshold", json_integer(b->settings.failure_threshold));
+	set(o, "opened", json_integer(b->opened_count));
+	bool open = b->state == BREAKER_OPEN;
+	set(o, "until", describe_time(view, open ? b->until : INSTANT_NEVER));
+	return o;
+}
+
+json_t *describe_budget(const struct gate_view *view)
+{
+	const struct budget *b = &view->engine->budget;
+	json_t *o = object();
+	set(o, "max_connections", json_integer(b->settings.max_connections));
+	set(o, "usable", json_integer(b->usable));
+	set(o, "by_database", json_integer(b->by_database));
+	set(o, "by_path", json_integer(b->by_path));
+	set(o, "fleet", json_integer(b->fleet));
+	set(o, "instances", json_integer(b->settings.instances));
+	set(o, "share", json_integer(b->share));
+	set(o, "needed", json_integer(b->needed));
+	set(o, "fits", json_boolean(b->fits));
+	return o;
+}
+
+static json_t *known(int number)
+{
+	return number < 0 ? json_null() : json_integer(number);
+}
+
+json_t *describe_database(const struct gate_view *view)
+{
+	const struct engine *e = view->engine;
+	const struct engine_attempt *failed = view_last_failure(view);
+	bool wanted = e->settings.startup.wanted[PHASE_DATABASE];
+	bool up = e->pool.idle + e->pool.busy > 0;
+	json_t *o = object(), *limits = object();
+	set(o, "wanted", json_boolean(wanted));
+	set(o, "up", json_boolean(up));
+	set(o, "host", describe_text(view, view->settings->host));
+	set(limits, "max_connections", known(e->limits.max_connections));
+	set(limits, "superuser_reserved", known(e->limits.superuser_reserved));
+	set(limits, "reserved", known(e->limits.reserved));
+	set(limits, "backends", known(e->limits.backends));
+	set(o, "limits", limits);
+	set(o, "last_error",
+	        describe_error(view, failed ? view_attempt_error(view, failed->serial) : NULL));
+	set(o, "last_error_at", describe_time(view, failed ? failed->ended_at : -1));
+	bool waits = wanted && !up;
+	set(o, "retry_after_s",
+	        waits ? json_integer(engine_retry_after_s(e, view->now)) : json_null());
+	return o;
+}
+
+/* An attempt under way has spent its time so far in the stage that it is in. */
+static json_t *attempt(const struct gate_view *view, const struct engine_attempt *a)
+{
+	json_t *o = object(), *stages = object();
+	instant end = a->under_way ? view->now : a->ended_at;
+	for (enum stage stage = STAGE_DNS; stage < STAGE_READY; stage++) {
+		int64_t span_ns = a->path.stage_ns[stage];
+		if (a->under_way && a->path.stage == stage)
+			span_ns += view->now - a->stage_began_at;
+		if (span_ns > 0)
+			set(stages, stage_name(stage), seconds(span_ns));
+	}
+	set(o, "attempt", json_integer((json_int_t)a->serial));
+	set(o, "began", describe_time(view, a->began_at));
+	set(o, "outcome", literal(a->under_way ? "under_way" : outcome_name(a->path.outcome)));
+	set(o, "stage", literal(stage_name(a->path.stage)));
+	set(o, "took_s", seconds(end - a->began_at));
+	set(o, "timeout_s", seconds(a->timeout_ns));
+	set(o, "dials", json_integer(a->dials));
+	set(o, "stages_s", stages);
+	const struct error *error = a->under_way ? NULL : view_attempt_error(view, a->serial);
+	if (error)
+		set(o, "error", describe_error(view, error));
+	return o;
+}
+
+static int by_serial(const void *a, const void *b)
+{
+	const struct engine_attempt *const *x = a, *const *y = b;
+	return (*x)->serial < (*y)->serial ? -1 : (*x)->serial > (*y)->serial;
+}
+
+static json_t *recent_attempts(const struct gate_view *view, int max)
+{
+	const struct engine *e = view->engine;
+	size_t room = (size_t)e->pool.servers_max + ENGINE_ATTEMPTS_MAX, count = 0;
+	const struct engine_attempt **list = calloc(room, sizeof(*list));
+	if (!list)
+		abort();
+	for (int i = 0; i < ENGINE_ATTEMPTS_MAX; i++)
+		if (e->recent[i].serial)
+			list[count++] = &e->recent[i];
+	for (int i = 0; i < e->pool.servers_max; i++)
+		if (e->attempts[i].under_way)
+			list[count++] = &e->attempts[i];
+	qsort(list, count, sizeof(*list), by_serial);
+	json_t *array = json_array();
+	for (size_t i = count > (size_t)max ? count - (size_t)max : 0; i < count; i++)
+		json_array_append_new(array, attempt(view, list[i]));
+	free(list);
+	return array;
+}
+
+json_t *describe_attempts(const struct gate_view *view, int max)
+{
+	const struct engine *e = view->engine;
+	json_t *o = object(), *ended = object();
+	for (enum outcome outcome = 0; outcome < OUTCOME_COUNT; outcome++)
+		if (e->attempts_ended[outcome] > 0)
+			set(ended, outcome_name(outcome), json_integer(e->attempts_ended[outcome]));
+	set(o, "ended", ended);
+	set(o, "under_way", json_integer(e->pool.connecting));
+	set(o, "redials", json_integer(e->redials));
+	set(o, "recent", recent_attempts(view, max));
+	return o;
+}
+
+/* The state in which the deadline came to be `used_ns`: it is kept when the path gets better. */
+static enum path_state state_behind(
+        const struct engine *e, enum deadline_kind kind, int64_t used_ns)
+{
+	const struct deadline_settings *d = &e->settings.deadlines;
+	if (deadline_span(d, kind, e->path.state, 0) == used_ns)
+		return e->path.state;
+	for (enum path_state s = PATH_STATE_COUNT; s-- > PATH_UNKNOWN;)
+		if (deadline_span(d, kind, s, 0) == used_ns)
+			return s;
+	return e->path.state;
+}
+
+static const char *decided_by(const struct deadline_settings *d, enum deadline_kind kind,
+        int64_t used_ns, int64_t stretched_ns)
+{
+	if (d->cap_ns > 0 && used_ns == d->cap_ns)
+		return "cap";
+	if (used_ns == d->base_ns[kind])
+		return "base";
+	return used_ns == stretched_ns ? "path_state" : "measured";
+}
+
+json_t *describe_timeout(const struct gate_view *view, enum deadline_kind kind, int64_t used_ns)
+{
+	const struct engine *e = view->engine;
+	const struct deadline_settings *d = &e->settings.deadlines;
+	enum path_state state = state_behind(e, kind, used_ns);
+	double factor = d->capacity_aware ? deadline_factor(state) : 1.0;
+	int64_t buffer_ns = d->capacity_aware && state == PATH_SCALING ? d->scaling_buffer_ns : 0;
+	int64_t measured_ns = path_connect_quantile(&e->path, 0.95);
+	int64_t stretched_ns = deadline_span(d, kind, state, 0);
+	json_t *o = object();
+	set(o, "kind", literal(deadline_kind_name(kind)));
+	set(o, "used_s", seconds(used_ns));
+	set(o, "rule", literal("max(base, base x factor + buffer, measured), at most the cap"));
+	set(o, "base_s", seconds(d->base_ns[kind]));
+	set(o, "path_state", literal(path_state_name(state)));
+	set(o, "factor", json_real(factor));
+	set(o, "buffer_s", seconds(buffer_ns));
+	set(o, "measured_s", measured_ns > 0 ? seconds(measured_ns) : json_null());
+	set(o, "cap_s", d->cap_ns > 0 ? seconds(d->cap_ns) : json_null());
+	set(o, "capacity_aware", json_boolean(d->capacity_aware));
+	set(o, "decided_by", literal(decided_by(d, kind, used_ns, stretched_ns)));
+	return o;
+}
+
+json_t *describe_deadlines(const struct gate_view *view)
+{
+	json_t *list = json_array();
+	for (enum deadline_kind kind = 0; kind < DEADLINE_COUNT; kind++) {
+		int64_t span_ns = engine_deadline_span(view->engine, kind);
+		json_array_append_new(list, describe_timeout(view, kind, span_ns));
+	}
+	return list;
+}
+
+json_t *describe_counters(const struct gate_view *view)
+{
+	const struct gate_counters *c = &view->counters;
+	json_t *o = object();
+	set(o, "clients", json_integer(c->clients));
+	set(o, "clients_total", json_integer(c->clients_total));
+	set(o, "client_errors", json_integer(c->client_errors));
+	set(o, "transactions", json_integer(c->transactions));
+	set(o, "queries", json_integer(c->queries));
+	set(o, "bytes_in", json_integer(c->bytes_in));
+	set(o, "bytes_out", json_integer(c->bytes_out));
+	return o;
+}
+
+json_t *describe_command(const struct gate_view *view)
+{
+	static const char *const states[] = {
+	        [COMMAND_NOT_STARTED] = "not_started",
+	        [COMMAND_RUNNING] = "running",
+	        [COMMAND_ENDED] = "ended",
+	};
+	if (!view->settings->has_command)
+		return json_null();
+	json_t *o = object();
+	set(o, "state", literal(states[view->command]));
+	if (view->command == COMMAND_RUNNING)
+		set(o, "pid", json_integer(view->command_pid));
+	if (view->command == COMMAND_ENDED)
+		set(o, "exit_code", json_integer(view->command_code));
+	set(o, "ready", json_boolean(view->engine->command_up));
+	return o;
+}
+
+/* ---- settings ---- */
+
+static const char *door_mode_name(enum door_mode mode)
+{
+	switch (mode) {
+	case DOOR_OFF:
+		return "off";
+	case DOOR_RELAY:
+		return "relay";
+	case DOOR_INHERIT:
+		return "inherit";
+	}
+	return "unknown";
+}
+
+static json_t *targets(const struct gate_view *view, const char *const *list, int count)
+{
+	json_t *array = json_array();
+	for (int i = 0; i < count; i++)
+		json_array_append_new(array, describe_target(view, list[i]));
+	return array;
+}
+
+static void set_target(const struct gate_view *view, json_t *o, const char *key, const char *target)
+{
+	if (target && target[0])
+		set(o, key, describe_target(view, target));
+}
+
+static json_t *engine_settings(const struct engine_settings *s)
+{
+	json_t *o = object(), *retry = object(), *breaker = object();
+	set(retry, "retries", json_integer(s->retry.retries));
+	set(retry, "base_s", seconds(s->retry.base_ns));
+	set(retry, "cap_s", seconds(s->retry.cap_ns));
+	set(retry, "factor", json_real(s->retry.factor));
+	set(o, "retry", retry);
+	set(breaker, "enabled", json_boolean(s->breaker.enabled));
+	set(breaker, "failure_threshold", json_integer(s->breaker.failure_threshold));
+	set(breaker, "open_s", seconds(s->breaker.open_ns));
+	set(breaker, "probes", json_integer(s->breaker.probes));
+	set(o, "breaker", breaker);
+	set(o, "path_monitoring", json_boolean(s->path.monitoring));
+	set(o, "pool_size", json_integer(s->budget.pool_size));
+	set(o, "pool_overflow", json_integer(s->budget.pool_overflow));
+	set(o, "margin", json_real(s->budget.margin));
+	set(o, "buffer", json_integer(s->budget.buffer));
+	set(o, "agents", json_integer(s->budget.agents));
+	set(o, "path_share", json_real(s->budget.path_share));
+	set(o, "connects_max", json_integer(s->connects.window_max));
+	set(o, "servers_kept", json_integer(s->servers_kept));
+	set(o, "server_life_s", seconds(s->server_life_ns));
+	set(o, "server_idle_s", seconds(s->server_idle_ns));
+	return o;
+}
+
+json_t *describe_settings(const struct gate_view *view)
+{
+	const struct gate_settings *s = view->settings;
+	json_t *o = object();
+	set(o, "host", describe_text(view, s->host));
+	set(o, "database", describe_text(view, s->database));
+	set(o, "user", describe_text(view, s->user));
+	set(o, "servers_max", json_integer(s->servers_max));
+	set(o, "clients_max", json_integer(s->clients_max));
+	set(o, "door", literal(door_mode_name(s->door_mode)));
+	if (s->door_mode != DOOR_OFF)
+		set(o, "door_port", json_integer(s->door_port));
+	json_t *required = json_array();
+	for (int i = 0; i < s->required_count; i++)
+		json_array_append_new(required, describe_text(view, s->required[i]));
+	set(o, "required", required);
+	set(o, "dependencies", targets(view, s->dependencies, s->dependencies_count));
+	set_target(view, o, "cache", s->cache);
+	set_target(view, o, "ready", s->ready);
+	set_target(view, o, "websocket", s->websocket);
+	set(o, "has_schema_check", json_boolean(s->schema_check && s->schema_check[0]));
+	set(o, "has_migration", json_boolean(s->migrate && s->migrate[0]));
+	set(o, "engine", engine_settings(&s->engine));
+	return o;
+}
+
+char *describe_dump(json_t *json)
+{
+	char *text = json_dumps(json, JSON_REAL_PRECISION(REAL_DIGITS) | JSON_COMPACT);
+	json_decref(json);
+	size_t len = text ? strlen(text) : 0;
+	char *line = text ? realloc(text, len + 2) : NULL;
+	if (!line)
+		abort();
+	memcpy(line + len, "\n", 2);
+	return line;
+}

@@ -1,0 +1,220 @@
+#include "gate/metrics.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+
+/* A connect's times are counted in powers of two of ns: 2^20 (1 ms) to 2^37 (137 s). */
+#define BUCKET_POWER_MIN 20
+#define BUCKET_POWER_MAX 37
+
+__attribute__((format(printf, 2, 3))) static void add(struct buffer *b, const char *format, ...)
+{
+	char line[512];
+	va_list args;
+	va_start(args, format);
+	int len = vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	if (len > 0 && (size_t)len < sizeof(line))
+		buffer_append(b, line, (size_t)len);
+}
+
+static void head(struct buffer *b, const char *name, const char *type, const char *help)
+{
+	add(b, "# HELP standpipe_%s %s\n# TYPE standpipe_%s %s\n", name, help, name, type);
+}
+
+static void gauge(struct buffer *b, const char *name, const char *help, double value)
+{
+	head(b, name, "gauge", help);
+	add(b, "standpipe_%s %.10g\n", name, value);
+}
+
+static void counter(struct buffer *b, const char *name, const char *help, int64_t value)
+{
+	head(b, name, "counter", help);
+	add(b, "standpipe_%s %lld\n", name, (long long)value);
+}
+
+/* Escapes a label's value: backslash, quote and end of line. */
+static void label(struct buffer *b, const char *key, const char *value, const char *before)
+{
+	add(b, "%s%s=\"", before, key);
+	for (; *value; value++) {
+		if (*value == '\n')
+			buffer_append(b, "\\n", 2);
+		else if (*value == '"' || *value == '\\')
+			add(b, "\\%c", *value);
+		else
+			buffer_append(b, value, 1);
+	}
+	buffer_append(b, "\"", 1);
+}
+
+/* ---- families ---- */
+
+static void add_process(struct buffer *b, const struct gate_view *view)
+{
+	char version[64], instance[256], environment[64];
+	const struct gate_settings *s = view->settings;
+	secrets_clean(view->secrets, view->version ? view->version : "", version, sizeof(version));
+	secrets_clean(view->secrets, s->instance ? s->instance : "", instance, sizeof(instance));
+	secrets_clean(view->secrets, s->environment ? s->environment : "", environment,
+	        sizeof(environment));
+	head(b, "build_info", "gauge", "Constant 1; what runs here.");
+	add(b, "standpipe_build_info");
+	label(b, "version", version, "{");
+	label(b, "name", instance, ",");
+	label(b, "environment", environment, ",");
+	add(b, "} 1\n");
+	double start_s = s_from_ns(view->wall_ns) - s_from_ns(view->now - view->began_at);
+	head(b, "process_start_time_seconds", "gauge", "When the process began, Unix time.");
+	add(b, "standpipe_process_start_time_seconds %.3f\n", start_s);
+}
+
+static void add_startup(struct buffer *b, const struct gate_view *view)
+{
+	const struct startup *s = &view->engine->startup;
+	gauge(b, "startup_complete", "1 when the startup is complete.", startup_is_complete(s));
+	gauge(b, "startup_failed", "1 when a critical phase failed.", s->failed);
+	head(b, "phase_status", "gauge", "1 for the status that a phase is in.");
+	for (enum phase p = 0; p < PHASE_COUNT; p++)
+		for (enum phase_status status = 0; status < PHASE_STATUS_COUNT; status++)
+			add(b, "standpipe_phase_status{phase=\"%s\",status=\"%s\"} %d\n",
+			        phase_name(p), phase_status_name(status),
+			        s->phases[p].status == status);
+	head(b, "phase_duration_seconds", "gauge", "How long a phase took, or has taken so far.");
+	for (enum phase p = 0; p < PHASE_COUNT; p++) {
+		const struct phase_record *r = &s->phases[p];
+		if (r->began_at < 0 || r->status == PHASE_PENDING || r->status == PHASE_SKIPPED)
+			continue;
+		instant end = r->ended_at < 0 ? view->now : r->ended_at;
+		add(b, "standpipe_phase_duration_seconds{phase=\"%s\"} %.9g\n", phase_name(p),
+		        s_from_ns(end - r->began_at));
+	}
+}
+
+static void add_states(struct buffer *b, const struct gate_view *view)
+{
+	const struct engine *e = view->engine;
+	head(b, "availability", "gauge", "1 for what this instance can give now.");
+	for (enum availability a = 0; a < AVAILABILITY_COUNT; a++)
+		add(b, "standpipe_availability{state=\"%s\"} %d\n", availability_name(a),
+		        e->availability == a);
+	head(b, "breaker_state", "gauge", "1 for the state that the circuit breaker is in.");
+	for (enum breaker_state s = 0; s < BREAKER_STATE_COUNT; s++)
+		add(b, "standpipe_breaker_state{state=\"%s\"} %d\n", breaker_state_name(s),
+		        e->breaker.state == s);
+	counter(b, "breaker_opened_total", "How often the circuit breaker opened.",
+	        e->breaker.opened_count);
+	head(b, "path_state", "gauge", "1 for the state that the path to the database is in.");
+	for (enum path_state s = 0; s < PATH_STATE_COUNT; s++)
+		add(b, "standpipe_path_state{state=\"%s\"} %d\n", path_state_name(s),
+		        e->path.state == s);
+	gauge(b, "path_utilisation_ratio", "Share of the path's capacity that is in use.",
+	        path_utilisation(&e->path));
+	gauge(b, "path_connections", "Connections over the path, the fleet's as far as known.",
+	        e->path.connections);
+	gauge(b, "path_connections_limit", "Connections that the path carries.",
+	        e->path.settings.limit);
+	counter(b, "path_scaling_events_total", "Steps in connect latency under load.",
+	        e->path.scaling_events);
+}
+
+static const char *stage_label(enum stage stage)
+{
+	return stage == STAGE_READY ? "total" : stage_name(stage);
+}
+
+static void add_connect_seconds(struct buffer *b, enum stage stage, const struct histogram *h)
+{
+	uint64_t seen = 0;
+	int i = 0;
+	for (int power = BUCKET_POWER_MIN; power <= BUCKET_POWER_MAX; power++) {
+		int64_t edge_ns = INT64_C(1) << power;
+		for (; i < HISTOGRAM_BUCKETS && histogram_edge(i) <= edge_ns; i++)
+			seen += h->buckets[i];
+		add(b, "standpipe_connect_seconds_bucket{stage=\"%s\",le=\"%.9g\"} %llu\n",
+		        stage_label(stage), s_from_ns(edge_ns), (unsigned long long)seen);
+	}
+	add(b, "standpipe_connect_seconds_bucket{stage=\"%s\",le=\"+Inf\"} %llu\n",
+	        stage_label(stage), (unsigned long long)h->count);
+	add(b, "standpipe_connect_seconds_sum{stage=\"%s\"} %.9g\n", stage_label(stage),
+	        s_from_ns(h->sum_ns));
+	add(b, "standpipe_connect_seconds_count{stage=\"%s\"} %llu\n", stage_label(stage),
+	        (unsigned long long)h->count);
+}
+
+static void add_connects(struct buffer *b, const struct gate_view *view)
+{
+	const struct engine *e = view->engine;
+	head(b, "connect_attempts_total", "counter", "Attempts to connect that ended, by outcome.");
+	for (enum outcome o = 0; o < OUTCOME_COUNT; o++)
+		add(b, "standpipe_connect_attempts_total{outcome=\"%s\"} %lld\n", outcome_name(o),
+		        (long long)e->attempts_ended[o]);
+	gauge(b, "connect_attempts_under_way", "Attempts to connect under way.",
+	        e->pool.connecting);
+	gauge(b, "connect_window", "Attempts that may be under way at once.", e->connects.window);
+	counter(b, "connect_redials_total", "Handshakes begun afresh after no answer.", e->redials);
+	if (!view->connect_times)
+		return;
+	head(b, "connect_seconds", "histogram", "Time of connects that succeeded, by stage.");
+	for (enum stage stage = 0; stage < STAGE_COUNT; stage++)
+		add_connect_seconds(b, stage, &view->connect_times[stage]);
+}
+
+static void add_pool(struct buffer *b, const struct gate_view *view)
+{
+	const struct engine *e = view->engine;
+	const struct pool *p = &e->pool;
+	head(b, "pool_servers", "gauge", "Server connections, by state.");
+	add(b, "standpipe_pool_servers{state=\"connecting\"} %d\n", p->connecting);
+	add(b, "standpipe_pool_servers{state=\"idle\"} %d\n", p->idle);
+	add(b, "standpipe_pool_servers{state=\"busy\"} %d\n", p->busy);
+	head(b, "pool_clients", "gauge", "Clients that wait for or hold a server connection.");
+	add(b, "standpipe_pool_clients{state=\"waiting\"} %d\n", p->waiting);
+	add(b, "standpipe_pool_clients{state=\"holding\"} %d\n", p->holding);
+	counter(b, "pool_assigned_total", "Server connections given to clients.", e->assigned);
+	counter(b, "pool_rejects_total", "Clients turned away.", e->rejects);
+	const struct budget *g = &e->budget;
+	gauge(b, "budget_usable", "Connections that the database can give.", g->usable);
+	gauge(b, "budget_fleet", "Connections that all instances may use together.", g->fleet);
+	gauge(b, "budget_share", "Connections that this instance may open.", g->share);
+	gauge(b, "budget_instances", "Instances that the budget is shared by.",
+	        g->settings.instances);
+	gauge(b, "budget_fits", "1 when every instance's share fits the fleet's budget.", g->fits);
+}
+
+static void add_traffic(struct buffer *b, const struct gate_view *view)
+{
+	const struct gate_counters *c = &view->counters;
+	gauge(b, "clients_connected", "Clients connected to the gate.", c->clients);
+	counter(b, "clients_total", "Clients that connected.", c->clients_total);
+	counter(b, "client_errors_total", "Clients dropped for what they sent.", c->client_errors);
+	counter(b, "transactions_total", "Transactions that ended.", c->transactions);
+	counter(b, "queries_total", "Queries relayed.", c->queries);
+	head(b, "bytes_total", "counter", "Bytes relayed, from clients (in) and to them (out).");
+	add(b, "standpipe_bytes_total{direction=\"in\"} %lld\n", (long long)c->bytes_in);
+	add(b, "standpipe_bytes_total{direction=\"out\"} %lld\n", (long long)c->bytes_out);
+}
+
+char *metrics_text(const struct gate_view *view)
+{
+	struct buffer b = BUFFER_INIT;
+	add_process(&b, view);
+	add_startup(&b, view);
+	add_states(&b, view);
+	add_connects(&b, view);
+	add_pool(&b, view);
+	add_traffic(&b, view);
+	buffer_append(&b, "", 1);
+	char *text = strdup((const char *)buffer_bytes(&b).at);
+	buffer_release(&b);
+	if (!text)
+		abort();
+	return text;
+}

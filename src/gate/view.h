@@ -1,0 +1,73 @@
+/*
+ * view - all that the pages about this instance need, gathered by the gate for one call.
+ *
+ * Everything is *borrowed* for the call. Pages, metrics and the error context are pure functions
+ * of a view: they read no clock and change nothing.
+ */
+#ifndef STANDPIPE_GATE_VIEW_H
+#define STANDPIPE_GATE_VIEW_H
+
+#include <stdint.h>
+
+#include "base/control.h"
+#include "base/error.h"
+#include "base/histogram.h"
+#include "base/instant.h"
+#include "core/engine.h"
+#include "gate/secrets.h"
+#include "gate/settings.h"
+
+/* Since the process began, but for `clients`. */
+struct gate_counters {
+	int clients; /* connected now */
+	int64_t clients_total;
+	int64_t client_errors; /* clients dropped for what they sent */
+	int64_t transactions, queries;
+	int64_t bytes_in; /* from clients */
+	int64_t bytes_out; /* to clients */
+};
+
+/* What was said when an attempt failed; kept at place (serial - 1) % ENGINE_ATTEMPTS_MAX. */
+struct gate_attempt_error {
+	uint64_t serial; /* 0: none here */
+	struct error error;
+};
+
+struct gate_view {
+	const struct engine *engine;
+	const struct gate_settings *settings;
+	const struct secrets *secrets; /* to be hidden; may be NULL */
+
+	instant now; /* on the engine's clock */
+	instant began_at; /* when the process did, on the same clock */
+	int64_t wall_ns; /* the wall clock at `now`: ns since 1970, UTC */
+
+	const struct error *phase_errors; /* PHASE_COUNT of them */
+	const struct gate_attempt_error *attempt_errors; /* ENGINE_ATTEMPTS_MAX of them */
+	/* Time spent in each stage by connects that succeeded, since the process began: STAGE_COUNT
+	 * of them, the last for the whole; may be NULL. */
+	const struct histogram *connect_times;
+	struct gate_counters counters;
+
+	enum control_command command; /* what runs behind the gate */
+	int command_pid; /* while it runs */
+	int command_code; /* when it has ended */
+
+	const char *error_context; /* the last one, JSON; NULL: none yet */
+	const char *version;
+};
+
+/* The error of the attempt `serial`, or NULL if none is remembered. */
+const struct error *view_attempt_error(const struct gate_view *view, uint64_t serial);
+
+/* The newest attempt that ended otherwise than well, or NULL. */
+const struct engine_attempt *view_last_failure(const struct gate_view *view);
+
+/* The attempt under way that began first, or NULL. */
+const struct engine_attempt *view_oldest_under_way(const struct gate_view *view);
+
+/* `at` on the wall clock, as RFC 3339 in UTC with milliseconds: "2024-05-06T07:08:09.123Z". */
+#define VIEW_TIME_SIZE 32
+void view_time(const struct gate_view *view, instant at, char out[VIEW_TIME_SIZE]);
+
+#endif
