@@ -224,6 +224,9 @@ json_t *describe_database(const struct gate_view *view)
 {
 	const struct engine *e = view->engine;
 	const struct engine_attempt *failed = view_last_failure(view);
+	const struct error *last = view->database_error;
+	if (!last || !error_is_set(last))
+		last = failed ? view_attempt_error(view, failed->serial) : NULL;
 	bool wanted = e->settings.startup.wanted[PHASE_DATABASE];
 	bool up = e->pool.idle + e->pool.busy > 0;
 	json_t *o = object(), *limits = object();
@@ -235,9 +238,8 @@ json_t *describe_database(const struct gate_view *view)
 	set(limits, "reserved", known(e->limits.reserved));
 	set(limits, "backends", known(e->limits.backends));
 	set(o, "limits", limits);
-	set(o, "last_error",
-	        describe_error(view, failed ? view_attempt_error(view, failed->serial) : NULL));
-	set(o, "last_error_at", describe_time(view, failed ? failed->ended_at : -1));
+	set(o, "last_error", describe_error(view, last));
+	set(o, "last_failure_at", describe_time(view, failed ? failed->ended_at : -1));
 	bool waits = wanted && !up;
 	set(o, "retry_after_s",
 	        waits ? json_integer(engine_retry_after_s(e, view->now)) : json_null());

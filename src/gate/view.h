@@ -44,6 +44,8 @@ struct gate_view {
 
 	const struct error *phase_errors; /* PHASE_COUNT of them */
 	const struct gate_attempt_error *attempt_errors; /* ENGINE_ATTEMPTS_MAX of them */
+	/* The last failed attempt's or lost server connection's; NULL or not set: none. */
+	const struct error *database_error;
 	/* Time spent in each stage by connects that succeeded, since the process began: STAGE_COUNT
 	 * of them, the last for the whole; may be NULL. */
 	const struct histogram *connect_times;
