@@ -16,6 +16,7 @@ struct reader {
 	yaml_parser_t parser;
 	struct arena *arena;
 	const char *file;
+	const char *text; /* borrowed */
 	struct error *error;
 	int nodes;
 };
@@ -47,9 +48,13 @@ static int reader_next(struct reader *r, yaml_event_t *event)
 	if (p->error == YAML_MEMORY_ERROR)
 		abort();
 	const char *problem = p->problem ? p->problem : "unreadable";
-	if (p->error == YAML_READER_ERROR)
-		return error_at(r->file, line_of(p->mark), r->error,
+	if (p->error == YAML_READER_ERROR) { /* it reads ahead, so its mark is not the place */
+		int line = 1;
+		for (size_t i = 0; i < p->problem_offset; i++)
+			line += r->text[i] == '\n';
+		return error_at(r->file, line, r->error,
 		        "not YAML: %s at byte %zu (files are UTF-8)", problem, p->problem_offset);
+	}
 	return error_at(r->file, line_of(p->problem_mark), r->error, "not YAML: %s%s%s, column %zu",
 	        problem, p->context ? " " : "", p->context ? p->context : "",
 	        p->problem_mark.column + 1);
@@ -221,7 +226,7 @@ static const struct tree_node *reader_document(struct reader *r)
 const struct tree_node *tree_parse(
         struct arena *arena, const char *file, const char *text, size_t len, struct error *error)
 {
-	struct reader r = {.arena = arena, .error = error};
+	struct reader r = {.arena = arena, .text = text, .error = error};
 	if (!yaml_parser_initialize(&r.parser))
 		abort();
 	r.file = arena_text(arena, file, strlen(file));
