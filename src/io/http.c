@@ -16,6 +16,7 @@
 struct peer {
 	struct peer *next, *previous;
 	int fd;
+	bool asking; /* a request's first line was read, and its answer not yet sent */
 	bool cut; /* shut down by us, out of the list; libmicrohttpd will notice */
 	uint64_t until_ms;
 };
@@ -137,8 +138,18 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 	                         ->socket_context;
 	if (!p || p->cut)
 		return;
+	p->asking = false;
 	unlink_peer(h, p);
 	append_peer(h, p);
+}
+
+static void *on_first_line(void *context, const char *uri, struct MHD_Connection *connection)
+{
+	struct peer *p = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+	                         ->socket_context;
+	if (p)
+		p->asking = true;
+	return NULL; /* what the request's context is at first */
 }
 
 static enum MHD_Result answer(struct MHD_Connection *connection, struct http_response *r)
@@ -282,7 +293,7 @@ static struct MHD_Daemon *start_daemon(struct http *h)
 	        h, MHD_OPTION_CONNECTION_LIMIT, (unsigned)(2 * HTTP_CONNECTIONS_MAX),
 	        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_MEMORY_MAX,
 	        MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_NOTIFY_COMPLETED,
-	        on_completed, h, MHD_OPTION_END);
+	        on_completed, h, MHD_OPTION_URI_LOG_CALLBACK, on_first_line, h, MHD_OPTION_END);
 }
 
 struct http *http_new(
@@ -329,6 +340,18 @@ void http_resume(struct http *h)
 {
 	if (h->acceptor)
 		acceptor_resume(h->acceptor);
+}
+
+void http_cut_idle(struct http *h)
+{
+	struct peer *next;
+	for (struct peer *p = h->first; p; p = next) {
+		next = p->next;
+		/* Bytes that wait to be read are a request that has begun. */
+		char byte;
+		if (!p->asking && recv(p->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
+			cut_peer(h, p);
+	}
 }
 
 int http_connections(const struct http *h)

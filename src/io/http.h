@@ -77,6 +77,9 @@ void http_add_connection(struct http *h, int fd);
 void http_pause(struct http *h);
 void http_resume(struct http *h);
 
+/* Cuts the connections on which no request has begun. */
+void http_cut_idle(struct http *h);
+
 /* Connections open now. */
 int http_connections(const struct http *h);
 
