@@ -41,7 +41,7 @@
 struct path_settings {
 	bool monitoring;         /* off: state is unknown until a connect, then normal */
 	double threshold;        /* pressure above this utilisation, 0..1 */
-	int limit;               /* connections that the path carries */
+	int limit;               /* connections that the path carries; 0: not looked at */
 	double baseline_bit_s;   /* throughput at which it is full; 0: not looked at */
 	int64_t scaling_ns;      /* how long the state holds after a step */
 };

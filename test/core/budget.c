@@ -149,6 +149,10 @@ static void what_the_server_does_not_say_stays(void **state)
 	assert_int_equal(b.usable, 82);
 	budget_learn(&b, 200, -1, -1);
 	assert_int_equal(b.usable, 182);
+	budget_learn(&b, -1, 0, 0);
+	assert_int_equal(b.usable, 195);
+	budget_learn(&b, 0, -1, -1); /* nothing is an answer too */
+	assert_false(b.fits);
 }
 
 static void larger_servers_leave_the_path_as_the_limit(void **state)

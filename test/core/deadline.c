@@ -113,6 +113,7 @@ static void the_longest_base_does_not_overflow(void **state)
 	struct deadline_settings settings = settings_of(PRODUCTION);
 	settings.base_ns[DEADLINE_POOL] = INT64_MAX;
 	assert_int_equal(deadline_span(&settings, DEADLINE_POOL, PATH_OVERLOADED, 0), INT64_MAX);
+	assert_int_equal(deadline_span(&settings, DEADLINE_POOL, PATH_NORMAL, 0), INT64_MAX);
 	settings.base_ns[DEADLINE_POOL] = 0;
 	assert_int_equal(deadline_span(&settings, DEADLINE_POOL, PATH_OVERLOADED, 0), 0);
 	assert_int_equal(deadline_span(&settings, DEADLINE_POOL, PATH_SCALING, 0), 20 * NS_PER_S);

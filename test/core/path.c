@@ -51,13 +51,15 @@ static struct path connected(int count)
 
 static void unknown_until_something_has_connected(void **state)
 {
-	struct path p = path_with(&production);
+	struct path p;
+	path_init(&p, &production, 5);
 	assert_int_equal(p.state, PATH_UNKNOWN);
-	fail_with(&p, OUTCOME_REFUSED, 1);
+	fail_with(&p, OUTCOME_REFUSED, 6);
 	assert_int_equal(p.state, PATH_UNKNOWN);
-	connect_in(&p, NS_PER_MS, 2);
+	assert_int_equal(p.changed_at, 5);
+	connect_in(&p, NS_PER_MS, 7);
 	assert_int_equal(p.state, PATH_NORMAL);
-	assert_int_equal(p.changed_at, 2);
+	assert_int_equal(p.changed_at, 7);
 	assert_int_equal(p.attempts, 2);
 	assert_int_equal(p.failures, 1);
 }
@@ -74,6 +76,15 @@ static void utilisation_is_the_larger_of_connections_and_throughput(void **state
 	assert_true(path_utilisation(&p) == 0.4);
 	path_limit(&p, 25, 0);
 	assert_true(path_utilisation(&p) == 0.8);
+}
+
+static void connections_without_a_limit_are_not_looked_at(void **state)
+{
+	struct path p = path_with(&production);
+	path_limit(&p, 0, 0);
+	assert_true(path_utilisation(&p) == 0.0);
+	path_connections(&p, 10, 0);
+	assert_true(path_utilisation(&p) == 0.0);
 }
 
 static void throughput_without_a_baseline_is_not_looked_at(void **state)
@@ -114,6 +125,9 @@ static void overloaded_begins_over_nine_tenths_and_ends_at_eight(void **state)
 	path_connections(&p, 39, 4);
 	assert_int_equal(p.state, PATH_PRESSURE);
 	path_connections(&p, 44, 5);
+	assert_int_equal(p.state, PATH_PRESSURE);
+	path_connections(&p, 46, 5);
+	path_connections(&p, 40, 5);
 	assert_int_equal(p.state, PATH_PRESSURE);
 	path_connections(&p, 0, 6);
 	assert_int_equal(p.state, PATH_NORMAL);
@@ -205,6 +219,21 @@ static void one_slow_connect_is_noise_and_two_of_four_are_a_step(void **state)
 	p = stepped(2, 2 * NS_PER_S); /* the median of 20, 20, 2000, 2000 ms is 1010 ms */
 	assert_int_equal(p.state, PATH_SCALING);
 	assert_int_equal(p.scaling_events, 1);
+}
+
+static void two_handshakes_sent_again_once_are_noise(void **state)
+{
+	/* A lost SYN costs a second: the median of 20, 20, 1020, 1020 ms is 520, 500 over 20. */
+	assert_int_equal(stepped(2, 1020 * NS_PER_MS).state, PATH_NORMAL);
+	assert_int_equal(stepped(2, 1020 * NS_PER_MS + 2).state, PATH_SCALING);
+}
+
+static void a_step_after_scaling_ended_is_another(void **state)
+{
+	struct path p = stepped(2, 2 * NS_PER_S);
+	connect_in(&p, 2 * NS_PER_S, 41 * NS_PER_S); /* just as the first one ends */
+	assert_int_equal(p.scaling_events, 2);
+	assert_int_equal(p.state, PATH_SCALING);
 }
 
 static void a_step_is_three_times_as_long_and_half_a_second_longer(void **state)
@@ -325,6 +354,14 @@ static void quantiles_are_of_the_last_thirty_two_connects_by_nearest_rank(void *
 	assert_int_equal(p.least_ns, 1 * NS_PER_MS); /* the fastest ever */
 }
 
+static void a_connect_faster_than_the_clock_tells_is_a_connect(void **state)
+{
+	struct path p = path_with(&production);
+	connect_in(&p, 0, 0);
+	assert_int_equal(p.least_ns, 1);
+	assert_int_equal(p.state, PATH_NORMAL);
+}
+
 static void failures_do_not_count_as_times_to_connect(void **state)
 {
 	struct path p = connected(3);
@@ -360,6 +397,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(unknown_until_something_has_connected),
 	        cmocka_unit_test(utilisation_is_the_larger_of_connections_and_throughput),
+	        cmocka_unit_test(connections_without_a_limit_are_not_looked_at),
 	        cmocka_unit_test(throughput_without_a_baseline_is_not_looked_at),
 	        cmocka_unit_test(pressure_begins_over_its_threshold_and_ends_a_tenth_below),
 	        cmocka_unit_test(overloaded_begins_over_nine_tenths_and_ends_at_eight),
@@ -370,6 +408,8 @@ int main(void)
 	        cmocka_unit_test(
 	                overload_by_timeouts_does_not_outlive_them_for_a_use_that_never_caused_it),
 	        cmocka_unit_test(one_slow_connect_is_noise_and_two_of_four_are_a_step),
+	        cmocka_unit_test(two_handshakes_sent_again_once_are_noise),
+	        cmocka_unit_test(a_step_after_scaling_ended_is_another),
 	        cmocka_unit_test(a_step_is_three_times_as_long_and_half_a_second_longer),
 	        cmocka_unit_test(scaling_lasts_for_thirty_seconds_after_the_last_sign_of_it),
 	        cmocka_unit_test(slow_for_long_is_the_new_normal),
@@ -378,6 +418,7 @@ int main(void)
 	        cmocka_unit_test(the_worst_that_holds_is_the_state),
 	        cmocka_unit_test(without_monitoring_only_unknown_and_normal_exist),
 	        cmocka_unit_test(quantiles_are_of_the_last_thirty_two_connects_by_nearest_rank),
+	        cmocka_unit_test(a_connect_faster_than_the_clock_tells_is_a_connect),
 	        cmocka_unit_test(failures_do_not_count_as_times_to_connect),
 	        cmocka_unit_test(history_has_a_bit_for_each_of_the_last_attempts_newest_lowest),
 	        cmocka_unit_test(states_have_the_names_that_users_see),

@@ -199,6 +199,24 @@ static void the_time_to_retire_is_kept_through_use(void **state)
 	assert_int_equal(l.servers[0].retire_at, 3600);
 }
 
+static void everyone_knows_since_when(void **state)
+{
+	struct place l;
+	int server, client;
+	place_init(&l);
+	pool_server_begin(&l.pool, 1);
+	assert_int_equal(l.servers[0].since, 1);
+	pool_server_ready(&l.pool, 0, 2, INSTANT_NEVER);
+	assert_int_equal(l.servers[0].since, 2);
+	pool_client_waits(&l.pool, 0, false, 3);
+	assert_int_equal(l.clients[0].since, 3);
+	assert_true(pool_assign(&l.pool, &server, &client, 4));
+	assert_int_equal(l.servers[0].since, 4);
+	assert_int_equal(l.clients[0].since, 4);
+	pool_server_released(&l.pool, 0, 5);
+	assert_int_equal(l.servers[0].since, 5);
+}
+
 static void steps_out_of_order_are_bugs(void **state)
 {
 	struct place l;
@@ -317,6 +335,7 @@ int main(void)
 	        cmocka_unit_test(a_client_whose_server_is_lost_is_told_and_may_return_to_the_front),
 	        cmocka_unit_test(an_idle_server_may_go_from_anywhere_in_the_list),
 	        cmocka_unit_test(the_time_to_retire_is_kept_through_use),
+	        cmocka_unit_test(everyone_knows_since_when),
 	        cmocka_unit_test(steps_out_of_order_are_bugs),
 	        cmocka_unit_test(lists_and_counters_agree_whatever_happens),
 	};
