@@ -1,0 +1,200 @@
+#include "io/listen.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define FIRST_FD 3 /* SD_LISTEN_FDS_START */
+
+static const char *mend(int number)
+{
+	switch (number) {
+	case EADDRINUSE:
+		return "; another process has it: end that one, or choose another port";
+	case EACCES:
+		return "; ports below 1024 need a privilege: choose a higher one";
+	case EADDRNOTAVAIL:
+		return "; no interface here has this address: use 127.0.0.1, 0.0.0.0 or ::";
+	default:
+		return "";
+	}
+}
+
+static int tcp_fail(struct error *error, const char *where, int number)
+{
+	error_set(error, "listen", number, "cannot listen on %s: %s%s", where, strerror(number),
+	        mend(number));
+	error_origin(error, where);
+	return -1;
+}
+
+static int listen_address(const struct addrinfo *a)
+{
+	int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -1;
+	int on = 1, off = 0;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (a->ai_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+	if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, LISTEN_BACKLOG) == 0)
+		return fd;
+	int number = errno;
+	close(fd);
+	errno = number;
+	return -1;
+}
+
+/* "[::1]" -> "::1"; "*" and "" -> NULL, which stands for every address. */
+static const char *plain_host(const char *host, char *copy, size_t size)
+{
+	if (strcmp(host, "") == 0 || strcmp(host, "*") == 0)
+		return NULL;
+	size_t len = strlen(host);
+	bool brackets = len >= 2 && host[0] == '[' && host[len - 1] == ']';
+	snprintf(copy, size, "%.*s", (int)(brackets ? len - 2 : len), host + brackets);
+	return copy;
+}
+
+int listen_tcp(const char *host, int port, struct error *error)
+{
+	char where[ERROR_ORIGIN_MAX], service[16], copy[NI_MAXHOST];
+	snprintf(where, sizeof(where), "%s:%d", *host ? host : "*", port);
+	snprintf(service, sizeof(service), "%d", port);
+	const char *name = plain_host(host, copy, sizeof(copy));
+	struct addrinfo hints = {
+	        .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+	struct addrinfo *found = NULL;
+	int result = getaddrinfo(name, service, &hints, &found);
+	if (result != 0) {
+		error_set(error, "listen", result == EAI_SYSTEM ? errno : 0,
+		        "cannot listen on %s: the host does not resolve (%s); use an address such "
+		        "as "
+		        "127.0.0.1 or 0.0.0.0",
+		        where, gai_strerror(result));
+		error_origin(error, where);
+		return -1;
+	}
+	int fd = -1, number = EADDRNOTAVAIL;
+	/* Every address: IPv6 first, since that takes IPv4 in as well. */
+	for (int round = name ? 1 : 0; round < 2 && fd < 0; round++)
+		for (const struct addrinfo *a = found; a && fd < 0; a = a->ai_next) {
+			if (round == 0 && a->ai_family != AF_INET6)
+				continue;
+			fd = listen_address(a);
+			if (fd < 0)
+				number = errno;
+		}
+	freeaddrinfo(found);
+	return fd < 0 ? tcp_fail(error, where, number) : fd;
+}
+
+/* Does somebody answer on the socket? Refused: its owner is gone. */
+static bool unix_is_alive(const struct sockaddr_un *address)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return true;
+	/* EAGAIN: its backlog is full, so there is one. */
+	bool alive = connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
+	             (errno != ECONNREFUSED && errno != ENOENT);
+	close(fd);
+	return alive;
+}
+
+static int unix_fail(struct error *error, const char *path, int number, const char *text)
+{
+	error_set(
+	        error, "listen", number, "cannot listen on %s: %s%s", path, strerror(number), text);
+	error_origin(error, path);
+	return -1;
+}
+
+int listen_unix(const char *path, struct error *error)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	if (strlen(path) >= sizeof(address.sun_path))
+		return unix_fail(error, path, ENAMETOOLONG,
+		        "; a Unix socket's path has at most 107 bytes: choose a shorter directory");
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+
+	struct stat there;
+	if (lstat(path, &there) == 0) {
+		if (!S_ISSOCK(there.st_mode))
+			return unix_fail(error, path, EEXIST, "; it is not a socket: move it away");
+		if (unix_is_alive(&address))
+			return unix_fail(error, path, EADDRINUSE,
+			        "; another process answers there: end that one, or choose another "
+			        "directory");
+		unlink(path);
+	}
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 &&
+	        chmod(path, 0777) == 0 && listen(fd, LISTEN_BACKLOG) == 0)
+		return fd;
+	int number = errno;
+	if (fd >= 0)
+		close(fd);
+	return unix_fail(error, path, number,
+	        number == ENOENT   ? "; the directory is missing: create it"
+	        : number == EACCES ? "; may this user write to the directory?"
+	                           : "");
+}
+
+/* A whole number in the environment, or -1. */
+static long variable_number(const char *name)
+{
+	const char *text = getenv(name);
+	if (!text || *text < '0' || *text > '9')
+		return -1;
+	char *end;
+	errno = 0;
+	long value = strtol(text, &end, 10);
+	return *end || errno ? -1 : value;
+}
+
+int listen_inherited(const char *name)
+{
+	long count = variable_number("LISTEN_FDS");
+	const char *names = getenv("LISTEN_FDNAMES");
+	if (variable_number("LISTEN_PID") != (long)getpid() || count < 1 ||
+	        count > INT_MAX - FIRST_FD || !names)
+		return -1;
+	for (int fd = FIRST_FD; fd < FIRST_FD + count; fd++) {
+		size_t len = strcspn(names, ":");
+		if (len == strlen(name) && memcmp(names, name, len) == 0) {
+			int flags = fcntl(fd, F_GETFL);
+			if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+			        fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+				return -1;
+			return fd;
+		}
+		if (names[len] == '\0')
+			return -1;
+		names += len + 1;
+	}
+	return -1;
+}
+
+int listen_port(int fd)
+{
+	struct sockaddr_storage address = {0};
+	socklen_t len = sizeof(address);
+	if (getsockname(fd, (struct sockaddr *)&address, &len) < 0)
+		return 0;
+	if (address.ss_family == AF_INET)
+		return ntohs(((struct sockaddr_in *)&address)->sin_port);
+	if (address.ss_family == AF_INET6)
+		return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
+	return 0;
+}

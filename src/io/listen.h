@@ -1,0 +1,36 @@
+/*
+ * listen - listening sockets: made here, or inherited as systemd hands them over (sd_listen_fds(3)):
+ * LISTEN_FDS of them from descriptor 3 on, for the process LISTEN_PID, named by LISTEN_FDNAMES.
+ *
+ * Every socket given back is non-blocking and closes on exec; it is the caller's to close.
+ */
+#ifndef STANDPIPE_IO_LISTEN_H
+#define STANDPIPE_IO_LISTEN_H
+
+#include "base/error.h"
+
+#define LISTEN_BACKLOG 512
+
+/* The names that PID 1 and the gate agree on. */
+#define LISTEN_GATE  "gate" /* PostgreSQL's protocol over TCP */
+#define LISTEN_UNIX  "unix" /* and over a Unix socket */
+#define LISTEN_ADMIN "admin" /* the admin HTTP server */
+#define LISTEN_DOOR  "door" /* the service's own port */
+
+/* Listens on `host`:`port`. `host`: a name or an address, with or without [] around IPv6; empty or
+ * "*": every address, IPv6 too where there is any. `port` 0: any free one (see listen_port).
+ * The descriptor, or -1 with `error`. May block to resolve a name. */
+int listen_tcp(const char *host, int port, struct error *error);
+
+/* Listens on the Unix socket `path`, which every user may connect to. A socket that is there already
+ * is replaced if nobody answers on it; anything else that is there is left alone: an error.
+ * The path is at most 107 bytes. */
+int listen_unix(const char *path, struct error *error);
+
+/* The inherited descriptor with this name, or -1. A LISTEN_PID that is not ours means none. */
+int listen_inherited(const char *name);
+
+/* The TCP port that `fd` is bound to; 0 if it is not bound to any. */
+int listen_port(int fd);
+
+#endif
