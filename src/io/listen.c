@@ -123,10 +123,11 @@ static int unix_fail(struct error *error, const char *path, int number, const ch
 int listen_unix(const char *path, struct error *error)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	if (strlen(path) >= sizeof(address.sun_path))
+	size_t len = strlen(path);
+	if (len >= sizeof(address.sun_path))
 		return unix_fail(error, path, ENAMETOOLONG,
 		        "; a Unix socket's path has at most 107 bytes: choose a shorter directory");
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	memcpy(address.sun_path, path, len);
 
 	struct stat there;
 	if (lstat(path, &there) == 0) {
