@@ -316,6 +316,7 @@ int context_write_file(const char *path, const char *text, struct error *error)
 		return fail(error, "open for writing", path);
 	}
 	if (write_file(temporary, text, O_TRUNC | O_NOFOLLOW, error) != 0) {
+		error_origin(error, path);
 		unlink(temporary);
 		return -1;
 	}

@@ -46,36 +46,15 @@ static void percent_decode(const char *text, char *out)
 	*out = 0;
 }
 
-static void percent_encode(const char *text, char *out, const char *digits)
-{
-	static const char unreserved[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	                                 "0123456789-._~";
-	for (; *text; text++) {
-		uint8_t byte = (uint8_t)*text;
-		if (strchr(unreserved, *text)) {
-			*out++ = *text;
-			continue;
-		}
-		*out++ = '%';
-		*out++ = digits[byte >> 4];
-		*out++ = digits[byte & 15];
-	}
-	*out = 0;
-}
-
 void secrets_add(struct secrets *s, const char *text)
 {
 	if (!text)
 		return;
-	char *form = malloc(3 * strlen(text) + 1);
+	char *form = malloc(strlen(text) + 1);
 	if (!form)
 		abort();
 	add_form(s, text);
 	percent_decode(text, form);
-	add_form(s, form);
-	percent_encode(text, form, "0123456789ABCDEF");
-	add_form(s, form);
-	percent_encode(text, form, "0123456789abcdef");
 	add_form(s, form);
 	explicit_bzero(form, strlen(form));
 	free(form);
@@ -130,13 +109,32 @@ static size_t utf8_len(const uint8_t *p)
 	return len;
 }
 
-/* The length of the longest secret that begins here, 0 for none. */
+/* How much of `text` says `secret`, each byte as it is or percent-encoded; 0: it does not. */
+static size_t said_len(const char *text, const char *secret)
+{
+	const char *begin = text;
+	for (; *secret; secret++) {
+		int high = *text == '%' ? hex_digit(text[1]) : -1;
+		int low = high >= 0 ? hex_digit(text[2]) : -1;
+		if (*text == *secret)
+			text++;
+		else if (low >= 0 && (char)(16 * high + low) == *secret)
+			text += 3;
+		else
+			return 0;
+	}
+	return (size_t)(text - begin);
+}
+
+/* The length of the longest secret that is said here, 0 for none. */
 static size_t secret_len(const struct secrets *s, const char *text)
 {
 	size_t longest = 0;
-	for (int i = 0; s && i < s->count; i++)
-		if (s->list[i].len > longest && strncmp(text, s->list[i].text, s->list[i].len) == 0)
-			longest = s->list[i].len;
+	for (int i = 0; s && i < s->count; i++) {
+		size_t len = said_len(text, s->list[i].text);
+		if (len > longest)
+			longest = len;
+	}
 	return longest;
 }
 

@@ -9,7 +9,7 @@
 
 #include <stddef.h>
 
-#define SECRETS_MAX 16
+#define SECRETS_MAX 64
 /* Shorter ones are not searched for: they are found in every other word and protect nothing. */
 #define SECRETS_LEN_MIN 4
 
@@ -23,8 +23,9 @@ struct secrets {
 
 #define SECRETS_INIT ((struct secrets){0})
 
-/* Hides `text`, and its percent-encoded and decoded forms. Copies. NULL, too short or known ones
- * are let pass; more than SECRETS_MAX forms are a bug (asserted). */
+/* Hides `text` and what it says percent-decoded, each however it is percent-encoded where it turns
+ * up. Copies. NULL, too short or known ones are let pass; more than SECRETS_MAX forms are a bug
+ * (asserted). */
 void secrets_add(struct secrets *s, const char *text);
 
 /* Hides the password in a URL: of the user part, or the argument `password`. */
