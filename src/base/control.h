@@ -5,6 +5,7 @@
  *   gate -> init   START           start the command
  *                  STOP            stop it: SIGTERM, then SIGKILL after the grace
  *                  EXIT code       stop what still runs and exit with `code`
+ *                  STAY            the command has ended, and the gate goes on without it
  *   init -> gate   HELLO code      first message to each gate; code: enum control_command
  *                  STARTED code    the command runs, code: its pid
  *                  EXITED code     it ended; code as the shell has it (128 + signal)
@@ -26,6 +27,7 @@ enum control_kind {
 	CONTROL_STARTED,
 	CONTROL_EXITED,
 	CONTROL_STOPPING,
+	CONTROL_STAY,
 };
 
 /* What HELLO says of the command. */

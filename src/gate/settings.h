@@ -13,6 +13,9 @@
 
 #define GATE_CHECKS_MAX 32
 
+/* Where the command's sd_notify datagrams are to be received; set by `run` for the gate. */
+#define GATE_NOTIFY_VARIABLE "STANDPIPE_NOTIFY_SOCKET"
+
 /* Who answers on the service's own port. */
 enum door_mode {
 	DOOR_OFF,     /* nobody: there is no such port */

@@ -48,7 +48,7 @@ struct command {
 	pid_t group; /* 0: no such group, or nothing left in it */
 	int code; /* when COMMAND_ENDED: its own, or 128 + signal */
 	instant kill_at; /* SIGKILL for the group */
-	instant answer_by; /* the gate's EXIT is due */
+	instant answer_by; /* the gate's EXIT, STAY or START is due */
 };
 
 struct init {
@@ -65,7 +65,7 @@ struct init {
 };
 
 __attribute__((format(printf, 3, 4))) static void report(
-        const struct init *in, enum init_severity severity, const char *format, ...)
+	const struct init *in, enum init_severity severity, const char *format, ...)
 {
 	char text[512];
 	va_list args;
@@ -110,7 +110,7 @@ static void command_stop(struct init *in, int signal_number)
 	command_signal(in, signal_number);
 	command_signal(in, SIGCONT); /* a stopped process could not act on it */
 	in->command.kill_at = instant_min(
-	        in->command.kill_at, instant_add(in->now, in->settings->grace_ns));
+		in->command.kill_at, instant_add(in->now, in->settings->grace_ns));
 }
 
 /* Decides the exit code: the first to do so wins. What still runs is brought to its end. */
@@ -155,15 +155,15 @@ static void command_start(struct init *in)
 		if (in->settings->listeners[i].command)
 			listeners[count++] = in->settings->listeners[i];
 	struct spawn s = {
-	        .argv = in->settings->command_argv,
-	        .environment = in->settings->command_environment,
-	        .listeners = listeners,
-	        .listeners_count = count,
-	        .control_fd = -1,
-	        .parent_death_signal = SIGTERM,
-	        .foreground = terminal_is_ours(),
-	        .mask = &in->mask_before,
-	        .child_action = &in->child_before,
+		.argv = in->settings->command_argv,
+		.environment = in->settings->command_environment,
+		.listeners = listeners,
+		.listeners_count = count,
+		.control_fd = -1,
+		.parent_death_signal = SIGTERM,
+		.foreground = terminal_is_ours(),
+		.mask = &in->mask_before,
+		.child_action = &in->child_before,
 	};
 	struct error error;
 	*c = (struct command){.kill_at = INSTANT_NEVER, .answer_by = INSTANT_NEVER};
@@ -196,17 +196,17 @@ static void gate_start(struct init *in)
 		error_set(&error, "gate", errno, "no socket pair: %s", strerror(errno));
 	} else {
 		struct spawn s = {
-		        .path = in->settings->gate_path ? in->settings->gate_path
-		                                        : "/proc/self/exe",
-		        .argv = in->settings->gate_argv,
-		        .environment = in->settings->gate_environment,
-		        .listeners = in->settings->listeners,
-		        .listeners_count = in->settings->listeners_count,
-		        .control_fd = pair[1],
-		        .parent_death_signal = SIGKILL,
-		        .background = true,
-		        .mask = &in->mask_before,
-		        .child_action = &in->child_before,
+			.path = in->settings->gate_path ? in->settings->gate_path
+							: "/proc/self/exe",
+			.argv = in->settings->gate_argv,
+			.environment = in->settings->gate_environment,
+			.listeners = in->settings->listeners,
+			.listeners_count = in->settings->listeners_count,
+			.control_fd = pair[1],
+			.parent_death_signal = SIGKILL,
+			.background = true,
+			.mask = &in->mask_before,
+			.child_action = &in->child_before,
 		};
 		pid = spawn(&s, &error);
 		close(pair[1]);
@@ -239,6 +239,11 @@ static void gate_messages(struct init *in)
 			break;
 		case CONTROL_STOP:
 			command_stop(in, SIGTERM);
+			break;
+		case CONTROL_STAY:
+			/* Not once the end has begun: then only EXIT is an answer. */
+			if (in->stop_signal == 0)
+				in->command.answer_by = INSTANT_NEVER;
 			break;
 		case CONTROL_EXIT:
 			leave(in, message.code & 0xff);
@@ -279,7 +284,8 @@ static void gate_ended(struct init *in, int status)
 	if (in->leaving)
 		return;
 	int code = code_from_status(status);
-	if (in->command.state == COMMAND_ENDED) {
+	/* Nobody is left to answer for the command's end; after STAY there was an answer. */
+	if (in->command.answer_by != INSTANT_NEVER) {
 		leave(in, in->command.code);
 		return;
 	}
@@ -293,13 +299,13 @@ static void gate_ended(struct init *in, int status)
 	int number = WIFSIGNALED(status) ? WTERMSIG(status) : code;
 	if (gate_is_hopeless(in, status)) {
 		report(in, INIT_ERROR,
-		        "the gate %s %d, %d times in a row and before it said a word: giving up",
-		        how, number, g->silent);
+			"the gate %s %d, %d times in a row and before it said a word: giving up",
+			how, number, g->silent);
 		leave(in, code ? code : EXIT_SETUP);
 		return;
 	}
 	report(in, INIT_WARNING, "the gate %s %d; starting it again in %.1f s", how, number,
-	        s_from_ns(g->backoff_ns));
+		s_from_ns(g->backoff_ns));
 	g->start_at = instant_add(in->now, g->backoff_ns);
 	g->backoff_ns *= 2;
 	if (g->backoff_ns > BACKOFF_MAX_NS)
@@ -324,7 +330,11 @@ static void end_program(struct init *in, int signal_number)
 		command_stop(in, signal_number);
 	else if (in->command.state == COMMAND_NOT_STARTED)
 		leave(in, 128 + signal_number);
-	/* COMMAND_ENDED: the gate's answer is due, and the end with it. */
+	else if (in->gate.control < 0)
+		leave(in, in->command.code);
+	else /* the gate's answer is due, and the end with it */
+		in->command.answer_by = instant_min(
+			in->command.answer_by, instant_add(in->now, ANSWER_NS));
 }
 
 static void on_signal(struct init *in, const struct signalfd_siginfo *info)
@@ -401,14 +411,14 @@ static void on_deadlines(struct init *in)
 {
 	if (in->now >= in->command.kill_at) {
 		report(in, INIT_WARNING, "the command did not end within %.1f s: killing it",
-		        s_from_ns(in->settings->grace_ns));
+			s_from_ns(in->settings->grace_ns));
 		command_signal(in, SIGKILL);
 		in->command.kill_at = INSTANT_NEVER - 1; /* once; and its stop stays under way */
 	}
 	if (in->now >= in->command.answer_by) {
 		report(in, INIT_WARNING,
-		        "the gate gave no exit code within %.1f s: using the command's",
-		        s_from_ns(ANSWER_NS));
+			"the gate gave no exit code within %.1f s: using the command's",
+			s_from_ns(ANSWER_NS));
 		leave(in, in->command.code);
 	}
 	if (in->now >= in->gate.kill_at) {
@@ -437,8 +447,8 @@ static bool is_over(struct init *in)
 static void wait_for_event(struct init *in)
 {
 	struct pollfd fds[] = {
-	        {.fd = in->signal_fd, .events = POLLIN},
-	        {.fd = in->gate.control, .events = POLLIN}, /* poll passes over -1 */
+		{.fd = in->signal_fd, .events = POLLIN},
+		{.fd = in->gate.control, .events = POLLIN}, /* poll passes over -1 */
 	};
 	instant deadline = next_deadline(in);
 	int64_t wait_ns = deadline - in->now;
@@ -464,12 +474,12 @@ static int setup(struct init *in)
 	in->signal_fd = signalfd(-1, &all, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (in->signal_fd < 0) {
 		report(in, INIT_ERROR, "no signalfd: %s; does this sandbox allow it?",
-		        strerror(errno));
+			strerror(errno));
 		return -1;
 	}
 	if (getpid() != 1 && prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
 		report(in, INIT_WARNING, "can't become a subreaper: %s; orphans go to PID 1",
-		        strerror(errno));
+			strerror(errno));
 	return 0;
 }
 
@@ -488,15 +498,15 @@ int init_run(const struct init_settings *settings)
 	assert(settings->report && settings->grace_ns >= 0);
 	assert(settings->listeners_count <= INIT_LISTENERS_MAX);
 	struct init in = {
-	        .settings = settings,
-	        .signal_fd = -1,
-	        .now = clock_now(),
-	        .gate = {.control = -1,
-	                .backoff_ns = BACKOFF_MIN_NS,
-	                .start_at = INSTANT_NEVER,
-	                .kill_at = INSTANT_NEVER},
-	        .command = {.kill_at = INSTANT_NEVER, .answer_by = INSTANT_NEVER},
-	        .exit_code = EXIT_SETUP,
+		.settings = settings,
+		.signal_fd = -1,
+		.now = clock_now(),
+		.gate = {.control = -1,
+			.backoff_ns = BACKOFF_MIN_NS,
+			.start_at = INSTANT_NEVER,
+			.kill_at = INSTANT_NEVER},
+		.command = {.kill_at = INSTANT_NEVER, .answer_by = INSTANT_NEVER},
+		.exit_code = EXIT_SETUP,
 	};
 	if (setup(&in) == 0) {
 		gate_start(&in);

@@ -13,8 +13,9 @@
  * - SIGTERM, SIGINT and SIGQUIT end the program: forwarded to the command's process group, told to
  *   the gate (STOPPING), and SIGKILL for the group after the grace. SIGHUP does so as long as there
  *   is no command. Every other signal that can be caught is forwarded and nothing else.
- * - When the command has ended the gate is told and answers with the exit code. Without an answer
- *   within 2 s the program ends with the command's own code, or 128 + its signal.
+ * - When the command has ended the gate is told and answers with the exit code, or that it stays
+ *   without the command, or with another start. Without an answer within 2 s the program ends with
+ *   the command's own code, or 128 + its signal.
  * - On a terminal the command is the foreground process group; when it is stopped by ^Z, so is the
  *   program, and both go on together.
  * - Nothing outlives it: the gate has SIGKILL as its parent-death signal, the command SIGTERM.

@@ -16,7 +16,7 @@
 
 /* Variables that the child must not see from our own parent: they speak of other descriptors. */
 static const char *const replaced[] = {
-        "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", CONTROL_FD_VARIABLE};
+	"LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", CONTROL_FD_VARIABLE};
 
 static bool is_replaced(const char *variable)
 {
@@ -43,7 +43,7 @@ static char **child_environment(const struct spawn *s)
 		if (!is_replaced(s->environment[i]))
 			environment[n++] = (char *)(uintptr_t)s->environment[i];
 	if (s->control_fd >= 0 && asprintf(&environment[n++], "%s=%d", CONTROL_FD_VARIABLE,
-	                                  FIRST_FD + s->listeners_count) < 0)
+					  FIRST_FD + s->listeners_count) < 0)
 		return NULL;
 	if (s->listeners_count == 0)
 		return environment;
@@ -52,14 +52,14 @@ static char **child_environment(const struct spawn *s)
 	size_t used = 0;
 	for (int i = 0; i < s->listeners_count && used < sizeof(names); i++)
 		used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i ? ":" : "",
-		        s->listeners[i].name);
+			s->listeners[i].name);
 	if (used >= sizeof(names)) {
 		errno = E2BIG;
 		return NULL;
 	}
 	if (asprintf(&environment[n++], "LISTEN_FDNAMES=%s", names) < 0 ||
-	        asprintf(&environment[n++], "LISTEN_FDS=%d", s->listeners_count) < 0 ||
-	        asprintf(&environment[n++], "LISTEN_PID=%d", (int)getpid()) < 0)
+		asprintf(&environment[n++], "LISTEN_FDS=%d", s->listeners_count) < 0 ||
+		asprintf(&environment[n++], "LISTEN_PID=%d", (int)getpid()) < 0)
 		return NULL;
 	return environment;
 }
@@ -179,7 +179,7 @@ pid_t spawn(const struct spawn *s, struct error *error)
 	int ends[2];
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return error_set(
-		        error, "exec", errno, "cannot start %s: %s", name, strerror(errno));
+			error, "exec", errno, "cannot start %s: %s", name, strerror(errno));
 	pid_t parent = getpid();
 	pid_t pid = fork();
 	if (pid == 0) {
@@ -191,7 +191,7 @@ pid_t spawn(const struct spawn *s, struct error *error)
 	if (pid < 0) {
 		close(ends[0]);
 		return error_set(
-		        error, "exec", number, "cannot start %s: %s", name, strerror(number));
+			error, "exec", number, "cannot start %s: %s", name, strerror(number));
 	}
 	/* Either the exec closes the pipe or an errno comes through it. */
 	ssize_t got;
@@ -206,5 +206,5 @@ pid_t spawn(const struct spawn *s, struct error *error)
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	return error_set(
-	        error, "exec", number, "cannot run %s: %s%s", name, strerror(number), mend(number));
+		error, "exec", number, "cannot run %s: %s%s", name, strerror(number), mend(number));
 }

@@ -18,7 +18,7 @@ struct spawn {
 	const char *const *argv; /* NULL-ended */
 	const char *const *environment;
 	const struct init_listener
-	        *listeners; /* as 3, 4, ...: LISTEN_FDS, LISTEN_FDNAMES, LISTEN_PID */
+		*listeners; /* as 3, 4, ...: LISTEN_FDS, LISTEN_FDNAMES, LISTEN_PID */
 	int listeners_count;
 	int control_fd; /* after the listeners, as CONTROL_FD_VARIABLE; -1: none */
 	int parent_death_signal;

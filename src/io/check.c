@@ -28,12 +28,12 @@ struct check {
 };
 
 static int (*const works[])(struct check_work *) = {
-        [CHECK_RESOLVE] = check_work_resolve,
-        [CHECK_TCP] = check_work_tcp,
-        [CHECK_HTTP] = check_work_http,
-        [CHECK_REDIS] = check_work_redis,
-        [CHECK_POSTGRES] = check_work_postgres,
-        [CHECK_WEBSOCKET] = check_work_websocket,
+	[CHECK_RESOLVE] = check_work_resolve,
+	[CHECK_TCP] = check_work_tcp,
+	[CHECK_HTTP] = check_work_http,
+	[CHECK_REDIS] = check_work_redis,
+	[CHECK_POSTGRES] = check_work_postgres,
+	[CHECK_WEBSOCKET] = check_work_websocket,
 };
 
 static void curl_once(void)
@@ -107,7 +107,7 @@ static void on_timeout(uv_timer_t *timer)
 		check_exec_describe_timeout(c->exec, &error);
 	else
 		error_set(&error, c->work.target.kind == CHECK_RESOLVE ? "dns" : "check", ETIMEDOUT,
-		        "%s: no result in time; does the name resolve?", c->work.target.name);
+			"%s: no result in time; does the name resolve?", c->work.target.name);
 	abandon(c);
 	settle(c, &error);
 }
@@ -167,10 +167,10 @@ static void begin_timer(struct check *c, int64_t timeout_ns)
 }
 
 static void begin_exec(
-        uv_loop_t *loop, struct check *c, const char *const *environment, int64_t timeout_ns)
+	uv_loop_t *loop, struct check *c, const char *const *environment, int64_t timeout_ns)
 {
 	c->exec = check_exec_start(
-	        loop, &c->work.target, environment, on_exec_ended, c, &c->work.error);
+		loop, &c->work.target, environment, on_exec_ended, c, &c->work.error);
 	begin_timer(c, c->exec ? timeout_ns : 0);
 }
 
@@ -184,12 +184,12 @@ static void begin_thread(struct check *c, int64_t timeout_ns)
 	c->has_thread = result == 0;
 	if (result < 0)
 		error_set(&c->work.error, "check", -result, "%s: no thread for it: %s",
-		        c->work.target.name, uv_strerror(result));
+			c->work.target.name, uv_strerror(result));
 	begin_timer(c, result < 0 ? 0 : timeout_ns + SLACK_NS);
 }
 
 struct check *check_start(
-        uv_loop_t *loop, const char *target, int64_t timeout_ns, check_done *done, void *context)
+	uv_loop_t *loop, const char *target, int64_t timeout_ns, check_done *done, void *context)
 {
 	struct check *c = check_new(loop, done, context);
 	struct error error;
@@ -203,7 +203,7 @@ struct check *check_start(
 }
 
 struct check *check_command(uv_loop_t *loop, const char *command, const char *const *environment,
-        int64_t timeout_ns, check_done *done, void *context)
+	int64_t timeout_ns, check_done *done, void *context)
 {
 	struct check *c = check_new(loop, done, context);
 	check_target_command(&c->work.target, command);

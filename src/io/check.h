@@ -36,12 +36,12 @@ int check_validate(const char *target, struct error *error);
 /* Begins the check; `done` is called once, from the loop and never from inside this call, within
  * `timeout_ns` and a little. `target` is copied. `target` must be valid. */
 struct check *check_start(
-        uv_loop_t *loop, const char *target, int64_t timeout_ns, check_done *done, void *context);
+	uv_loop_t *loop, const char *target, int64_t timeout_ns, check_done *done, void *context);
 
 /* The same for `sh -c command`, in `environment` (NULL: ours; else NULL-ended, copied). The error's
  * text ends in the last line of the command's output. */
 struct check *check_command(uv_loop_t *loop, const char *command, const char *const *environment,
-        int64_t timeout_ns, check_done *done, void *context);
+	int64_t timeout_ns, check_done *done, void *context);
 
 /* `done` will not be called any more. What is under way ends by itself in the background (an
  * exec's process group is killed); the loop stays alive until then. Not after `done`. */

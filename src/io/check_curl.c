@@ -22,7 +22,7 @@ int check_work_remaining_ms(const struct check_work *w)
 int check_work_wait(struct check_work *w, int fd, short events, const char *stage, const char *what)
 {
 	struct pollfd fds[] = {
-	        {.fd = fd, .events = events}, {.fd = w->cancel_fd, .events = POLLIN}};
+		{.fd = fd, .events = events}, {.fd = w->cancel_fd, .events = POLLIN}};
 	for (;;) {
 		int left_ms = check_work_remaining_ms(w);
 		int ready = poll(fds, 2, left_ms);
@@ -30,11 +30,11 @@ int check_work_wait(struct check_work *w, int fd, short events, const char *stag
 			continue;
 		if (fds[1].revents)
 			return error_set(
-			        &w->error, stage, ECANCELED, "%s: cancelled", w->target.name);
+				&w->error, stage, ECANCELED, "%s: cancelled", w->target.name);
 		if (ready > 0)
 			return 0;
 		return error_set(
-		        &w->error, stage, ETIMEDOUT, "%s: no %s in time", w->target.name, what);
+			&w->error, stage, ETIMEDOUT, "%s: no %s in time", w->target.name, what);
 	}
 }
 
@@ -48,8 +48,8 @@ int check_work_resolve(struct check_work *w)
 		return 0;
 	}
 	return error_set(&w->error, "dns", result == EAI_SYSTEM ? errno : 0,
-	        "%s: %s; is the name right, and does this host's resolver know it?", w->target.name,
-	        gai_strerror(result));
+		"%s: %s; is the name right, and does this host's resolver know it?", w->target.name,
+		gai_strerror(result));
 }
 
 /* Called by libcurl now and then, about once a second when nothing happens. */
@@ -141,20 +141,20 @@ int check_curl_fail(struct check_work *w, CURL *curl, CURLcode result, const cha
 	if (result == CURLE_OPERATION_TIMEDOUT) {
 		if (resolved <= 0)
 			return error_set(&w->error, "dns", ETIMEDOUT,
-			        "%s: the name did not resolve in time", w->target.name);
+				"%s: the name did not resolve in time", w->target.name);
 		if (connected <= 0)
 			return error_set(&w->error, "tcp", ETIMEDOUT,
-			        "%s: no connection in time; does a firewall or the network's path "
-			        "drop it?",
-			        w->target.name);
+				"%s: no connection in time; does a firewall or the network's path "
+				"drop it?",
+				w->target.name);
 		return error_set(
-		        &w->error, "http", ETIMEDOUT, "%s: no answer in time", w->target.name);
+			&w->error, "http", ETIMEDOUT, "%s: no answer in time", w->target.name);
 	}
 	if (result == CURLE_COULDNT_CONNECT && number != 0)
 		return error_set(&w->error, "tcp", (int)number, "%s: %s%s", w->target.name,
-		        strerror((int)number), mend_of(result, number));
+			strerror((int)number), mend_of(result, number));
 	return error_set(&w->error, stage_of(result), (int)number, "%s: %s%s", w->target.name,
-	        *error_buffer ? error_buffer : curl_easy_strerror(result), mend_of(result, number));
+		*error_buffer ? error_buffer : curl_easy_strerror(result), mend_of(result, number));
 }
 
 int check_work_http(struct check_work *w)
@@ -173,11 +173,11 @@ int check_work_http(struct check_work *w)
 		failed = check_curl_fail(w, curl, result, error_buffer);
 	else if (w->target.status && status != w->target.status)
 		failed = error_set(&w->error, "http", (int)status, "%s: answered %ld, expected %d",
-		        w->target.name, status, w->target.status);
+			w->target.name, status, w->target.status);
 	else if (!w->target.status && (status < 200 || status > 399))
 		failed = error_set(&w->error, "http", (int)status, "%s: answered %ld%s",
-		        w->target.name, status,
-		        status == 404 ? "; is the path right?" : ", expected 2xx or 3xx");
+			w->target.name, status,
+			status == 404 ? "; is the path right?" : ", expected 2xx or 3xx");
 	curl_easy_cleanup(curl);
 	return failed;
 }
@@ -212,7 +212,7 @@ static int wait_socket(struct check_work *w, CURL *curl, short events, const cha
 	curl_easy_getinfo(curl, CURLINFO_ACTIVESOCKET, &fd);
 	if (fd == CURL_SOCKET_BAD)
 		return error_set(
-		        &w->error, "tcp", ECONNRESET, "%s: the connection was cut", w->target.name);
+			&w->error, "tcp", ECONNRESET, "%s: the connection was cut", w->target.name);
 	return check_work_wait(w, fd, events, "tcp", what);
 }
 
@@ -224,7 +224,7 @@ int check_send(struct check_work *w, CURL *curl, const void *at, size_t len)
 		CURLcode result = curl_easy_send(curl, next, len, &sent);
 		if (result != CURLE_OK && result != CURLE_AGAIN)
 			return error_set(&w->error, "tcp", 0,
-			        "%s: the connection was cut while sending", w->target.name);
+				"%s: the connection was cut while sending", w->target.name);
 		next += sent;
 		len -= sent;
 		if (result == CURLE_AGAIN && wait_socket(w, curl, POLLOUT, "room to send") < 0)
@@ -242,7 +242,7 @@ int check_receive(struct check_work *w, CURL *curl, void *at, size_t size, const
 			return (int)got;
 		if (result != CURLE_AGAIN)
 			return error_set(&w->error, "tcp", 0,
-			        "%s: the connection was cut; %s expected", w->target.name, what);
+				"%s: the connection was cut; %s expected", w->target.name, what);
 		if (wait_socket(w, curl, POLLIN, what) < 0)
 			return -1;
 	}

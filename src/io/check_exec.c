@@ -86,7 +86,7 @@ static const char *mend_of(int64_t code)
 {
 	return code == 127   ? " (not found: is it installed, and in PATH?)"
 	       : code == 126 ? " (may this user execute it?)"
-	                     : "";
+			     : "";
 }
 
 static void on_exit_status(uv_process_t *process, int64_t code, int signal_number)
@@ -97,10 +97,10 @@ static void on_exit_status(uv_process_t *process, int64_t code, int signal_numbe
 	const char *before = *e->last ? ": " : "";
 	if (signal_number)
 		error_set(&error, "exec", 128 + signal_number, "%s: was ended by signal %d%s%s",
-		        e->target->name, signal_number, before, e->last);
+			e->target->name, signal_number, before, e->last);
 	else if (code)
 		error_set(&error, "exec", (int)code, "%s: exited with %d%s%s%s", e->target->name,
-		        (int)code, mend_of(code), before, e->last);
+			(int)code, mend_of(code), before, e->last);
 	uv_close((uv_handle_t *)&e->process, on_closed);
 	uv_close((uv_handle_t *)&e->output, on_closed);
 	e->ended(e->context, signal_number || code ? &error : NULL);
@@ -116,13 +116,13 @@ static int make_pipe(int ends[2])
 }
 
 struct check_exec *check_exec_start(uv_loop_t *loop, const struct check_target *target,
-        const char *const *environment, check_exec_ended *ended, void *context, struct error *error)
+	const char *const *environment, check_exec_ended *ended, void *context, struct error *error)
 {
 	int ends[2];
 	int result = make_pipe(ends);
 	if (result < 0) {
 		error_set(error, "exec", -result, "%s: no pipe: %s", target->name,
-		        uv_strerror(result));
+			uv_strerror(result));
 		return NULL;
 	}
 	struct check_exec *e = calloc(1, sizeof(*e));
@@ -138,24 +138,24 @@ struct check_exec *check_exec_start(uv_loop_t *loop, const struct check_target *
 
 	char *argv[] = {"sh", "-c", target->text, NULL};
 	uv_stdio_container_t stdio[] = {
-	        {.flags = UV_IGNORE},
-	        {.flags = UV_INHERIT_FD, .data.fd = ends[1]},
-	        {.flags = UV_INHERIT_FD, .data.fd = ends[1]},
+		{.flags = UV_IGNORE},
+		{.flags = UV_INHERIT_FD, .data.fd = ends[1]},
+		{.flags = UV_INHERIT_FD, .data.fd = ends[1]},
 	};
 	uv_process_options_t options = {
-	        .exit_cb = on_exit_status,
-	        .file = "/bin/sh",
-	        .args = argv,
-	        .env = (char **)(uintptr_t)environment,
-	        .flags = UV_PROCESS_DETACHED,
-	        .stdio = stdio,
-	        .stdio_count = 3,
+		.exit_cb = on_exit_status,
+		.file = "/bin/sh",
+		.args = argv,
+		.env = (char **)(uintptr_t)environment,
+		.flags = UV_PROCESS_DETACHED,
+		.stdio = stdio,
+		.stdio_count = 3,
 	};
 	result = uv_spawn(loop, &e->process, &options);
 	close(ends[1]);
 	if (result < 0) {
 		error_set(error, "exec", -result, "%s: cannot run /bin/sh: %s", target->name,
-		        uv_strerror(result));
+			uv_strerror(result));
 		uv_close((uv_handle_t *)&e->process, on_closed);
 		uv_close((uv_handle_t *)&e->output, on_closed);
 		return NULL;
@@ -173,5 +173,5 @@ void check_exec_kill(struct check_exec *e)
 int check_exec_describe_timeout(const struct check_exec *e, struct error *error)
 {
 	return error_set(error, "exec", ETIMEDOUT, "%s: did not end in time and was killed%s%s",
-	        e->target->name, *e->last ? ": " : "", e->last);
+		e->target->name, *e->last ? ": " : "", e->last);
 }

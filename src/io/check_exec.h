@@ -18,8 +18,8 @@ typedef void check_exec_ended(void *context, const struct error *error);
 /* Borrows `target` until the end. NULL with `error` if it can't be started; else `ended` is called
  * once, from the loop. `environment` NULL: ours. */
 struct check_exec *check_exec_start(uv_loop_t *loop, const struct check_target *target,
-        const char *const *environment, check_exec_ended *ended, void *context,
-        struct error *error);
+	const char *const *environment, check_exec_ended *ended, void *context,
+	struct error *error);
 
 /* SIGKILL for the group; `ended` still comes. */
 void check_exec_kill(struct check_exec *e);

@@ -41,7 +41,7 @@ static int fail(struct check_work *w, PGconn *conn, const char *stage)
 	const char *message = sqlstate_of(PQerrorMessage(conn), sqlstate);
 	int len = (int)strcspn(message, "\n");
 	error_set(&w->error, stage, 0, "%s: %.*s%s", w->target.name, len > 120 ? 120 : len, message,
-	        mend_of(sqlstate, message));
+		mend_of(sqlstate, message));
 	error_sqlstate(&w->error, sqlstate);
 	return -1;
 }
@@ -55,7 +55,7 @@ static int login(struct check_work *w, PGconn *conn)
 		bool connecting = PQstatus(conn) == CONNECTION_STARTED;
 		short events = next == PGRES_POLLING_READING ? POLLIN : POLLOUT;
 		if (check_work_wait(w, PQsocket(conn), events, connecting ? "tcp" : "auth",
-		            connecting ? "connection" : "login") < 0)
+			    connecting ? "connection" : "login") < 0)
 			return -1;
 		next = PQconnectPoll(conn);
 		if (next == PGRES_POLLING_FAILED)

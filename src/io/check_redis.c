@@ -27,14 +27,14 @@ static const char *mend_of(const char *text)
 
 /* Reads one reply, which must be the status `expected`. */
 static int expect(struct check_work *w, CURL *curl, redisReader *reader, const char *command,
-        const char *expected)
+	const char *expected)
 {
 	void *found = NULL;
 	for (;;) {
 		if (redisReaderGetReply(reader, &found) != REDIS_OK)
 			return error_set(&w->error, "redis", 0,
-			        "%s: this is not Redis's protocol (%s)", w->target.name,
-			        reader->errstr);
+				"%s: this is not Redis's protocol (%s)", w->target.name,
+				reader->errstr);
 		if (found)
 			break;
 		char bytes[4096];
@@ -43,19 +43,19 @@ static int expect(struct check_work *w, CURL *curl, redisReader *reader, const c
 			return -1;
 		if (got == 0)
 			return error_set(&w->error, "redis", 0,
-			        "%s: closed the connection before it answered %s; does it want TLS "
-			        "(rediss://)?",
-			        w->target.name, command);
+				"%s: closed the connection before it answered %s; does it want TLS "
+				"(rediss://)?",
+				w->target.name, command);
 		redisReaderFeed(reader, bytes, (size_t)got);
 	}
 	redisReply *reply = found;
 	int result = 0;
 	if (reply->type == REDIS_REPLY_ERROR)
 		result = error_set(&w->error, "redis", 0, "%s: %s was answered by: %.120s%s",
-		        w->target.name, command, reply->str, mend_of(reply->str));
+			w->target.name, command, reply->str, mend_of(reply->str));
 	else if (reply->type != REDIS_REPLY_STATUS || strcmp(reply->str, expected) != 0)
 		result = error_set(&w->error, "redis", 0, "%s: %s was not answered by %s",
-		        w->target.name, command, expected);
+			w->target.name, command, expected);
 	freeReplyObject(reply);
 	return result;
 }
@@ -67,14 +67,14 @@ static int talk(struct check_work *w, CURL *curl, redisReader *reader)
 		bool named = t->user && *t->user;
 		const char *words[] = {"AUTH", named ? t->user : t->password, t->password};
 		if (send_command(w, curl, named ? 3 : 2, words) < 0 ||
-		        expect(w, curl, reader, "AUTH", "OK") < 0)
+			expect(w, curl, reader, "AUTH", "OK") < 0)
 			return -1;
 	}
 	if (t->database != 0) {
 		char number[16];
 		snprintf(number, sizeof(number), "%d", t->database);
 		if (send_command(w, curl, 2, (const char *[]){"SELECT", number}) < 0 ||
-		        expect(w, curl, reader, "SELECT", "OK") < 0)
+			expect(w, curl, reader, "SELECT", "OK") < 0)
 			return -1;
 	}
 	if (send_command(w, curl, 1, (const char *[]){"PING"}) < 0)

@@ -19,13 +19,13 @@ struct scheme {
 };
 
 static const struct scheme schemes[] = {
-        {"tcp", CHECK_TCP, "http", NULL},
-        {"http", CHECK_HTTP, "http", "80"},
-        {"https", CHECK_HTTP, "https", "443"},
-        {"redis", CHECK_REDIS, "http", "6379"},
-        {"rediss", CHECK_REDIS, "https", "6379"},
-        {"ws", CHECK_WEBSOCKET, "http", "80"},
-        {"wss", CHECK_WEBSOCKET, "https", "443"},
+	{"tcp", CHECK_TCP, "http", NULL},
+	{"http", CHECK_HTTP, "http", "80"},
+	{"https", CHECK_HTTP, "https", "443"},
+	{"redis", CHECK_REDIS, "http", "6379"},
+	{"rediss", CHECK_REDIS, "https", "6379"},
+	{"ws", CHECK_WEBSOCKET, "http", "80"},
+	{"wss", CHECK_WEBSOCKET, "https", "443"},
 };
 
 static char *copy(const char *text)
@@ -71,10 +71,10 @@ static int take_status(struct check_target *t, char *scheme, struct error *error
 	long status = strtol(plus + 1, &end, 10);
 	*plus = '\0';
 	if (strncmp(scheme, "http", 4) != 0 || *end || end != plus + 4 || status < 100 ||
-	        status > 599)
+		status > 599)
 		return refuse(t, error,
-		        "what follows the + must be a status from 100 to 599, as in "
-		        "http+204://...");
+			"what follows the + must be a status from 100 to 599, as in "
+			"http+204://...");
 	t->status = (int)status;
 	return 0;
 }
@@ -87,14 +87,14 @@ static int redis_path(struct check_target *t, struct error *error)
 	size_t len = strspn(digits, "0123456789");
 	if (len > 6 || (digits[len] != '\0' && digits[len] != '?'))
 		return refuse(
-		        t, error, "the path must be a database's number, as in redis://HOST/0");
+			t, error, "the path must be a database's number, as in redis://HOST/0");
 	t->database = atoi(digits);
 	return 0;
 }
 
 /* Fills in what the parts of `url` say, and rewrites it for libcurl. */
 static int take_parts(struct check_target *t, CURLU *url, const struct scheme *scheme, bool tls,
-        struct error *error)
+	struct error *error)
 {
 	char *host = part(url, CURLUPART_HOST, 0);
 	char *port = part(url, CURLUPART_PORT, 0);
@@ -113,7 +113,7 @@ static int take_parts(struct check_target *t, CURLU *url, const struct scheme *s
 		snprintf(t->origin, sizeof(t->origin), "%s:%s", host, used);
 		bool root = !path || strcmp(path, "/") == 0 || scheme->kind == CHECK_TCP;
 		snprintf(t->name, sizeof(t->name), "%s://%s%s", scheme->name, t->origin,
-		        root ? "" : path);
+			root ? "" : path);
 		curl_url_set(url, CURLUPART_FRAGMENT, NULL, 0);
 		curl_url_set(url, CURLUPART_SCHEME, tls ? "https" : "http", 0);
 		curl_url_set(url, CURLUPART_PORT, used, 0);
@@ -124,7 +124,7 @@ static int take_parts(struct check_target *t, CURLU *url, const struct scheme *s
 		t->url = part(url, CURLUPART_URL, 0);
 		char *query = part(url, CURLUPART_QUERY, 0);
 		if (asprintf(&t->path, "%s%s%s", path ? path : "/", query ? "?" : "",
-		            query ? query : "") < 0)
+			    query ? query : "") < 0)
 			abort();
 		free(query);
 		if (!t->url)
@@ -137,7 +137,7 @@ static int take_parts(struct check_target *t, CURLU *url, const struct scheme *s
 }
 
 static int parse_url(
-        struct check_target *t, const char *target, size_t scheme_len, struct error *error)
+	struct check_target *t, const char *target, size_t scheme_len, struct error *error)
 {
 	char name[32];
 	snprintf(name, sizeof(name), "%.*s", (int)scheme_len, target);
@@ -161,8 +161,8 @@ static int parse_url(
 		result = take_parts(t, url, scheme, strcmp(scheme->carrier, "https") == 0, error);
 	else
 		refuse(t, error,
-		        "not a valid URL; special characters, above all in a password, are "
-		        "written %XX");
+			"not a valid URL; special characters, above all in a password, are "
+			"written %XX");
 	curl_url_cleanup(url);
 	if (result == 0 && t->kind == CHECK_REDIS)
 		result = redis_path(t, error);
@@ -170,7 +170,7 @@ static int parse_url(
 }
 
 static const char *option(
-        const PQconninfoOption *options, const char *keyword, const char *otherwise)
+	const PQconninfoOption *options, const char *keyword, const char *otherwise)
 {
 	for (const PQconninfoOption *o = options; o->keyword; o++)
 		if (strcmp(o->keyword, keyword) == 0 && o->val && *o->val)
@@ -188,13 +188,13 @@ static int parse_postgres(struct check_target *t, const char *rest, struct error
 	PQconninfoOption *options = PQconninfoParse(t->text, NULL);
 	if (!options) /* libpq's own text may quote the password */
 		return refuse(t, error,
-		        "libpq can't read it: postgresql://USER:PASSWORD@HOST:PORT/DATABASE, "
-		        "special "
-		        "characters written %XX, and after a ? only libpq's own parameters");
+			"libpq can't read it: postgresql://USER:PASSWORD@HOST:PORT/DATABASE, "
+			"special "
+			"characters written %XX, and after a ? only libpq's own parameters");
 	snprintf(t->origin, sizeof(t->origin), "%s:%s", option(options, "host", "localhost"),
-	        option(options, "port", "5432"));
+		option(options, "port", "5432"));
 	snprintf(t->name, sizeof(t->name), "postgresql://%s/%s", t->origin,
-	        option(options, "dbname", ""));
+		option(options, "dbname", ""));
 	PQconninfoFree(options);
 	return 0;
 }
@@ -238,7 +238,7 @@ int check_target_parse(struct check_target *t, const char *target, struct error 
 	*t = (struct check_target){0};
 	if (strlen(target) > CHECK_TARGET_MAX)
 		return error_set(error, "config", 0, "a check's target has at most %d bytes",
-		        CHECK_TARGET_MAX);
+			CHECK_TARGET_MAX);
 	if (strncmp(target, "resolve:", 8) == 0)
 		return parse_resolve(t, target + 8, error);
 	if (strncmp(target, "exec:", 5) == 0)
@@ -249,7 +249,7 @@ int check_target_parse(struct check_target *t, const char *target, struct error 
 	size_t len = (size_t)(colon - target);
 	size_t plain = strcspn(target, "+:");
 	if ((plain == 10 && strncmp(target, "postgresql", 10) == 0) ||
-	        (plain == 8 && strncmp(target, "postgres", 8) == 0))
+		(plain == 8 && strncmp(target, "postgres", 8) == 0))
 		return parse_postgres(t, colon, error);
 	return parse_url(t, target, len, error);
 }

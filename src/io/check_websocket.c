@@ -33,7 +33,7 @@ static void make_accept(const char *key, char accept[SHA1_TEXT + 1])
 	unsigned len = 0;
 	snprintf(text, sizeof(text), "%s%s", key, KEY_GUID);
 	if (EVP_Digest(text, strlen(text), digest, &len, EVP_sha1(), NULL) != 1 ||
-	        len != SHA1_BYTES)
+		len != SHA1_BYTES)
 		abort();
 	EVP_EncodeBlock((unsigned char *)accept, digest, (int)len);
 }
@@ -42,15 +42,15 @@ static int send_request(struct check_work *w, CURL *curl, const char *key)
 {
 	char *request = NULL;
 	int len = asprintf(&request,
-	        "GET %s HTTP/1.1\r\n"
-	        "Host: %s\r\n"
-	        "User-Agent: standpipe/" STANDPIPE_VERSION "\r\n"
-	        "Upgrade: websocket\r\n"
-	        "Connection: Upgrade\r\n"
-	        "Sec-WebSocket-Key: %s\r\n"
-	        "Sec-WebSocket-Version: 13\r\n"
-	        "\r\n",
-	        w->target.path, w->target.origin, key);
+		"GET %s HTTP/1.1\r\n"
+		"Host: %s\r\n"
+		"User-Agent: standpipe/" STANDPIPE_VERSION "\r\n"
+		"Upgrade: websocket\r\n"
+		"Connection: Upgrade\r\n"
+		"Sec-WebSocket-Key: %s\r\n"
+		"Sec-WebSocket-Version: 13\r\n"
+		"\r\n",
+		w->target.path, w->target.origin, key);
 	if (len < 0)
 		abort();
 	int result = check_send(w, curl, request, (size_t)len);
@@ -68,14 +68,14 @@ static int receive_head(struct check_work *w, CURL *curl, char *head)
 			return -1;
 		if (got == 0)
 			return error_set(&w->error, "websocket", 0,
-			        "%s: closed the connection without an answer", w->target.name);
+				"%s: closed the connection without an answer", w->target.name);
 		len += (size_t)got;
 		head[len] = '\0';
 		if (strstr(head, "\r\n\r\n"))
 			return 0;
 	}
 	return error_set(&w->error, "websocket", 0, "%s: the answer's head is over %d bytes",
-	        w->target.name, HEAD_MAX);
+		w->target.name, HEAD_MAX);
 }
 
 /* Is there a header `name` with `value`? Exactly, or as one word of a list without regard to case. */
@@ -86,15 +86,15 @@ static bool has_header(const char *head, const char *name, const char *value, bo
 		line += 2;
 		size_t len = strcspn(line, "\r\n");
 		if (len <= name_len || strncasecmp(line, name, name_len) != 0 ||
-		        line[name_len] != ':')
+			line[name_len] != ':')
 			continue;
 		const char *end = line + len;
 		for (const char *word = line + name_len + 1; word < end;) {
 			word += strspn(word, " \t,");
 			size_t word_len = strcspn(word, exactly ? " \t\r\n" : " \t,\r\n");
 			if (word_len == value_len &&
-			        (exactly ? memcmp(word, value, value_len) == 0
-			                 : strncasecmp(word, value, value_len) == 0))
+				(exactly ? memcmp(word, value, value_len) == 0
+					 : strncasecmp(word, value, value_len) == 0))
 				return true;
 			if (word_len == 0)
 				break;
@@ -112,23 +112,23 @@ static int judge(struct check_work *w, const char *head, const char *accept)
 		return error_set(&w->error, "websocket", 0, "%s: the answer is not HTTP/1.1", name);
 	if (status != 101)
 		return error_set(&w->error, "websocket", status, "%s: answered %d instead of 101%s",
-		        name, status,
-		        status == 404   ? "; is the path right?"
-		        : status == 403 ? "; does it want a login or an Origin?"
-		        : status == 200 ? "; does anything speak WebSocket on this path?"
-		                        : "");
+			name, status,
+			status == 404   ? "; is the path right?"
+			: status == 403 ? "; does it want a login or an Origin?"
+			: status == 200 ? "; does anything speak WebSocket on this path?"
+					: "");
 	if (!has_header(head, "Upgrade", "websocket", false) ||
-	        !has_header(head, "Connection", "Upgrade", false))
+		!has_header(head, "Connection", "Upgrade", false))
 		return error_set(&w->error, "websocket", status,
-		        "%s: answered 101, but without Upgrade: websocket and Connection: Upgrade; "
-		        "does "
-		        "a proxy strip them?",
-		        name);
+			"%s: answered 101, but without Upgrade: websocket and Connection: Upgrade; "
+			"does "
+			"a proxy strip them?",
+			name);
 	if (!has_header(head, "Sec-WebSocket-Accept", accept, true))
 		return error_set(&w->error, "websocket", status,
-		        "%s: answered 101 with a wrong Sec-WebSocket-Accept; does a cache or proxy "
-		        "answer for it?",
-		        name);
+			"%s: answered 101 with a wrong Sec-WebSocket-Accept; does a cache or proxy "
+			"answer for it?",
+			name);
 	return 0;
 }
 

@@ -34,7 +34,7 @@ int check_work_remaining_ms(const struct check_work *w);
 /* Waits until `fd` has one of poll's `events`. 0, or -1 with `error`: the deadline, or cancelled;
  * `what` is what was waited for, for the text. */
 int check_work_wait(
-        struct check_work *w, int fd, short events, const char *stage, const char *what);
+	struct check_work *w, int fd, short events, const char *stage, const char *what);
 
 /* A handle with the target's URL, limits and verification; never NULL. */
 CURL *check_curl(struct check_work *w, char *error_buffer);

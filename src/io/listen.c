@@ -33,7 +33,7 @@ static const char *mend(int number)
 static int tcp_fail(struct error *error, const char *where, int number)
 {
 	error_set(error, "listen", number, "cannot listen on %s: %s%s", where, strerror(number),
-	        mend(number));
+		mend(number));
 	error_origin(error, where);
 	return -1;
 }
@@ -73,15 +73,15 @@ int listen_tcp(const char *host, int port, struct error *error)
 	snprintf(service, sizeof(service), "%d", port);
 	const char *name = plain_host(host, copy, sizeof(copy));
 	struct addrinfo hints = {
-	        .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+		.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
 	struct addrinfo *found = NULL;
 	int result = getaddrinfo(name, service, &hints, &found);
 	if (result != 0) {
 		error_set(error, "listen", result == EAI_SYSTEM ? errno : 0,
-		        "cannot listen on %s: the host does not resolve (%s); use an address such "
-		        "as "
-		        "127.0.0.1 or 0.0.0.0",
-		        where, gai_strerror(result));
+			"cannot listen on %s: the host does not resolve (%s); use an address such "
+			"as "
+			"127.0.0.1 or 0.0.0.0",
+			where, gai_strerror(result));
 		error_origin(error, where);
 		return -1;
 	}
@@ -107,7 +107,7 @@ static bool unix_is_alive(const struct sockaddr_un *address)
 		return true;
 	/* EAGAIN: its backlog is full, so there is one. */
 	bool alive = connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
-	             (errno != ECONNREFUSED && errno != ENOENT);
+		     (errno != ECONNREFUSED && errno != ENOENT);
 	close(fd);
 	return alive;
 }
@@ -115,7 +115,7 @@ static bool unix_is_alive(const struct sockaddr_un *address)
 static int unix_fail(struct error *error, const char *path, int number, const char *text)
 {
 	error_set(
-	        error, "listen", number, "cannot listen on %s: %s%s", path, strerror(number), text);
+		error, "listen", number, "cannot listen on %s: %s%s", path, strerror(number), text);
 	error_origin(error, path);
 	return -1;
 }
@@ -126,7 +126,7 @@ int listen_unix(const char *path, struct error *error)
 	size_t len = strlen(path);
 	if (len >= sizeof(address.sun_path))
 		return unix_fail(error, path, ENAMETOOLONG,
-		        "; a Unix socket's path has at most 107 bytes: choose a shorter directory");
+			"; a Unix socket's path has at most 107 bytes: choose a shorter directory");
 	memcpy(address.sun_path, path, len);
 
 	struct stat there;
@@ -135,21 +135,21 @@ int listen_unix(const char *path, struct error *error)
 			return unix_fail(error, path, EEXIST, "; it is not a socket: move it away");
 		if (unix_is_alive(&address))
 			return unix_fail(error, path, EADDRINUSE,
-			        "; another process answers there: end that one, or choose another "
-			        "directory");
+				"; another process answers there: end that one, or choose another "
+				"directory");
 		unlink(path);
 	}
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 &&
-	        chmod(path, 0777) == 0 && listen(fd, LISTEN_BACKLOG) == 0)
+		chmod(path, 0777) == 0 && listen(fd, LISTEN_BACKLOG) == 0)
 		return fd;
 	int number = errno;
 	if (fd >= 0)
 		close(fd);
 	return unix_fail(error, path, number,
-	        number == ENOENT   ? "; the directory is missing: create it"
-	        : number == EACCES ? "; may this user write to the directory?"
-	                           : "");
+		number == ENOENT   ? "; the directory is missing: create it"
+		: number == EACCES ? "; may this user write to the directory?"
+				   : "");
 }
 
 /* A whole number in the environment, or -1. */
@@ -169,14 +169,14 @@ int listen_inherited(const char *name)
 	long count = variable_number("LISTEN_FDS");
 	const char *names = getenv("LISTEN_FDNAMES");
 	if (variable_number("LISTEN_PID") != (long)getpid() || count < 1 ||
-	        count > INT_MAX - FIRST_FD || !names)
+		count > INT_MAX - FIRST_FD || !names)
 		return -1;
 	for (int fd = FIRST_FD; fd < FIRST_FD + count; fd++) {
 		size_t len = strcspn(names, ":");
 		if (len == strlen(name) && memcmp(names, name, len) == 0) {
 			int flags = fcntl(fd, F_GETFL);
 			if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
-			        fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+				fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
 				return -1;
 			return fd;
 		}

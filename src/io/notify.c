@@ -40,8 +40,8 @@ static socklen_t address_of(const char *name, struct sockaddr_un *address)
 static int fail(struct error *error, const char *name, int number, const char *what)
 {
 	error_set(error, "notify", number, "%s %s: %s", what, name,
-	        number == EINVAL ? "use an absolute path of at most 107 bytes, or @name"
-	                         : strerror(number));
+		number == EINVAL ? "use an absolute path of at most 107 bytes, or @name"
+				 : strerror(number));
 	error_origin(error, name);
 	return -1;
 }
@@ -73,7 +73,7 @@ static void copy_status(struct notify_message *message, const char *text, size_t
 		len = sizeof(message->status) - 1;
 	for (size_t i = 0; i < len; i++)
 		message->status[i] = (unsigned char)text[i] < ' ' || text[i] == 0x7f ? ' '
-		                                                                     : text[i];
+										     : text[i];
 	message->status[len] = '\0';
 }
 
@@ -96,9 +96,9 @@ bool notify_parse(struct notify_message *message, const char *text, size_t len)
 			message->reloading = known = true;
 #undef SAYS
 		else if (line_len >= sizeof(status) - 1 &&
-		         memcmp(line, status, sizeof(status) - 1) == 0) {
+			 memcmp(line, status, sizeof(status) - 1) == 0) {
 			copy_status(message, line + sizeof(status) - 1,
-			        line_len - (sizeof(status) - 1));
+				line_len - (sizeof(status) - 1));
 			known = true;
 		}
 	}
@@ -130,10 +130,10 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 		_Alignas(struct cmsghdr) char control[CMSG_SPACE(253 * sizeof(int))];
 		struct iovec part = {text, sizeof(text)};
 		struct msghdr header = {
-		        .msg_iov = &part,
-		        .msg_iovlen = 1,
-		        .msg_control = control,
-		        .msg_controllen = sizeof(control),
+			.msg_iov = &part,
+			.msg_iovlen = 1,
+			.msg_control = control,
+			.msg_controllen = sizeof(control),
 		};
 		ssize_t got = recvmsg(n->fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 		if (got < 0)
@@ -186,8 +186,8 @@ int notify_send(const char *text, struct error *error)
 		return fail(error, name, EINVAL, "cannot notify NOTIFY_SOCKET");
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	ssize_t sent = fd < 0 ? -1
-	                      : sendto(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT,
-	                                (struct sockaddr *)&address, len);
+			      : sendto(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT,
+					(struct sockaddr *)&address, len);
 	int number = errno;
 	if (fd >= 0)
 		close(fd);

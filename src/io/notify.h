@@ -19,7 +19,7 @@ struct notify_message {
 	bool stopping; /* STOPPING=1 */
 	bool reloading; /* RELOADING=1; READY=1 follows when done */
 	char status
-	        [NOTIFY_STATUS_MAX]; /* STATUS=...; empty: none; cut, control characters blanked */
+		[NOTIFY_STATUS_MAX]; /* STATUS=...; empty: none; cut, control characters blanked */
 };
 
 /* `message` is borrowed for the call. Called for datagrams that say any of the above; it may call

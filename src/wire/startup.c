@@ -62,15 +62,15 @@ enum wire_result wire_startup_parse(struct bytes in, struct wire_startup *startu
 	return WIRE_OK;
 }
 
-int wire_startup_next(struct bytes *parameters, const char **name, const char **value)
+int wire_pair_next(struct bytes *pairs, const char **name, const char **value)
 {
-	if (parameters->len == 0 || parameters->at[0] == 0)
+	if (pairs->len == 0 || pairs->at[0] == 0)
 		return 0;
-	*name = (const char *)parameters->at;
+	*name = (const char *)pairs->at;
 	size_t used = strlen(*name) + 1;
 	*value = *name + used;
 	used += strlen(*value) + 1;
-	parameters->at += used;
-	parameters->len -= used;
+	pairs->at += used;
+	pairs->len -= used;
 	return 1;
 }

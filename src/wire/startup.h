@@ -22,13 +22,13 @@ struct wire_startup {
 	uint32_t len; /* of the packet */
 	uint32_t pid, key; /* of a cancel request */
 	uint16_t major, minor; /* of a session */
-	struct bytes parameters; /* name\0value\0...: read with wire_startup_next; borrowed */
+	struct bytes parameters; /* name\0value\0...: read with wire_pair_next; borrowed */
 };
 
 /* Parses the packet at the start of `in`, checking that every parameter is terminated. */
 enum wire_result wire_startup_parse(struct bytes in, struct wire_startup *startup);
 
-/* The next pair, or 0 after the last. `parameters` moves on. The texts are borrowed. */
-int wire_startup_next(struct bytes *parameters, const char **name, const char **value);
+/* The next pair, or 0 after the last. `pairs` moves on. The texts are borrowed. */
+int wire_pair_next(struct bytes *pairs, const char **name, const char **value);
 
 #endif

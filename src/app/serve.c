@@ -1,0 +1,87 @@
+/* serve - the gate alone: beside a service, in the middle for many, or behind PID 1. */
+#include <getopt.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "app/commands.h"
+#include "app/config.h"
+#include "base/control.h"
+#include "gate/gate.h"
+#include "io/listen.h"
+
+/* The descriptor to PID 1 that `run` left in the environment, or -1. */
+static int control_fd(void)
+{
+	const char *text = getenv(CONTROL_FD_VARIABLE);
+	return text && *text ? atoi(text) : -1;
+}
+
+/* What migrations and the like are given: the same as the service itself. */
+static void fill_in_environment(struct config *config)
+{
+	int inherited = listen_inherited(LISTEN_GATE);
+	struct config_command command = {
+		.gate_host = "127.0.0.1",
+		.gate_port = inherited >= 0 ? listen_port(inherited) : config->gate.listen_port,
+		.command_port = config->gate.command_port,
+	};
+	config->gate.command_environment = config_command_environment(config, &command);
+}
+
+static int serve(struct config *config)
+{
+	struct secrets secrets = SECRETS_INIT;
+	struct log log;
+	struct error error;
+	uint64_t seed = 0;
+	getrandom(&seed, sizeof(seed), 0);
+	secrets_add_url(&secrets, config->gate.conninfo);
+	secrets_add_url(&secrets, config->gate.cache);
+	log_init(&log, STDERR_FILENO, config->log_format, config->log_level, &secrets);
+	for (int i = 0; i < config->notes_count; i++)
+		log_info(&log, config->notes[i]);
+	struct gate_options options = {
+		.settings = &config->gate,
+		.log = &log,
+		.secrets = &secrets,
+		.seed = seed,
+		.control_fd = control_fd(),
+	};
+	int code = gate_run(&options, &error);
+	if (code < 0) {
+		log_error(&log, "standpipe can't begin", field_error(&error));
+		code = EXIT_USAGE;
+	}
+	log_release(&log, 100);
+	secrets_release(&secrets);
+	return code;
+}
+
+int serve_main(int argc, char **argv)
+{
+	struct config config;
+	struct error error;
+	struct config_options options = {
+		.environment = (const char *const *)environ,
+		.mode = control_fd() >= 0 ? CONFIG_RUN : CONFIG_SERVE,
+	};
+	int option;
+	while ((option = getopt(argc, argv, "+c:")) != -1) {
+		if (option != 'c')
+			return usage_error("serve", "only -c FILE is known");
+		options.file = optarg;
+	}
+	if (optind < argc)
+		return usage_error("serve", "unexpected argument '%s'", argv[optind]);
+	int code;
+	if (config_load(&config, &options, &error) != 0) {
+		code = config_error(&error);
+	} else {
+		config.gate.has_command = control_fd() >= 0;
+		fill_in_environment(&config);
+		code = serve(&config);
+	}
+	config_release(&config);
+	return code;
+}

@@ -1,0 +1,568 @@
+#include "gate/client.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "gate/relay.h"
+#include "gate/server.h"
+#include "wire/startup.h"
+
+/* How long a client may take for its startup packet. */
+#define STARTUP_NS (60 * NS_PER_S)
+
+/* ---- its life ---- */
+
+static struct client *client_new(struct hub *h)
+{
+	int id = hub_take_id(h);
+	if (id < 0)
+		return NULL;
+	struct client *c = calloc(1, sizeof(*c));
+	if (!c)
+		abort();
+	c->hub = h;
+	c->id = id;
+	c->serial = ++h->client_serial;
+	c->since = hub_now(h);
+	h->clients[id] = c;
+	return c;
+}
+
+void client_reap(struct client *c)
+{
+	assert(c->state == CLIENT_GONE);
+	if (c->server || !c->closed)
+		return;
+	statement_names_clear(&c->names, &c->hub->statements);
+	if (c->unnamed)
+		statements_drop(&c->hub->statements, c->unnamed);
+	if (c->profile)
+		profile_drop(&c->hub->profiles, c->profile);
+	buffer_release(&c->in);
+	buffer_release(&c->out);
+	hub_give_id(c->hub, c->id);
+	free(c);
+}
+
+static void on_stream_closed(struct stream *stream)
+{
+	struct client *c = stream->owner;
+	close(stream->fd);
+	c->closed = true;
+	client_reap(c);
+}
+
+void client_drop(struct client *c)
+{
+	if (c->state == CLIENT_GONE)
+		return;
+	bool waits = !c->server && (c->state == CLIENT_QUEUED || c->state == CLIENT_LOGIN);
+	bool real = !c->inquiry;
+	c->state = CLIENT_GONE;
+	if (real) {
+		c->hub->counters.clients--;
+		stream_close(&c->stream, on_stream_closed);
+	} else {
+		c->closed = true;
+	}
+	if (waits)
+		hub_tell(c->hub, (struct engine_event){.kind = EVENT_CLIENT_LEFT, .client = c->id});
+	if (c->server)
+		server_detach(c->server);
+	else if (!real)
+		client_reap(c);
+}
+
+/* ---- sending ---- */
+
+static int flush(struct client *c)
+{
+	while (buffer_len(&c->out) > 0) {
+		struct bytes out = buffer_bytes(&c->out);
+		ssize_t sent = stream_write(&c->stream, out.at, out.len);
+		if (sent == STREAM_AGAIN)
+			return 0;
+		if (sent < 0)
+			return -1;
+		buffer_take(&c->out, (size_t)sent);
+	}
+	buffer_trim(&c->out);
+	return 0;
+}
+
+void client_send(struct client *c, const void *at, size_t len)
+{
+	if (c->state == CLIENT_GONE || c->inquiry)
+		return;
+	const uint8_t *from = at;
+	if (buffer_len(&c->out) > 0) {
+		buffer_append(&c->out, from, len);
+		len = 0;
+	}
+	while (len > 0) {
+		ssize_t sent = stream_write(&c->stream, from, len);
+		if (sent == STREAM_AGAIN)
+			break;
+		if (sent < 0) {
+			client_drop(c);
+			return;
+		}
+		from += sent;
+		len -= (size_t)sent;
+	}
+	buffer_append(&c->out, from, len);
+	if (len == 0 && flush(c) != 0) {
+		client_drop(c);
+		return;
+	}
+	if (c->state == CLIENT_CLOSING && buffer_len(&c->out) == 0)
+		client_drop(c);
+	else
+		client_rewatch(c);
+}
+
+static void inquiry_end(struct client *c, const struct error *error);
+
+void client_fail(struct client *c, const char *sqlstate, const char *message, const char *detail,
+        const char *hint)
+{
+	if (c->state == CLIENT_GONE || c->state == CLIENT_CLOSING)
+		return;
+	if (c->inquiry) {
+		struct error error;
+		error_set(&error, "query", 0, "%s%s%s", message, detail ? ": " : "",
+		        detail ? detail : "");
+		error_sqlstate(&error, sqlstate);
+		error_origin(&error, c->hub->settings->host);
+		inquiry_end(c, &error);
+		return;
+	}
+	/* It no longer waits for a server; one that it holds is cleaned up behind it. */
+	bool waits = !c->server && (c->state == CLIENT_QUEUED || c->state == CLIENT_LOGIN);
+	if (waits)
+		hub_tell(c->hub, (struct engine_event){.kind = EVENT_CLIENT_LEFT, .client = c->id});
+	message_error(&c->out, "FATAL", sqlstate, message, detail, hint);
+	if (c->server) {
+		/* What can be sent at once is; the rest is not waited for. */
+		if (flush(c) == 0)
+			buffer_take(&c->out, buffer_len(&c->out));
+		client_drop(c);
+		return;
+	}
+	c->state = CLIENT_CLOSING;
+	c->since = hub_now(c->hub);
+	client_send(c, NULL, 0);
+}
+
+void client_rewatch(struct client *c)
+{
+	if (c->inquiry || c->state == CLIENT_GONE)
+		return;
+	/* One that waits is only watched for its end; one that floods its server, not at all. */
+	bool waits = c->state == CLIENT_QUEUED || c->state == CLIENT_LOGIN;
+	bool full = c->server && (buffer_len(&c->server->out) > HUB_HIGH_WATER ||
+	                                 c->server->debts.count >= DEBTS_MAX);
+	bool read = c->state == CLIENT_CLOSING ? false : !waits && !full;
+	stream_watch(&c->stream, read, buffer_len(&c->out) > 0, waits);
+}
+
+/* ---- startup ---- */
+
+static void refuse(struct client *c, const char *sqlstate, const char *message, const char *hint)
+{
+	c->hub->counters.client_errors++;
+	client_fail(c, sqlstate, message, NULL, hint);
+}
+
+/* The answer to a client that may go on without TLS or GSS. */
+static void say_no(struct client *c)
+{
+	client_send(c, "N", 1);
+}
+
+void client_welcomed(struct client *c)
+{
+	struct buffer *out = &c->out;
+	struct bytes welcome = buffer_bytes(&c->profile->welcome);
+	getrandom(&c->key, sizeof(c->key), 0);
+	message_authentication_ok(out);
+	buffer_append(out, welcome.at, welcome.len);
+	message_backend_key(out, (uint32_t)c->id + 1, c->key);
+	message_ready(out, 'I');
+	c->state = CLIENT_IDLE;
+	client_send(c, NULL, 0);
+}
+
+static void cancel(struct client *asker, const struct wire_startup *request)
+{
+	struct hub *h = asker->hub;
+	int id = (int)(request->pid - 1);
+	struct client *c = id >= 0 && id < h->memory.clients_max ? h->clients[id] : NULL;
+	if (c && c->key == request->key && c->state == CLIENT_ACTIVE && c->server &&
+	        c->server->errand == ERRAND_NONE)
+		server_cancel(c->server);
+	client_drop(asker);
+}
+
+static void begin_session(struct client *c, const struct wire_startup *startup)
+{
+	const struct gate_settings *settings = c->hub->settings;
+	const char *name, *value, *user = NULL, *database = NULL;
+	struct bytes parameters = startup->parameters;
+	bool replication = false;
+	while (wire_pair_next(&parameters, &name, &value)) {
+		if (strcmp(name, "user") == 0)
+			user = value;
+		else if (strcmp(name, "database") == 0)
+			database = value;
+		else if (strcmp(name, "replication") == 0)
+			replication = strcmp(value, "0") != 0 && strcmp(value, "false") != 0 &&
+			              strcmp(value, "off") != 0 && strcmp(value, "no") != 0;
+	}
+	if (!user || !*user) {
+		refuse(c, "28000", "no PostgreSQL user name specified in startup packet", NULL);
+		return;
+	}
+	if (!database || !*database)
+		database = user;
+	if (replication) {
+		refuse(c, "0A000", "standpipe does not serve replication connections",
+		        "Connect to the database itself for replication.");
+		return;
+	}
+	if (strcmp(user, settings->user) != 0 || strcmp(database, settings->database) != 0) {
+		char message[ERROR_TEXT_MAX];
+		snprintf(message, sizeof(message),
+		        "standpipe does not serve user \"%.60s\" of database \"%.60s\" here", user,
+		        database);
+		refuse(c, strcmp(user, settings->user) != 0 ? "28000" : "3D000", message,
+		        "It serves the user and the database of its DATABASE_URL.");
+		return;
+	}
+	struct error error;
+	c->profile = profile_from_startup(&c->hub->profiles, startup->parameters, &error);
+	if (!c->profile) {
+		refuse(c, "08P01", error.text, NULL);
+		return;
+	}
+	if (buffer_len(&c->profile->welcome) > 0) {
+		client_welcomed(c);
+		return;
+	}
+	/* What the server will report in this profile is learned from a server. */
+	c->state = CLIENT_LOGIN;
+	hub_tell(c->hub, (struct engine_event){.kind = EVENT_CLIENT_WAITS, .client = c->id});
+}
+
+/* One startup packet out of `in`; how much of it was used, 0 for more to come. */
+static size_t take_startup(struct client *c, struct bytes in)
+{
+	struct wire_startup startup;
+	switch (wire_startup_parse(in, &startup)) {
+	case WIRE_PARTIAL:
+		return 0;
+	case WIRE_BAD:
+		refuse(c, "08P01", "invalid startup packet", NULL);
+		return in.len;
+	case WIRE_OK:
+		break;
+	}
+	switch (startup.kind) {
+	case WIRE_STARTUP_SSL:
+	case WIRE_STARTUP_GSSENC:
+		say_no(c);
+		break;
+	case WIRE_STARTUP_CANCEL:
+		cancel(c, &startup);
+		break;
+	case WIRE_STARTUP_SESSION:
+		if (startup.major != 3)
+			refuse(c, "0A000", "unsupported frontend protocol version",
+			        "Standpipe speaks version 3.");
+		else
+			begin_session(c, &startup);
+		break;
+	}
+	return startup.len;
+}
+
+/* ---- reading ---- */
+
+/* Uses what it can of `in`; returns how much. */
+static size_t take(struct client *c, struct bytes in)
+{
+	struct bytes left = in;
+	while (left.len > 0) {
+		size_t used = 0;
+		switch (c->state) {
+		case CLIENT_STARTUP:
+			used = take_startup(c, left);
+			break;
+		case CLIENT_IDLE:
+		case CLIENT_QUEUED:
+		case CLIENT_ACTIVE:
+			used = relay_from_client(c, left);
+			break;
+		case CLIENT_LOGIN:
+			break;
+		case CLIENT_CLOSING:
+		case CLIENT_GONE:
+			return in.len;
+		}
+		if (used == 0)
+			break;
+		left.at += used;
+		left.len -= used;
+		if (c->state == CLIENT_QUEUED)
+			break;
+	}
+	return in.len - left.len;
+}
+
+void client_work(struct client *c)
+{
+	if (c->reading || c->inquiry)
+		return;
+	c->reading = true;
+	size_t len;
+	/* Again when it was given a server meanwhile: until nothing moves. */
+	do {
+		len = buffer_len(&c->in);
+		size_t used = take(c, buffer_bytes(&c->in));
+		if (c->state == CLIENT_GONE) {
+			c->reading = false;
+			return;
+		}
+		buffer_take(&c->in, used);
+	} while (buffer_len(&c->in) > 0 && buffer_len(&c->in) < len);
+	c->reading = false;
+	buffer_trim(&c->in);
+	client_rewatch(c);
+}
+
+static void read_once(struct client *c)
+{
+	struct hub *h = c->hub;
+	ssize_t got = stream_read(&c->stream, h->scratch, HUB_SCRATCH);
+	if (got == STREAM_AGAIN)
+		return;
+	if (got <= 0) {
+		client_drop(c);
+		return;
+	}
+	h->counters.bytes_in += got;
+	if (buffer_len(&c->in) > 0) {
+		buffer_append(&c->in, h->scratch, (size_t)got);
+		client_work(c);
+		return;
+	}
+	/* An idle client owns no buffer: what is used at once is never copied. */
+	c->reading = true;
+	size_t used = take(c, (struct bytes){h->scratch, (size_t)got});
+	c->reading = false;
+	if (c->state == CLIENT_GONE)
+		return;
+	buffer_append(&c->in, h->scratch + used, (size_t)got - used);
+	/* A server may have come while the rest was not yet in its place. */
+	if (buffer_len(&c->in) > 0 && c->state == CLIENT_ACTIVE)
+		client_work(c);
+	else
+		client_rewatch(c);
+}
+
+static void on_ready(struct stream *stream, bool readable, bool writable)
+{
+	struct client *c = stream->owner;
+	if (writable) {
+		bool was_full = buffer_len(&c->out) > HUB_HIGH_WATER;
+		if (flush(c) != 0) {
+			client_drop(c);
+			return;
+		}
+		if (c->state == CLIENT_CLOSING && buffer_len(&c->out) == 0) {
+			client_drop(c);
+			return;
+		}
+		if (was_full && c->server)
+			server_rewatch(c->server);
+	}
+	if (readable && (c->state == CLIENT_QUEUED || c->state == CLIENT_LOGIN))
+		client_drop(c); /* only its end is watched for while it waits */
+	else if (readable)
+		read_once(c);
+	else
+		client_rewatch(c);
+}
+
+void client_accept(struct hub *h, int fd)
+{
+	struct client *c = client_new(h);
+	if (!c) {
+		struct buffer out = BUFFER_INIT;
+		message_error(&out, "FATAL", "53300", "standpipe has no room for more clients",
+		        NULL, "Raise pool.clients, or open fewer connections.");
+		ssize_t sent = send(fd, out.memory, buffer_len(&out), MSG_DONTWAIT | MSG_NOSIGNAL);
+		(void)sent; /* it is refused either way */
+		buffer_release(&out);
+		close(fd);
+		return;
+	}
+	h->counters.clients++;
+	h->counters.clients_total++;
+	if (stream_open(&c->stream, h->loop, fd, NULL, on_ready, c) != 0)
+		abort(); /* a fresh socket that the loop can't watch */
+	client_rewatch(c);
+}
+
+/* ---- a server ---- */
+
+void client_assigned(struct client *c, struct server *s, bool ping)
+{
+	if (!c || (c->state != CLIENT_QUEUED && c->state != CLIENT_LOGIN) || c->server) {
+		/* It left while the engine decided. */
+		hub_tell(s->hub,
+		        (struct engine_event){.kind = EVENT_SERVER_RELEASED, .server = s->id});
+		return;
+	}
+	if (c->state == CLIENT_QUEUED)
+		c->state = CLIENT_ACTIVE;
+	server_attach(s, c, ping);
+}
+
+void client_requeued(struct client *c)
+{
+	if (c->state == CLIENT_ACTIVE)
+		c->state = CLIENT_QUEUED;
+	client_rewatch(c);
+}
+
+void client_released(struct client *c)
+{
+	if (c->state == CLIENT_GONE) {
+		client_reap(c);
+		return;
+	}
+	c->big_unnamed = false;
+	if (c->inquiry) {
+		inquiry_end(c, error_is_set(&c->inquiry->error) ? &c->inquiry->error : NULL);
+		return;
+	}
+	if (c->state == CLIENT_ACTIVE)
+		c->state = CLIENT_IDLE;
+	if (buffer_len(&c->in) > 0)
+		client_work(c);
+	else
+		client_rewatch(c);
+}
+
+void client_go(struct client *c)
+{
+	if (!c->inquiry) {
+		client_work(c);
+		return;
+	}
+	struct server *s = c->server;
+	message_query(&s->out, c->inquiry->sql);
+	debts_add(&s->debts, (struct debt){.kind = DEBT_QUERY});
+	s->unnamed = NULL;
+	s->used = true;
+	server_send(s, NULL, 0);
+}
+
+void client_rejected(struct client *c, enum engine_reject reject)
+{
+	if (!c || (c->state != CLIENT_QUEUED && c->state != CLIENT_LOGIN))
+		return;
+	struct hub *h = c->hub;
+	char detail[ERROR_TEXT_MAX], hint[ERROR_TEXT_MAX];
+	const struct engine *e = &h->engine;
+	snprintf(detail, sizeof(detail),
+	        "share %d of a budget of %d, %d open; path %s; breaker %s; last failure: %.100s",
+	        e->budget.share, e->budget.fleet, pool_servers(&e->pool),
+	        path_state_name(e->path.state), breaker_state_name(e->breaker.state),
+	        error_is_set(&h->database_error) ? h->database_error.text : "none");
+	snprintf(hint, sizeof(hint), "Try again in %d s.", engine_retry_after_s(e, hub_now(h)));
+	switch (reject) {
+	case REJECT_POOL_TIMEOUT:
+		client_fail(c, "53300", "no server connection became free in time", detail, hint);
+		break;
+	case REJECT_BREAKER_OPEN:
+		client_fail(c, "57P03",
+		        "the database can't be reached: the circuit breaker is open", detail, hint);
+		break;
+	case REJECT_PERMANENT:
+		client_fail(c, *h->database_error.sqlstate ? h->database_error.sqlstate : "08004",
+		        "the database refuses standpipe's login", detail,
+		        "Mend the DATABASE_URL or the database's access rules.");
+		break;
+	}
+}
+
+void client_check(struct client *c, instant now)
+{
+	bool short_lived = c->state == CLIENT_STARTUP || c->state == CLIENT_CLOSING;
+	if (short_lived && now - c->since > STARTUP_NS)
+		client_drop(c);
+}
+
+/* ---- the gate's own questions ---- */
+
+struct client *client_inquire(struct hub *h, struct inquiry *inquiry, bool patient)
+{
+	struct client *c = client_new(h);
+	if (!c)
+		return NULL;
+	c->inquiry = inquiry;
+	c->profile = profile_hold(h->profiles.base);
+	c->state = CLIENT_QUEUED;
+	error_init(&inquiry->error);
+	inquiry->row = BUFFER_INIT;
+	hub_tell(h, (struct engine_event){
+	                    .kind = EVENT_CLIENT_WAITS, .client = c->id, .patient = patient});
+	return c;
+}
+
+void client_inquiry_take(struct client *c, const struct frame *frame, struct bytes body)
+{
+	struct inquiry *q = c->inquiry;
+	struct message_error e;
+	if (c->state == CLIENT_GONE)
+		return;
+	if (frame->type == MSG_DATA_ROW) {
+		buffer_take(&q->row, buffer_len(&q->row));
+		buffer_append(&q->row, body.at, body.len);
+	} else if (frame->type == MSG_ERROR && message_parse_error(body, &e) == 0) {
+		error_set(&q->error, "query", 0, "%s", e.message);
+		error_sqlstate(&q->error, e.sqlstate);
+		error_origin(&q->error, c->hub->settings->host);
+	}
+}
+
+static void inquiry_end(struct client *c, const struct error *error)
+{
+	struct inquiry *q = c->inquiry;
+	struct bytes columns[INQUIRY_COLUMNS_MAX];
+	int count = 0;
+	if (buffer_len(&q->row) > 0)
+		count = message_parse_row(buffer_bytes(&q->row), columns, INQUIRY_COLUMNS_MAX);
+	if (count > INQUIRY_COLUMNS_MAX)
+		count = INQUIRY_COLUMNS_MAX;
+	struct buffer row = q->row;
+	struct error copy;
+	if (error)
+		copy = *error;
+	q->row = BUFFER_INIT;
+	client_drop(c);
+	q->answered(q->context, columns, count < 0 ? 0 : count, error ? &copy : NULL);
+	buffer_release(&row);
+}
+
+void client_inquiry_cancel(struct client *c)
+{
+	buffer_release(&c->inquiry->row);
+	client_drop(c);
+}

@@ -1,0 +1,108 @@
+/*
+ * client - one session towards a client: its startup, its wait for a server, its end; or a
+ * question of the gate's own, which waits for a server like everyone else.
+ */
+#ifndef STANDPIPE_GATE_CLIENT_H
+#define STANDPIPE_GATE_CLIENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "gate/hub.h"
+#include "io/stream.h"
+#include "wire/frame.h"
+#include "wire/message.h"
+
+enum client_state {
+	CLIENT_STARTUP, /* its startup packet has not come */
+	CLIENT_LOGIN, /* waits for a server to learn what its profile's parameters are */
+	CLIENT_IDLE, /* no server, nothing asked */
+	CLIENT_QUEUED, /* waits for a server */
+	CLIENT_ACTIVE, /* holds one */
+	CLIENT_CLOSING, /* sends what is left and is gone */
+	CLIENT_GONE, /* only its server or its handle still knows of it */
+};
+
+/* The gate's own question: a text of SQL, answered by its last row's columns. */
+#define INQUIRY_COLUMNS_MAX 8
+struct inquiry {
+	const char *sql; /* borrowed */
+	/* `columns`: texts that are not terminated, count of them (0: no row), borrowed for the
+	 * call. `error` is NULL when all is well. The client is freed afterwards. */
+	void (*answered)(
+	        void *context, const struct bytes *columns, int count, const struct error *error);
+	void *context;
+	struct buffer row;
+	struct error error;
+};
+
+struct client {
+	struct hub *hub;
+	int id;
+	uint32_t key; /* with the id, for cancel requests */
+	uint64_t serial;
+	enum client_state state;
+	bool reading; /* its bytes are being worked on further up the stack */
+	bool closed; /* its stream is, or it has none */
+	bool big_unnamed; /* its unnamed statement is too large to be remembered */
+	struct stream stream;
+	instant since; /* in STARTUP */
+	struct server *server;
+	struct profile *profile;
+	struct buffer in; /* read and not passed on */
+	struct buffer out; /* not yet taken by the socket */
+	uint32_t streaming; /* bytes of the current frame still to be passed on */
+	bool streaming_void; /* ... or to be dropped */
+	struct statement_names names;
+	struct statement *unnamed; /* a reference, or NULL */
+	struct inquiry *inquiry; /* NULL: a real client */
+};
+
+/* Takes over the accepted socket. */
+void client_accept(struct hub *h, int fd);
+
+/* Asks the database; `patient`: without a limit on the wait for a server. `inquiry` is borrowed
+ * until it is answered. NULL when there is no client id left. */
+struct client *client_inquire(struct hub *h, struct inquiry *inquiry, bool patient);
+/* The inquiry is not wanted any more: nothing is answered. */
+void client_inquiry_cancel(struct client *c);
+
+/* For the relay: a message that is for the inquiry. */
+void client_inquiry_take(struct client *c, const struct frame *frame, struct bytes body);
+
+/* Actions of the engine. */
+void client_assigned(struct client *c, struct server *s, bool ping);
+void client_rejected(struct client *c, enum engine_reject reject);
+
+/* The server is ready for the client's own bytes (no ping, no failed setup in between). */
+void client_go(struct client *c);
+/* The profile is in force: the login can be answered. */
+void client_welcomed(struct client *c);
+/* Nothing holds it any more: its id is free, its memory goes. */
+void client_reap(struct client *c);
+
+/* The server has been released; the client may want another. */
+void client_released(struct client *c);
+/* The ping failed: the client waits again. */
+void client_requeued(struct client *c);
+
+/* Sends bytes, keeping what the socket does not take. */
+void client_send(struct client *c, const void *at, size_t len);
+
+/* Says why, and closes once it is sent. `detail`, `hint` may be NULL. */
+void client_fail(struct client *c, const char *sqlstate, const char *message, const char *detail,
+        const char *hint);
+
+/* Closes without a word. */
+void client_drop(struct client *c);
+
+void client_rewatch(struct client *c);
+
+/* Once a second. */
+void client_check(struct client *c, instant now);
+
+/* Works on what has been read and not passed on. */
+void client_work(struct client *c);
+
+#endif

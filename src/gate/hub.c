@@ -1,0 +1,204 @@
+#include "gate/hub.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gate/client.h"
+#include "gate/server.h"
+
+#define HOUSEKEEPING_MS 1000
+
+instant hub_now(struct hub *h)
+{
+	/* libuv refreshes its own clock once a turn, in milliseconds: while that stands still, so
+	 * may ours. */
+	uint64_t turn_ms = uv_now(h->loop);
+	if (turn_ms != h->turn_ms) {
+		h->turn_ms = turn_ms;
+		h->now = (instant)uv_hrtime();
+	}
+	return h->now;
+}
+
+static void carry_out(struct hub *h, const struct engine_action *action)
+{
+	struct client *c = action->client == POOL_NOBODY ? NULL : h->clients[action->client];
+	switch (action->kind) {
+	case ACTION_CONNECT:
+		server_connect(h, action->server);
+		break;
+	case ACTION_REDIAL:
+		server_redial(h, action->server);
+		break;
+	case ACTION_ABANDON:
+		server_abandon(h, action->server);
+		break;
+	case ACTION_CLOSE:
+		server_close(h, action->server);
+		break;
+	case ACTION_ASSIGN:
+		client_assigned(c, &h->servers[action->server], action->ping);
+		break;
+	case ACTION_REJECT:
+		client_rejected(c, action->reject);
+		break;
+	case ACTION_PHASE_BEGIN:
+	case ACTION_PHASE_CANCEL:
+	case ACTION_NOTICE:
+	case ACTION_EXIT:
+		h->duties.action(h->duties.context, action);
+		break;
+	}
+}
+
+static void step(struct hub *h, const struct engine_event *event)
+{
+	struct engine_actions actions;
+	engine_step(&h->engine, event, &actions);
+	for (int i = 0; i < actions.count; i++)
+		carry_out(h, &actions.list[i]);
+}
+
+void hub_tell(struct hub *h, struct engine_event event)
+{
+	event.now = hub_now(h);
+	if (h->stepping) {
+		if (h->told_count == h->told_size) {
+			h->told_size = h->told_size ? 2 * h->told_size : 16;
+			h->told = realloc(h->told, (size_t)h->told_size * sizeof(*h->told));
+			if (!h->told)
+				abort();
+		}
+		h->told[h->told_count++] = event;
+		return;
+	}
+	h->stepping = true;
+	step(h, &event);
+	for (int i = 0; i < h->told_count; i++) {
+		struct engine_event next = h->told[i];
+		step(h, &next);
+	}
+	h->told_count = 0;
+	h->stepping = false;
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct hub *h = timer->data;
+	h->timer_at = INSTANT_NEVER;
+	hub_tell(h, (struct engine_event){.kind = EVENT_TICK});
+}
+
+/* Before the loop waits: wake up for the engine's deadline. */
+static void on_prepare(uv_prepare_t *prepare)
+{
+	struct hub *h = prepare->data;
+	instant at = engine_deadline(&h->engine);
+	if (at == h->timer_at)
+		return;
+	h->timer_at = at;
+	if (at == INSTANT_NEVER) {
+		uv_timer_stop(&h->timer);
+		return;
+	}
+	int64_t wait_ns = at - (instant)uv_hrtime();
+	/* Rounded up: a timer that fires too early would only be set again. */
+	uint64_t wait_ms = wait_ns <= 0 ? 0 : (uint64_t)((wait_ns + NS_PER_MS - 1) / NS_PER_MS);
+	uv_update_time(h->loop);
+	uv_timer_start(&h->timer, on_timer, wait_ms, 0);
+}
+
+static void on_housekeeping(uv_timer_t *timer)
+{
+	struct hub *h = timer->data;
+	instant now = hub_now(h);
+	for (int i = 0; i < h->memory.servers_max; i++)
+		server_check(&h->servers[i], now);
+	for (int i = 0; i < h->memory.clients_max; i++)
+		if (h->clients[i])
+			client_check(h->clients[i], now);
+}
+
+int hub_take_id(struct hub *h)
+{
+	return h->free_count > 0 ? h->free_ids[--h->free_count] : -1;
+}
+
+void hub_give_id(struct hub *h, int id)
+{
+	assert(h->clients[id]);
+	h->clients[id] = NULL;
+	h->free_ids[h->free_count++] = id;
+}
+
+int hub_init(struct hub *h, uv_loop_t *loop, const struct gate_settings *settings, struct log *log,
+        const struct hub_duties *duties, uint64_t seed)
+{
+	memset(h, 0, sizeof(*h));
+	h->loop = loop;
+	h->settings = settings;
+	h->log = log;
+	h->duties = *duties;
+	size_t servers = (size_t)settings->servers_max;
+	size_t clients = (size_t)settings->clients_max;
+	h->memory.servers = calloc(servers, sizeof(*h->memory.servers));
+	h->memory.attempts = calloc(servers, sizeof(*h->memory.attempts));
+	h->memory.servers_max = settings->servers_max;
+	h->memory.clients = calloc(clients, sizeof(*h->memory.clients));
+	h->memory.clients_max = settings->clients_max;
+	h->servers = calloc(servers, sizeof(*h->servers));
+	h->clients = calloc(clients, sizeof(struct client *));
+	h->free_ids = calloc(clients, sizeof(*h->free_ids));
+	h->scratch = malloc(HUB_SCRATCH);
+	if (!h->memory.servers || !h->memory.attempts || !h->memory.clients || !h->servers ||
+	        !h->clients || !h->free_ids || !h->scratch)
+		return -1;
+	while (h->free_count < settings->clients_max) {
+		h->free_ids[h->free_count] = settings->clients_max - 1 - h->free_count;
+		h->free_count++;
+	}
+	statements_init(&h->statements, settings->servers_max);
+	profiles_init(&h->profiles);
+	for (int i = 0; i < settings->servers_max; i++)
+		server_init(&h->servers[i], h, i);
+	h->turn_ms = uv_now(loop);
+	h->now = (instant)uv_hrtime();
+	engine_init(&h->engine, &settings->engine, &h->memory, seed, h->now);
+	h->timer_at = INSTANT_NEVER;
+	uv_timer_init(loop, &h->timer);
+	uv_timer_init(loop, &h->housekeeping);
+	uv_prepare_init(loop, &h->prepare);
+	h->timer.data = h->housekeeping.data = h->prepare.data = h;
+	uv_prepare_start(&h->prepare, on_prepare);
+	uv_timer_start(&h->housekeeping, on_housekeeping, HOUSEKEEPING_MS, HOUSEKEEPING_MS);
+	return 0;
+}
+
+void hub_close(struct hub *h)
+{
+	for (int i = 0; i < h->memory.clients_max; i++)
+		if (h->clients[i])
+			client_drop(h->clients[i]);
+	for (int i = 0; i < h->memory.servers_max; i++)
+		server_shut(&h->servers[i]);
+	uv_close((uv_handle_t *)&h->timer, NULL);
+	uv_close((uv_handle_t *)&h->housekeeping, NULL);
+	uv_close((uv_handle_t *)&h->prepare, NULL);
+}
+
+void hub_release(struct hub *h)
+{
+	for (int i = 0; i < h->memory.servers_max; i++)
+		server_release(&h->servers[i]);
+	statements_release(&h->statements);
+	profiles_release(&h->profiles);
+	free(h->memory.servers);
+	free(h->memory.attempts);
+	free(h->memory.clients);
+	free(h->servers);
+	free(h->clients);
+	free(h->free_ids);
+	free(h->scratch);
+	free(h->told);
+}

@@ -1,0 +1,91 @@
+/*
+ * hub - what clients and servers meet in: the engine, the tables of ids, what they share.
+ *
+ * Whoever has something to tell the engine calls hub_tell; the hub carries out what the engine
+ * then wants, by calling the verbs of client.h and server.h, and those of `duties` for what is not
+ * about sessions. Telling from inside an action is fine: it is taken in afterwards, in order.
+ */
+#ifndef STANDPIPE_GATE_HUB_H
+#define STANDPIPE_GATE_HUB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "core/engine.h"
+#include "gate/log.h"
+#include "gate/profile.h"
+#include "gate/settings.h"
+#include "gate/statement.h"
+#include "gate/view.h"
+
+/* One read's worth. */
+#define HUB_SCRATCH 65536
+
+/* More than this waiting to be sent to one side, and the other is not read from. */
+#define HUB_HIGH_WATER (256 * 1024)
+
+struct client;
+struct server;
+
+/* What the hub's owner does about actions that are not about sessions. */
+struct hub_duties {
+	void (*action)(void *context, const struct engine_action *action);
+	void *context;
+};
+
+struct hub {
+	uv_loop_t *loop; /* borrowed */
+	const struct gate_settings *settings; /* borrowed */
+	struct log *log; /* borrowed */
+	struct hub_duties duties;
+
+	struct engine engine;
+	struct engine_memory memory;
+	struct engine_event *told; /* events not yet taken in */
+	int told_count, told_size;
+	bool stepping;
+	uv_timer_t timer; /* to the engine's deadline */
+	uv_prepare_t prepare;
+	uv_timer_t housekeeping;
+	instant timer_at;
+	instant now; /* as hub_now has it */
+	uint64_t turn_ms; /* libuv's clock when it was read */
+
+	struct client **clients; /* by id; NULL: free */
+	int *free_ids; /* a stack of client ids */
+	int free_count;
+	struct server *servers; /* by id */
+	uint64_t client_serial;
+
+	struct statements statements;
+	struct profiles profiles;
+	uint8_t *scratch;
+
+	struct gate_attempt_error attempt_errors[ENGINE_ATTEMPTS_MAX];
+	struct error database_error; /* the last failed attempt's or lost server's */
+	struct histogram connect_times[STAGE_COUNT];
+	struct gate_counters counters;
+};
+
+/* 0, or -1 when there is no memory for the tables. `seed` is the engine's. */
+int hub_init(struct hub *h, uv_loop_t *loop, const struct gate_settings *settings, struct log *log,
+        const struct hub_duties *duties, uint64_t seed);
+
+/* Closes all sessions; hub_release may be called once the loop has run out of handles. */
+void hub_close(struct hub *h);
+void hub_release(struct hub *h);
+
+/* Now, to within a millisecond, without asking the clock in between. */
+instant hub_now(struct hub *h);
+
+/* Fills in `now` and takes the event in. */
+void hub_tell(struct hub *h, struct engine_event event);
+
+/* A client id, or -1 when there are none left. */
+int hub_take_id(struct hub *h);
+void hub_give_id(struct hub *h, int id);
+
+#endif

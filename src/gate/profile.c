@@ -1,0 +1,255 @@
+#include "gate/profile.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "wire/startup.h"
+
+void profiles_init(struct profiles *all)
+{
+	*all = (struct profiles){0};
+	all->base = calloc(1, sizeof(*all->base));
+	if (!all->base)
+		abort();
+	all->base->refs = 1;
+	all->first = all->base;
+}
+
+static void profile_free(struct profile *p)
+{
+	buffer_release(&p->welcome);
+	buffer_release(&p->pairs);
+	free(p);
+}
+
+void profiles_release(struct profiles *all)
+{
+	struct profile *next;
+	for (struct profile *p = all->first; p; p = next) {
+		next = p->next;
+		profile_free(p);
+	}
+	*all = (struct profiles){0};
+}
+
+struct profile *profile_hold(struct profile *p)
+{
+	p->refs++;
+	return p;
+}
+
+void profile_drop(struct profiles *all, struct profile *p)
+{
+	assert(p->refs > 0);
+	if (--p->refs > 0)
+		return;
+	struct profile **at = &all->first;
+	while (*at != p)
+		at = &(*at)->next;
+	*at = p->next;
+	profile_free(p);
+}
+
+/* A profile of these pairs, found or made; takes `pairs`. There are few: a list will do. */
+static struct profile *intern(struct profiles *all, struct buffer *pairs)
+{
+	struct bytes wanted = buffer_bytes(pairs);
+	for (struct profile *p = all->first; p; p = p->next) {
+		struct bytes there = buffer_bytes(&p->pairs);
+		if (there.len == wanted.len &&
+		        (wanted.len == 0 || memcmp(there.at, wanted.at, wanted.len) == 0)) {
+			buffer_release(pairs);
+			return profile_hold(p);
+		}
+	}
+	struct profile *p = calloc(1, sizeof(*p));
+	if (!p)
+		abort();
+	p->refs = 1;
+	p->pairs = *pairs;
+	*pairs = BUFFER_INIT;
+	p->next = all->first;
+	all->first = p;
+	return p;
+}
+
+/* `from` with one pair put in at its place, as a new buffer. Names are case-insensitive. */
+static struct buffer with_pair(const struct buffer *from, const char *name, const char *value)
+{
+	struct buffer to = BUFFER_INIT;
+	struct bytes left = buffer_bytes(from);
+	const char *there, *its_value;
+	bool put = false;
+	while (wire_pair_next(&left, &there, &its_value)) {
+		int order = strcasecmp(there, name);
+		if (order >= 0 && !put) {
+			buffer_append_text(&to, name);
+			buffer_append_text(&to, value);
+			put = true;
+		}
+		if (order != 0) {
+			buffer_append_text(&to, there);
+			buffer_append_text(&to, its_value);
+		}
+	}
+	if (!put) {
+		buffer_append_text(&to, name);
+		buffer_append_text(&to, value);
+	}
+	return to;
+}
+
+struct profile *profile_with(
+        struct profiles *all, const struct profile *base, const char *name, const char *value)
+{
+	struct buffer pairs = with_pair(&base->pairs, name, value);
+	return intern(all, &pairs);
+}
+
+/* ---- the startup packet ---- */
+
+/* Is it about the connection, not a setting? */
+static bool is_not_a_setting(const char *name)
+{
+	return strcmp(name, "user") == 0 || strcmp(name, "database") == 0 ||
+	       strcmp(name, "replication") == 0 || strncmp(name, "_pq_.", 5) == 0;
+}
+
+struct collecting {
+	struct buffer pairs;
+	int count;
+	bool too_large;
+};
+
+static void collect(struct collecting *c, const char *name, const char *value)
+{
+	if (++c->count > PROFILE_PAIRS_MAX ||
+	        buffer_len(&c->pairs) + strlen(name) + strlen(value) > PROFILE_BYTES_MAX) {
+		c->too_large = true;
+		return;
+	}
+	struct buffer pairs = with_pair(&c->pairs, name, value);
+	buffer_release(&c->pairs);
+	c->pairs = pairs;
+}
+
+/* One word of `options`, its backslashes resolved into `word`; NULL at the end. */
+static const char *next_word(const char *at, char *word, size_t size)
+{
+	size_t len = 0;
+	while (*at == ' ' || *at == '\t' || *at == '\n')
+		at++;
+	if (!*at)
+		return NULL;
+	for (; *at && *at != ' ' && *at != '\t' && *at != '\n'; at++) {
+		if (*at == '\\' && at[1])
+			at++;
+		if (len + 1 < size)
+			word[len++] = *at;
+	}
+	word[len] = 0;
+	return at;
+}
+
+/* "-c name=value", "-cname=value", "--name=value"; 0, or -1 for anything else. */
+static int collect_options(struct collecting *c, const char *options)
+{
+	char word[1024];
+	while ((options = next_word(options, word, sizeof(word)))) {
+		char *setting;
+		if (strncmp(word, "--", 2) == 0)
+			setting = word + 2;
+		else if (strcmp(word, "-c") == 0) {
+			options = next_word(options, word, sizeof(word));
+			setting = word;
+		} else if (strncmp(word, "-c", 2) == 0)
+			setting = word + 2;
+		else
+			return -1;
+		char *equals = options ? strchr(setting, '=') : NULL;
+		if (!equals)
+			return -1;
+		*equals = 0;
+		for (char *dash = setting; *dash; dash++)
+			if (*dash == '-')
+				*dash = '_';
+		collect(c, setting, equals + 1);
+	}
+	return 0;
+}
+
+struct profile *profile_from_startup(
+        struct profiles *all, struct bytes parameters, struct error *error)
+{
+	struct collecting c = {0};
+	const char *name, *value;
+	while (wire_pair_next(&parameters, &name, &value)) {
+		if (is_not_a_setting(name))
+			continue;
+		if (strcmp(name, "options") != 0)
+			collect(&c, name, value);
+		else if (collect_options(&c, value) != 0) {
+			error_set(error, "startup", 0,
+			        "the startup packet's options may only be -c NAME=VALUE or "
+			        "--NAME=VALUE");
+			buffer_release(&c.pairs);
+			return NULL;
+		}
+	}
+	if (c.too_large) {
+		error_set(error, "startup", 0,
+		        "the startup packet sets more than %d parameters or %d bytes",
+		        PROFILE_PAIRS_MAX, PROFILE_BYTES_MAX);
+		buffer_release(&c.pairs);
+		return NULL;
+	}
+	return intern(all, &c.pairs);
+}
+
+bool profile_is_settable(const char *name)
+{
+	static const char *const names[] = {"application_name", "client_encoding", "DateStyle",
+	        "default_transaction_read_only", "IntervalStyle", "scram_iterations", "search_path",
+	        "standard_conforming_strings", "TimeZone"};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcasecmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+/* ---- SQL ---- */
+
+/* As E'...': right whatever standard_conforming_strings is. */
+static void append_literal(struct buffer *out, const char *text)
+{
+	buffer_append(out, "E'", 2);
+	for (; *text; text++) {
+		if (*text == '\'' || *text == '\\')
+			buffer_append_u8(out, (uint8_t)*text);
+		buffer_append_u8(out, (uint8_t)*text);
+	}
+	buffer_append_u8(out, '\'');
+}
+
+static void append_sql(struct buffer *out, const char *sql)
+{
+	buffer_append(out, sql, strlen(sql));
+}
+
+void profile_sql(const struct profile *p, struct buffer *out)
+{
+	struct bytes left = buffer_bytes(&p->pairs);
+	const char *name, *value, *join = ";SELECT ";
+	append_sql(out, "SET SESSION AUTHORIZATION DEFAULT;RESET ALL");
+	while (wire_pair_next(&left, &name, &value)) {
+		append_sql(out, join);
+		append_sql(out, "pg_catalog.set_config(");
+		append_literal(out, name);
+		append_sql(out, ",");
+		append_literal(out, value);
+		append_sql(out, ",false)");
+		join = ",";
+	}
+}

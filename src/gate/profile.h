@@ -1,0 +1,59 @@
+/*
+ * profile - what a session's settings are, shared by all sessions whose settings are the same.
+ *
+ * PostgreSQL lets a client set parameters in its startup packet and tells it the values that
+ * matter to drivers (ParameterStatus). In transaction mode both must follow the client to whatever
+ * server it gets. A profile is the set of (name, value) pairs that differ from what our own login
+ * has; a thousand connections of one service share one. A server knows which profile it is in, and
+ * is moved to another by one query, sent ahead of the client's own.
+ */
+#ifndef STANDPIPE_GATE_PROFILE_H
+#define STANDPIPE_GATE_PROFILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+/* The most pairs, and the most bytes of all of them, in one profile. */
+#define PROFILE_PAIRS_MAX 64
+#define PROFILE_BYTES_MAX 8192
+
+struct profile {
+	struct profile *next;
+	uint32_t refs;
+	/* Messages from AuthenticationOk's end to BackendKeyData: ParameterStatus for each value
+	 * that the server reports in this profile. Empty until a server has been in it. */
+	struct buffer welcome;
+	struct buffer pairs; /* name, zero, value, zero, ... sorted by name */
+};
+
+struct profiles {
+	struct profile *first;
+	struct profile *base; /* no pairs: as the gate itself logs in */
+};
+
+void profiles_init(struct profiles *all);
+void profiles_release(struct profiles *all);
+
+/* Every function that returns a profile returns a reference; drop it when done. */
+struct profile *profile_hold(struct profile *p);
+void profile_drop(struct profiles *all, struct profile *p);
+
+/* The profile of `base`'s pairs and one more, which replaces one of the same name; a reference. */
+struct profile *profile_with(
+        struct profiles *all, const struct profile *base, const char *name, const char *value);
+
+/* The pairs that a startup packet sets besides user, database and the like; `options` is taken
+ * apart into its -c name=value. NULL with `error` if it is malformed or too large. */
+struct profile *profile_from_startup(
+        struct profiles *all, struct bytes parameters, struct error *error);
+
+/* Is it a parameter that the server reports and that a session can set? */
+bool profile_is_settable(const char *name);
+
+/* Appends the SQL that takes a session from anything to the profile. */
+void profile_sql(const struct profile *p, struct buffer *out);
+
+#endif

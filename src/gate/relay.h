@@ -1,0 +1,23 @@
+/*
+ * relay - what passes between a client and its server, message by message.
+ *
+ * Headers are parsed, bodies stream through. What must be inspected: Parse, Bind, Describe and
+ * Close of the client, for prepared statements follow it from server to server; and of the server
+ * what tells that something asked for is done.
+ */
+#ifndef STANDPIPE_GATE_RELAY_H
+#define STANDPIPE_GATE_RELAY_H
+
+#include "base/bytes.h"
+#include "gate/client.h"
+#include "gate/server.h"
+
+/* Passes on what it can of `in`, from a client that is logged in, and returns how much it used;
+ * the rest is the beginning of a message, or waits for a server. The client may be CLOSING
+ * afterwards. */
+size_t relay_from_client(struct client *c, struct bytes in);
+
+/* The same from a server. Returns SIZE_MAX when the server was lost on the way. */
+size_t relay_from_server(struct server *s, struct bytes in);
+
+#endif

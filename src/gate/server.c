@@ -1,0 +1,635 @@
+#include "gate/server.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gate/client.h"
+#include "gate/relay.h"
+#include "wire/message.h"
+#include "wire/startup.h"
+
+/* A server that holds more statements than this forgets them all before its next client. */
+#define PREPARED_MAX 500
+
+/* How long a dead client's query may go on before its server is given up. */
+#define DRAIN_NS (2 * NS_PER_S)
+
+/* ---- debts: a ring that grows ---- */
+
+static void debts_grow(struct debts *d)
+{
+	uint32_t size = d->size ? d->size * 2 : 16;
+	struct debt *ring = calloc(size, sizeof(*ring));
+	if (!ring)
+		abort();
+	for (uint32_t i = 0; i < d->count; i++)
+		ring[i] = d->ring[(d->first + i) & (d->size - 1)];
+	free(d->ring);
+	d->ring = ring;
+	d->first = 0;
+	d->size = size;
+}
+
+struct debt *debts_first(struct debts *d)
+{
+	return d->count ? &d->ring[d->first] : NULL;
+}
+
+void debts_add(struct debts *d, struct debt debt)
+{
+	if (d->count == d->size)
+		debts_grow(d);
+	d->ring[(d->first + d->count++) & (d->size - 1)] = debt;
+}
+
+void debts_add_first(struct debts *d, struct debt debt)
+{
+	if (d->count == d->size)
+		debts_grow(d);
+	d->first = (d->first - 1) & (d->size - 1);
+	d->ring[d->first] = debt;
+	d->count++;
+}
+
+void debts_drop_first(struct debts *d)
+{
+	assert(d->count > 0);
+	d->first = (d->first + 1) & (d->size - 1);
+	d->count--;
+}
+
+static bool debts_are_open_ended(const struct debts *d)
+{
+	if (d->count == 0)
+		return false;
+	const struct debt *last = &d->ring[(d->first + d->count - 1) & (d->size - 1)];
+	return last->kind != DEBT_SYNC && last->kind != DEBT_QUERY;
+}
+
+/* ---- its life ---- */
+
+void server_init(struct server *s, struct hub *h, int id)
+{
+	*s = (struct server){.hub = h, .id = id};
+	s->profile = profile_hold(h->profiles.base);
+}
+
+void server_release(struct server *s)
+{
+	buffer_release(&s->in);
+	buffer_release(&s->out);
+	buffer_release(&s->reported);
+	free(s->debts.ring);
+}
+
+static void on_link_closed(struct stream *stream)
+{
+	struct link *link = stream->owner;
+	upstream_release(&link->up);
+	free(link);
+}
+
+/* Back to what server_init made of it. */
+static void forget(struct server *s)
+{
+	struct hub *h = s->hub;
+	if (s->link)
+		stream_close(&s->link->stream, on_link_closed);
+	statements_forget_server(&h->statements, s->id);
+	profile_drop(&h->profiles, s->profile);
+	server_release(s);
+	server_init(s, h, s->id);
+}
+
+void server_shut(struct server *s)
+{
+	if (s->login)
+		upstream_abandon(s->login);
+	s->login = NULL;
+	if (s->link)
+		forget(s);
+}
+
+static void note_failure(struct server *s, const struct error *error)
+{
+	struct hub *h = s->hub;
+	struct gate_attempt_error *place =
+	        &h->attempt_errors[(s->serial - 1) % ENGINE_ATTEMPTS_MAX];
+	place->serial = s->serial;
+	place->error = *error;
+	h->database_error = *error;
+}
+
+static void on_ready(struct stream *stream, bool readable, bool writable);
+
+static void add_reported(void *context, const char *name, const char *value)
+{
+	struct server *s = context;
+	buffer_append_text(&s->reported, name);
+	buffer_append_text(&s->reported, value);
+}
+
+/* ParameterStatus for all that the server reported. */
+static void build_welcome(const struct server *s, struct buffer *welcome)
+{
+	struct bytes left = buffer_bytes(&s->reported);
+	const char *name, *value;
+	buffer_take(welcome, buffer_len(welcome));
+	while (wire_pair_next(&left, &name, &value))
+		message_parameter(welcome, name, value);
+}
+
+static void note_connect_times(struct hub *h, int id)
+{
+	const struct engine_attempt *a = &h->engine.attempts[id];
+	for (enum stage stage = 0; stage < STAGE_READY; stage++)
+		histogram_add(&h->connect_times[stage], a->path.stage_ns[stage]);
+	histogram_add(&h->connect_times[STAGE_READY], a->ended_at - a->began_at);
+}
+
+static void on_login_stage(void *context, enum stage stage)
+{
+	struct server *s = context;
+	hub_tell(s->hub, (struct engine_event){
+	                         .kind = EVENT_CONNECT_STAGE, .server = s->id, .stage = stage});
+}
+
+static void on_login_done(
+        void *context, enum outcome outcome, const struct upstream *up, const struct error *error)
+{
+	struct server *s = context;
+	struct hub *h = s->hub;
+	s->login = NULL;
+	if (outcome == OUTCOME_OK) {
+		s->link = calloc(1, sizeof(*s->link));
+		if (!s->link)
+			abort();
+		s->link->up = *up;
+		if (stream_open(&s->link->stream, h->loop, up->fd, up->ssl, on_ready, s) != 0)
+			abort(); /* the loop can't watch a socket that it watched just now */
+		s->link->stream.owner = s;
+		s->status = 'I';
+		upstream_parameters(up, add_reported, s);
+		if (buffer_len(&h->profiles.base->welcome) == 0)
+			build_welcome(s, &h->profiles.base->welcome);
+		server_rewatch(s);
+		hub_tell(h, (struct engine_event){.kind = EVENT_CONNECT_OK, .server = s->id});
+		note_connect_times(h, s->id);
+		return;
+	}
+	note_failure(s, error);
+	log_warning(h->log, "connect to the database failed", field_error(error),
+	        field_text("outcome", outcome_name(outcome)),
+	        field_int("attempt", (int64_t)s->serial));
+	hub_tell(h, (struct engine_event){
+	                    .kind = EVENT_CONNECT_FAILED, .server = s->id, .outcome = outcome});
+}
+
+void server_connect(struct hub *h, int id)
+{
+	static const struct upstream_events events = {on_login_stage, on_login_done};
+	struct server *s = &h->servers[id];
+	assert(!s->login && !s->link);
+	s->serial = h->engine.attempts[id].serial;
+	s->login = upstream_start(h->loop, h->settings->conninfo, h->settings->host, &events, s);
+}
+
+void server_redial(struct hub *h, int id)
+{
+	if (h->servers[id].login)
+		upstream_redial(h->servers[id].login);
+}
+
+void server_abandon(struct hub *h, int id)
+{
+	struct server *s = &h->servers[id];
+	if (!s->login)
+		return;
+	upstream_abandon(s->login);
+	s->login = NULL;
+	const struct engine_attempt *a = &h->engine.recent[(s->serial - 1) % ENGINE_ATTEMPTS_MAX];
+	struct error error;
+	error_set(&error, stage_name(a->path.stage), 0, "no answer within %.1f s",
+	        s_from_ns(a->timeout_ns));
+	error_origin(&error, h->settings->host);
+	note_failure(s, &error);
+	log_warning(h->log, "connect to the database timed out", field_error(&error),
+	        field_int("attempt", (int64_t)s->serial), field_int("dials", a->dials));
+}
+
+void server_close(struct hub *h, int id)
+{
+	forget(&h->servers[id]);
+}
+
+void server_lost(struct server *s, enum outcome outcome, const char *why)
+{
+	struct hub *h = s->hub;
+	struct client *c = s->client;
+	struct error error;
+	error_set(&error, stage_name(STAGE_READY), 0, "%s%s%s", *s->complaint ? s->complaint : why,
+	        *s->complaint ? ": " : "", *s->complaint ? why : "");
+	error_origin(&error, h->settings->host);
+	error_sqlstate(&error, s->sqlstate);
+	h->database_error = error;
+	log_warning(h->log, "lost a server connection", field_error(&error));
+
+	/* A client whose own bytes never went out waits on for another server. */
+	bool waits = c && !s->used && (c->state == CLIENT_ACTIVE || c->state == CLIENT_LOGIN);
+	int id = s->id;
+	if (c)
+		c->server = NULL;
+	forget(s);
+	if (waits)
+		client_requeued(c);
+	hub_tell(h, (struct engine_event){.kind = EVENT_SERVER_GONE,
+	                    .server = id,
+	                    .outcome = outcome,
+	                    .requeue = waits});
+	if (!c || waits)
+		return;
+	if (c->state == CLIENT_GONE)
+		client_reap(c);
+	else
+		client_fail(c, error.sqlstate[0] ? error.sqlstate : "08006",
+		        "the connection to the database was lost", error.text, NULL);
+}
+
+/* ---- the gate's errands ---- */
+
+static void server_setup(struct server *s)
+{
+	struct client *c = s->client;
+	struct buffer *out = &s->out;
+	size_t mark;
+	message_begin(out, MSG_QUERY, &mark);
+	profile_sql(c->profile, out);
+	if (s->prepared > PREPARED_MAX) {
+		static const char sql[] = ";DEALLOCATE ALL";
+		buffer_append(out, sql, sizeof(sql) - 1);
+	}
+	buffer_append_u8(out, 0);
+	message_end(out, mark);
+	s->errand = ERRAND_SETUP;
+	s->unnamed = NULL; /* a simple query drops it */
+	debts_add(&s->debts, (struct debt){.kind = DEBT_QUERY, .ours = true});
+}
+
+/* Alive: now the client's profile, and then the client. */
+static void server_prepare(struct server *s)
+{
+	struct client *c = s->client;
+	bool foreign = s->dirty && s->dirty_by != c->serial;
+	bool unknown = c->state == CLIENT_LOGIN && buffer_len(&c->profile->welcome) == 0;
+	s->errand = ERRAND_NONE;
+	*s->complaint = *s->sqlstate = 0;
+	if (s->profile != c->profile || foreign || s->prepared > PREPARED_MAX ||
+	        (unknown && c->profile != s->hub->profiles.base))
+		server_setup(s);
+	if (c->state != CLIENT_LOGIN) {
+		/* What the client asks for may follow the setup without waiting for it. */
+		client_go(c);
+		return;
+	}
+	if (s->errand == ERRAND_SETUP) {
+		server_send(s, NULL, 0);
+		return;
+	}
+	client_welcomed(c);
+	server_release_if_idle(s);
+}
+
+void server_attach(struct server *s, struct client *c, bool ping)
+{
+	struct hub *h = s->hub;
+	s->client = c;
+	c->server = s;
+	s->used = false;
+	s->errand_until = INSTANT_NEVER;
+	if (!ping) {
+		server_prepare(s);
+		return;
+	}
+	s->errand = ERRAND_PING;
+	s->errand_until = hub_now(h) + engine_deadline_span(&h->engine, DEADLINE_HEALTH_CHECK);
+	message_empty(&s->out, MSG_SYNC);
+	debts_add(&s->debts, (struct debt){.kind = DEBT_SYNC, .ours = true});
+	server_send(s, NULL, 0);
+}
+
+static bool setup_done(struct server *s)
+{
+	struct client *c = s->client;
+	s->errand = ERRAND_NONE;
+	if (!*s->sqlstate) {
+		profile_drop(&s->hub->profiles, s->profile);
+		s->profile = profile_hold(c->profile);
+		s->dirty = false;
+		if (buffer_len(&c->profile->welcome) == 0)
+			build_welcome(s, &c->profile->welcome);
+		if (c->state == CLIENT_LOGIN)
+			client_welcomed(c);
+		return true;
+	}
+	/* The query was a transaction: the server is as it was. */
+	if (c->state == CLIENT_LOGIN) {
+		client_fail(c, s->sqlstate, s->complaint, NULL, NULL);
+		return true;
+	}
+	if (c->state == CLIENT_GONE)
+		return true;
+	server_lost(s, OUTCOME_PROTOCOL, "the client's settings could not be restored");
+	return false;
+}
+
+bool server_errand_done(struct server *s)
+{
+	switch (s->errand) {
+	case ERRAND_PING:
+		s->errand = ERRAND_NONE;
+		s->errand_until = INSTANT_NEVER;
+		if (s->client->state != CLIENT_GONE)
+			server_prepare(s);
+		return s->link != NULL;
+	case ERRAND_SETUP:
+		return setup_done(s);
+	case ERRAND_ROLLBACK:
+		s->errand = ERRAND_NONE;
+		s->errand_until = INSTANT_NEVER;
+		return true;
+	case ERRAND_DRAIN:
+	case ERRAND_NONE:
+		return true;
+	}
+	return true;
+}
+
+/* All is answered. A transaction that is still open is rolled back before anyone else comes. */
+static void settle_gone(struct server *s)
+{
+	if (s->status == 'I') {
+		server_release_if_idle(s);
+		return;
+	}
+	s->errand = ERRAND_ROLLBACK;
+	debts_add(&s->debts, (struct debt){.kind = DEBT_QUERY, .ours = true});
+	message_query(&s->out, "ROLLBACK");
+	server_send(s, NULL, 0);
+}
+
+void server_detach(struct server *s)
+{
+	struct client *c = s->client;
+	assert(c && c->state == CLIENT_GONE);
+	/* Half a message was sent, or bytes that it does not take: no way to go on. */
+	if (c->streaming > 0 || s->copying_in || buffer_len(&s->out) > 0) {
+		server_lost(s, OUTCOME_OK, "its client has gone in the middle of a message");
+		return;
+	}
+	if (s->skipping || debts_are_open_ended(&s->debts)) {
+		s->skipping = false;
+		debts_add(&s->debts, (struct debt){.kind = DEBT_SYNC, .ours = true});
+		message_empty(&s->out, MSG_SYNC);
+		if (!server_send(s, NULL, 0))
+			return;
+	}
+	s->errand_until = hub_now(s->hub) + DRAIN_NS;
+	if (s->debts.count > 0) {
+		if (s->errand == ERRAND_NONE)
+			s->errand = ERRAND_DRAIN;
+		return;
+	}
+	settle_gone(s);
+}
+
+bool server_release_if_idle(struct server *s)
+{
+	struct client *c = s->client;
+	if (!c || s->status != 'I' || s->debts.count > 0 || s->skipping || s->streaming > 0 ||
+	        c->streaming > 0 || s->cancels > 0)
+		return false;
+	if (s->errand != ERRAND_NONE && s->errand != ERRAND_DRAIN)
+		return false;
+	s->errand = ERRAND_NONE;
+	s->errand_until = INSTANT_NEVER;
+	s->client = NULL;
+	c->server = NULL;
+	s->hub->counters.transactions++;
+	hub_tell(s->hub, (struct engine_event){.kind = EVENT_SERVER_RELEASED, .server = s->id});
+	client_released(c);
+	return true;
+}
+
+/* ---- bytes ---- */
+
+static int flush(struct server *s)
+{
+	while (buffer_len(&s->out) > 0) {
+		struct bytes out = buffer_bytes(&s->out);
+		ssize_t sent = stream_write(&s->link->stream, out.at, out.len);
+		if (sent == STREAM_AGAIN)
+			return 0;
+		if (sent < 0)
+			return -1;
+		buffer_take(&s->out, (size_t)sent);
+	}
+	buffer_trim(&s->out);
+	return 0;
+}
+
+bool server_send(struct server *s, const void *at, size_t len)
+{
+	/* Behind what waits; else from where it lies, and only what is not taken is kept. */
+	const uint8_t *from = at;
+	if (buffer_len(&s->out) > 0) {
+		buffer_append(&s->out, at, len);
+		len = 0;
+	}
+	while (len > 0) {
+		ssize_t sent = stream_write(&s->link->stream, from, len);
+		if (sent == STREAM_AGAIN)
+			break;
+		if (sent < 0) {
+			server_lost(s, OUTCOME_RESET, "the connection broke while sending");
+			return false;
+		}
+		from += sent;
+		len -= (size_t)sent;
+	}
+	buffer_append(&s->out, from, len);
+	if (len == 0 && flush(s) != 0) {
+		server_lost(s, OUTCOME_RESET, "the connection broke while sending");
+		return false;
+	}
+	server_rewatch(s);
+	return true;
+}
+
+void server_rewatch(struct server *s)
+{
+	if (!s->link)
+		return;
+	bool full = s->client && buffer_len(&s->client->out) > HUB_HIGH_WATER;
+	stream_watch(&s->link->stream, !full, buffer_len(&s->out) > 0, false);
+}
+
+/* One read's worth; false when there is no more to read now or no more server. */
+static bool read_once(struct server *s)
+{
+	struct hub *h = s->hub;
+	ssize_t got = stream_read(&s->link->stream, h->scratch, HUB_SCRATCH);
+	if (got == STREAM_AGAIN)
+		return false;
+	if (got <= 0) {
+		server_lost(s, *s->sqlstate ? outcome_from_sqlstate(s->sqlstate) : OUTCOME_RESET,
+		        "the server closed the connection");
+		return false;
+	}
+	h->counters.bytes_out += got;
+	struct bytes in = {h->scratch, (size_t)got};
+	bool kept = buffer_len(&s->in) > 0;
+	if (kept) {
+		buffer_append(&s->in, h->scratch, (size_t)got);
+		in = buffer_bytes(&s->in);
+	}
+	size_t used = relay_from_server(s, in);
+	if (used == SIZE_MAX)
+		return false;
+	if (kept)
+		buffer_take(&s->in, used);
+	else
+		buffer_append(&s->in, in.at + used, in.len - used);
+	buffer_trim(&s->in);
+	/* A client that asked for more than was allowed at a time goes on as answers come. */
+	if (s->client && s->debts.count < DEBTS_MAX && buffer_len(&s->client->in) > 0)
+		client_work(s->client);
+	if (!s->link)
+		return false;
+	if (s->client && s->client->state == CLIENT_GONE && s->debts.count == 0 &&
+	        s->errand != ERRAND_ROLLBACK)
+		settle_gone(s);
+	else
+		server_release_if_idle(s);
+	return s->link && stream_has_pending(&s->link->stream);
+}
+
+static void on_ready(struct stream *stream, bool readable, bool writable)
+{
+	struct server *s = stream->owner;
+	if (writable) {
+		bool was_full = buffer_len(&s->out) > HUB_HIGH_WATER;
+		if (flush(s) != 0) {
+			server_lost(s, OUTCOME_RESET, "the connection broke while sending");
+			return;
+		}
+		if (was_full && s->client)
+			client_work(s->client);
+	}
+	if (readable)
+		while (s->link && read_once(s))
+			;
+	server_rewatch(s);
+}
+
+/* ---- what the server says ---- */
+
+void server_parameter(struct server *s, const char *name, const char *value)
+{
+	struct hub *h = s->hub;
+	struct buffer reported = BUFFER_INIT;
+	struct bytes left = buffer_bytes(&s->reported);
+	const char *there, *its_value;
+	while (wire_pair_next(&left, &there, &its_value)) {
+		if (strcmp(there, name) == 0)
+			continue;
+		buffer_append_text(&reported, there);
+		buffer_append_text(&reported, its_value);
+	}
+	buffer_append_text(&reported, name);
+	buffer_append_text(&reported, value);
+	buffer_release(&s->reported);
+	s->reported = reported;
+
+	/* A client that SETs what is reported takes it along to its next server. */
+	struct client *c = s->client;
+	if (!c || c->inquiry || c->state != CLIENT_ACTIVE || s->errand != ERRAND_NONE ||
+	        !profile_is_settable(name))
+		return;
+	struct profile *changed = profile_with(&h->profiles, c->profile, name, value);
+	profile_drop(&h->profiles, c->profile);
+	c->profile = changed;
+	profile_drop(&h->profiles, s->profile);
+	s->profile = profile_hold(changed);
+}
+
+void server_complaint(struct server *s, struct bytes body)
+{
+	struct message_error e;
+	if (message_parse_error(body, &e) != 0)
+		return;
+	bool fatal = strcmp(e.severity, "FATAL") == 0 || strcmp(e.severity, "PANIC") == 0;
+	if (!fatal && s->errand == ERRAND_NONE)
+		return; /* the client's own */
+	snprintf(s->sqlstate, sizeof(s->sqlstate), "%s", e.sqlstate);
+	snprintf(s->complaint, sizeof(s->complaint), "%s", e.message);
+}
+
+/* ---- cancel ---- */
+
+struct canceling {
+	uv_work_t work;
+	struct hub *hub;
+	PGcancel *cancel;
+	int id;
+	uint64_t serial;
+	char text[ERROR_TEXT_MAX];
+	bool failed;
+};
+
+static void on_cancel(uv_work_t *work)
+{
+	struct canceling *k = work->data;
+	k->failed = !PQcancel(k->cancel, k->text, sizeof(k->text));
+}
+
+static void after_cancel(uv_work_t *work, int status)
+{
+	struct canceling *k = work->data;
+	(void)status;
+	if (k->failed)
+		log_warning(k->hub->log, "a cancel request failed", field_text("reason", k->text));
+	struct server *s = &k->hub->servers[k->id];
+	if (s->link && s->serial == k->serial) {
+		s->cancels--;
+		server_release_if_idle(s);
+	}
+	PQfreeCancel(k->cancel);
+	free(k);
+}
+
+void server_cancel(struct server *s)
+{
+	struct canceling *k = calloc(1, sizeof(*k));
+	if (!k)
+		abort();
+	k->cancel = PQgetCancel(s->link->up.conn);
+	if (!k->cancel) {
+		free(k);
+		return;
+	}
+	k->hub = s->hub;
+	k->id = s->id;
+	k->serial = s->serial;
+	k->work.data = k;
+	/* It arrives some time: until then the server must not run another client's query. */
+	s->cancels++;
+	uv_queue_work(s->hub->loop, &k->work, on_cancel, after_cancel);
+}
+
+void server_check(struct server *s, instant now)
+{
+	if (s->link && now >= s->errand_until && s->errand != ERRAND_NONE)
+		server_lost(s, OUTCOME_TIMEOUT, "no answer in time");
+}

@@ -1,0 +1,251 @@
+#include "gate/statement.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SLOTS_MIN 64
+#define NAMES_MIN 8
+
+static void *must(void *memory)
+{
+	if (!memory)
+		abort();
+	return memory;
+}
+
+/* FNV-1a, 64 bits: short keys, no secret, and equality is always checked. */
+static uint64_t hash_bytes(uint64_t hash, const void *at, size_t len)
+{
+	const uint8_t *byte = at;
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ byte[i]) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
+#define HASH_START UINT64_C(0xcbf29ce484222325)
+
+void statement_name(const struct statement *s, char name[STATEMENT_NAME_MAX])
+{
+	snprintf(name, STATEMENT_NAME_MAX, STATEMENT_PREFIX "%llu", (unsigned long long)s->id);
+}
+
+/* ---- the registry ---- */
+
+void statements_init(struct statements *all, int servers_max)
+{
+	*all = (struct statements){.slot_count = SLOTS_MIN, .servers_max = servers_max};
+	all->slots = must(calloc(all->slot_count, sizeof(*all->slots)));
+}
+
+void statements_release(struct statements *all)
+{
+	for (size_t i = 0; i < all->slot_count; i++) {
+		struct statement *next;
+		for (struct statement *s = all->slots[i]; s; s = next) {
+			next = s->next;
+			free(s->servers);
+			free(s);
+		}
+	}
+	free(all->slots);
+	*all = (struct statements){0};
+}
+
+static size_t words(int servers_max)
+{
+	return ((size_t)servers_max + 63) / 64;
+}
+
+static void grow(struct statements *all)
+{
+	size_t count = all->slot_count * 2;
+	struct statement **slots = must(calloc(count, sizeof(*slots)));
+	for (size_t i = 0; i < all->slot_count; i++) {
+		struct statement *next;
+		for (struct statement *s = all->slots[i]; s; s = next) {
+			next = s->next;
+			s->next = slots[s->hash & (count - 1)];
+			slots[s->hash & (count - 1)] = s;
+		}
+	}
+	free(all->slots);
+	all->slots = slots;
+	all->slot_count = count;
+}
+
+struct statement *statements_intern(struct statements *all, const char *query, struct bytes types)
+{
+	size_t query_len = strlen(query) + 1;
+	uint64_t hash = hash_bytes(HASH_START, query, query_len);
+	hash = hash_bytes(hash, types.at, types.len);
+	struct statement **slot = &all->slots[hash & (all->slot_count - 1)];
+	for (struct statement *s = *slot; s; s = s->next) {
+		if (s->hash == hash && s->query_len == query_len && s->types_len == types.len &&
+		        memcmp(s->bytes, query, query_len) == 0 &&
+		        memcmp(s->bytes + query_len, types.at, types.len) == 0) {
+			s->refs++;
+			return s;
+		}
+	}
+	struct statement *s = must(malloc(sizeof(*s) + query_len + types.len));
+	*s = (struct statement){
+	        .next = *slot,
+	        .hash = hash,
+	        .id = ++all->last_id,
+	        .refs = 1,
+	        .query_len = (uint32_t)query_len,
+	        .types_len = (uint32_t)types.len,
+	        .servers = must(calloc(words(all->servers_max), sizeof(uint64_t))),
+	};
+	memcpy(s->bytes, query, query_len);
+	memcpy(s->bytes + query_len, types.at, types.len);
+	*slot = s;
+	if (++all->count > all->slot_count)
+		grow(all);
+	return s;
+}
+
+static bool is_anywhere(const struct statements *all, const struct statement *s)
+{
+	for (size_t i = 0; i < words(all->servers_max); i++)
+		if (s->servers[i])
+			return true;
+	return false;
+}
+
+static void free_if_unused(struct statements *all, struct statement *s)
+{
+	if (s->refs > 0 || is_anywhere(all, s))
+		return;
+	struct statement **at = &all->slots[s->hash & (all->slot_count - 1)];
+	while (*at != s)
+		at = &(*at)->next;
+	*at = s->next;
+	all->count--;
+	free(s->servers);
+	free(s);
+}
+
+void statements_drop(struct statements *all, struct statement *s)
+{
+	assert(s->refs > 0);
+	s->refs--;
+	free_if_unused(all, s);
+}
+
+bool statement_is_on(const struct statement *s, int server)
+{
+	return s->servers[server / 64] >> (server % 64) & 1;
+}
+
+void statement_set_on(struct statement *s, int server, bool on)
+{
+	uint64_t bit = UINT64_C(1) << (server % 64);
+	if (on)
+		s->servers[server / 64] |= bit;
+	else
+		s->servers[server / 64] &= ~bit;
+}
+
+void statements_forget_server(struct statements *all, int server)
+{
+	for (size_t i = 0; i < all->slot_count; i++) {
+		struct statement *next;
+		for (struct statement *s = all->slots[i]; s; s = next) {
+			next = s->next;
+			statement_set_on(s, server, false);
+			free_if_unused(all, s);
+		}
+	}
+}
+
+/* ---- a client's names: open addressing, linear probing ---- */
+
+static uint32_t slot_of(const struct statement_names *names, const char *name)
+{
+	uint32_t at = (uint32_t)hash_bytes(HASH_START, name, strlen(name)) & (names->size - 1);
+	while (names->entries[at].name && strcmp(names->entries[at].name, name) != 0)
+		at = (at + 1) & (names->size - 1);
+	return at;
+}
+
+struct statement *statement_names_find(const struct statement_names *names, const char *name)
+{
+	return names->size ? names->entries[slot_of(names, name)].statement : NULL;
+}
+
+static void resize(struct statement_names *names, uint32_t size)
+{
+	struct statement_names larger = {
+	        .entries = must(calloc(size, sizeof(struct statement_entry))),
+	        .count = names->count,
+	        .size = size,
+	        .last_serial = names->last_serial,
+	};
+	for (uint32_t i = 0; i < names->size; i++)
+		if (names->entries[i].name)
+			larger.entries[slot_of(&larger, names->entries[i].name)] =
+			        names->entries[i];
+	free(names->entries);
+	*names = larger;
+}
+
+uint32_t statement_names_add(
+        struct statement_names *names, const char *name, struct statement *statement)
+{
+	if ((names->count + 1) * 4 > names->size * 3)
+		resize(names, names->size ? names->size * 2 : NAMES_MIN);
+	struct statement_entry *entry = &names->entries[slot_of(names, name)];
+	assert(!entry->name);
+	*entry = (struct statement_entry){must(strdup(name)), statement, ++names->last_serial};
+	names->count++;
+	return entry->serial;
+}
+
+static void remove_at(struct statement_names *names, struct statements *all, uint32_t at)
+{
+	free(names->entries[at].name);
+	statements_drop(all, names->entries[at].statement);
+	names->entries[at] = (struct statement_entry){0};
+	names->count--;
+	/* Those behind it may have been pushed on by it: put them where they belong now. */
+	for (uint32_t i = (at + 1) & (names->size - 1); names->entries[i].name;
+	        i = (i + 1) & (names->size - 1)) {
+		struct statement_entry moved = names->entries[i];
+		names->entries[i] = (struct statement_entry){0};
+		names->entries[slot_of(names, moved.name)] = moved;
+	}
+}
+
+void statement_names_remove(struct statement_names *names, struct statements *all, const char *name)
+{
+	if (names->size == 0)
+		return;
+	uint32_t at = slot_of(names, name);
+	if (names->entries[at].name)
+		remove_at(names, all, at);
+}
+
+void statement_names_undo(struct statement_names *names, struct statements *all, uint32_t serial)
+{
+	for (uint32_t i = 0; i < names->size; i++) {
+		if (names->entries[i].name && names->entries[i].serial == serial) {
+			remove_at(names, all, i);
+			return;
+		}
+	}
+}
+
+void statement_names_clear(struct statement_names *names, struct statements *all)
+{
+	for (uint32_t i = 0; i < names->size; i++) {
+		if (names->entries[i].name) {
+			free(names->entries[i].name);
+			statements_drop(all, names->entries[i].statement);
+		}
+	}
+	free(names->entries);
+	*names = (struct statement_names){.last_serial = names->last_serial};
+}

@@ -1,0 +1,94 @@
+/*
+ * statement - prepared statements, shared by all clients that prepare the same text.
+ *
+ * In transaction mode a client meets a different server from transaction to transaction, while its
+ * driver believes that what it prepared is there. So each distinct text gets one name of our own
+ * ("standpipe:17"), a client's names point to texts, and a server is given a text when somebody
+ * binds it there. A statement remembers the servers that have it as bits.
+ */
+#ifndef STANDPIPE_GATE_STATEMENT_H
+#define STANDPIPE_GATE_STATEMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+
+/* Begins every name that we give; no client may use one that begins so. */
+#define STATEMENT_PREFIX "standpipe:"
+
+struct statement {
+	struct statement *next; /* of the same slot */
+	uint64_t hash;
+	uint64_t id;
+	uint32_t refs; /* clients' names, and their unnamed ones */
+	uint32_t query_len; /* with its zero */
+	uint32_t types_len;
+	uint64_t *servers; /* a bit each: has it prepared */
+	char bytes[]; /* query, zero, types as in Parse */
+};
+
+static inline const char *statement_query(const struct statement *s)
+{
+	return s->bytes;
+}
+
+static inline struct bytes statement_types(const struct statement *s)
+{
+	return (struct bytes){(const uint8_t *)s->bytes + s->query_len, s->types_len};
+}
+
+#define STATEMENT_NAME_MAX 40
+void statement_name(const struct statement *s, char name[STATEMENT_NAME_MAX]);
+
+/* All of them. */
+struct statements {
+	struct statement **slots;
+	size_t slot_count; /* a power of two */
+	size_t count;
+	uint64_t last_id;
+	int servers_max;
+};
+
+void statements_init(struct statements *all, int servers_max);
+void statements_release(struct statements *all);
+
+/* The statement of this text and these types, with one more reference. Copies both. */
+struct statement *statements_intern(struct statements *all, const char *query, struct bytes types);
+
+/* One reference less. A statement that nobody names and no server has is freed. */
+void statements_drop(struct statements *all, struct statement *s);
+
+bool statement_is_on(const struct statement *s, int server);
+void statement_set_on(struct statement *s, int server, bool on);
+
+/* The server forgot everything (closed, DEALLOCATE ALL): no statement is on it any more. */
+void statements_forget_server(struct statements *all, int server);
+
+/* A client's own names. Nothing is allocated while there are none. */
+struct statement_names {
+	struct statement_entry *entries;
+	uint32_t count, size;
+	uint32_t last_serial;
+};
+
+struct statement_entry {
+	char *name; /* owned; NULL: an empty slot */
+	struct statement *statement;
+	uint32_t serial; /* tells this definition of the name from another one */
+};
+
+/* NULL if there is none of this name. */
+struct statement *statement_names_find(const struct statement_names *names, const char *name);
+/* Takes over the reference. The name must not be there. Returns the definition's serial. */
+uint32_t statement_names_add(
+        struct statement_names *names, const char *name, struct statement *statement);
+/* Removes the name, if it is there, and drops the reference. */
+void statement_names_remove(
+        struct statement_names *names, struct statements *all, const char *name);
+/* The same by the definition's serial: O(names). */
+void statement_names_undo(struct statement_names *names, struct statements *all, uint32_t serial);
+void statement_names_clear(struct statement_names *names, struct statements *all);
+
+#endif

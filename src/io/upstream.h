@@ -1,0 +1,58 @@
+/*
+ * upstream - logging in to PostgreSQL, by libpq: every way it can authenticate and encrypt.
+ *
+ * libpq's steps run on libuv's pool, since resolving a name blocks and hashing a password for SCRAM
+ * takes milliseconds; waiting for the socket is the loop's. After the login the socket (and under
+ * TLS its SSL object) is the relay's; the PGconn stays behind as their owner.
+ */
+#ifndef STANDPIPE_IO_UPSTREAM_H
+#define STANDPIPE_IO_UPSTREAM_H
+
+#include <libpq-fe.h>
+#include <openssl/ssl.h>
+#include <uv.h>
+
+#include "base/error.h"
+#include "core/outcome.h"
+
+/* A server that has let us in. */
+struct upstream {
+	PGconn *conn; /* owned; upstream_release closes it, and the socket */
+	int fd;
+	SSL *ssl; /* NULL: plain */
+};
+
+void upstream_release(struct upstream *up);
+
+/* The values that the server reported at login, for the names that libpq keeps: calls `each` for
+ * every one that is set. */
+void upstream_parameters(const struct upstream *up,
+        void (*each)(void *context, const char *name, const char *value), void *context);
+
+struct upstream_login;
+
+struct upstream_events {
+	/* The attempt is now in `stage`. */
+	void (*stage)(void *context, enum stage stage);
+	/* It ended; the login is freed afterwards. OUTCOME_OK: `up` is the receiver's to take
+	 * (copied); else `error` says why, with stage, SQLSTATE and the server's text. */
+	void (*done)(void *context, enum outcome outcome, const struct upstream *up,
+	        const struct error *error);
+};
+
+/* Begins. `conninfo` (libpq's URI or key=value) and `origin` (host:port, for errors) are borrowed
+ * until the end; nothing is called from inside this call. */
+struct upstream_login *upstream_start(uv_loop_t *loop, const char *conninfo, const char *origin,
+        const struct upstream_events *events, void *context);
+
+/* Drops the socket and dials afresh, within the same login. */
+void upstream_redial(struct upstream_login *login);
+
+/* `done` will not be called any more. What is under way ends in the background. */
+void upstream_abandon(struct upstream_login *login);
+
+/* The class of a failed login by libpq's message (whose verbosity must be verbose, so that it has
+ * the SQLSTATE, copied to `sqlstate`; empty when it has none). */
+enum outcome upstream_classify(const char *message, char sqlstate[6]);
+
+#endif
