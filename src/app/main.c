@@ -1,7 +1,121 @@
+/*
+ * standpipe - brings services and their PostgreSQL up through a path that is too narrow.
+ *
+ * main is a table of subcommands; each has its own file.
+ */
+#include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
-int main(void)
+#include "app/commands.h"
+#include "conf/nearest.h"
+
+struct command {
+	const char *name;
+	const char *arguments;
+	const char *help;
+	int (*main)(int argc, char **argv);
+};
+
+static int help_main(int argc, char **argv);
+static int version_main(int argc, char **argv);
+
+static const struct command commands[] = {
+	{"check", "[-c FILE] [--serve] [--json]",
+		"show the effective configuration, where it came from, and whether it fits",
+		check_main},
+	{"help", "[COMMAND]", "show this, or how a command is used", help_main},
+	{"version", "", "show the version", version_main},
+};
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static const struct command *find_command(const char *name)
 {
-	puts("standpipe");
+	for (size_t i = 0; i < COMMANDS; i++) {
+		if (!strcmp(commands[i].name, name))
+			return &commands[i];
+	}
+	return NULL;
+}
+
+static void print_help(FILE *to)
+{
+	fprintf(to, "usage: standpipe COMMAND [ARGUMENTS]\n\n");
+	for (size_t i = 0; i < COMMANDS; i++)
+		fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].help);
+	fprintf(to, "\nDATABASE_URL alone is enough of a configuration; man standpipe tells the "
+		    "rest.\n");
+}
+
+int usage_error(const char *command, const char *format, ...)
+{
+	va_list args;
+	fprintf(stderr, "standpipe%s%s: ", *command ? " " : "", command);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	const struct command *known = find_command(command);
+	if (known)
+		fprintf(stderr, "\nusage: standpipe %s %s\n", known->name, known->arguments);
+	else
+		fprintf(stderr, "\nTry: standpipe help\n");
+	return EXIT_USAGE;
+}
+
+int config_error(const struct error *error)
+{
+	fprintf(stderr, "standpipe: %s%s%s\n", error->origin, *error->origin ? ": " : "",
+		error->text);
+	return EXIT_USAGE;
+}
+
+static int unknown_command(const char *name)
+{
+	struct nearest nearest;
+	nearest_init(&nearest, name);
+	for (size_t i = 0; i < COMMANDS; i++)
+		nearest_try(&nearest, commands[i].name);
+	if (nearest.best)
+		return usage_error("", "unknown command %s: did you mean %s?", name, nearest.best);
+	return usage_error("", "unknown command %s", name);
+}
+
+static int help_main(int argc, char **argv)
+{
+	if (argc > 2)
+		return usage_error("help", "unexpected argument %s", argv[2]);
+	if (argc < 2) {
+		print_help(stdout);
+		return 0;
+	}
+	const struct command *command = find_command(argv[1]);
+	if (!command)
+		return unknown_command(argv[1]);
+	printf("usage: standpipe %s %s\n\n%s\n", command->name, command->arguments, command->help);
 	return 0;
+}
+
+static int version_main(int argc, char **argv)
+{
+	if (argc > 1)
+		return usage_error("version", "unexpected argument %s", argv[1]);
+	printf("standpipe %s\n", STANDPIPE_VERSION);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		print_help(stderr);
+		return EXIT_USAGE;
+	}
+	const char *name = argv[1];
+	if (!strcmp(name, "--help") || !strcmp(name, "-h"))
+		name = "help";
+	else if (!strcmp(name, "--version") || !strcmp(name, "-V"))
+		name = "version";
+	const struct command *command = find_command(name);
+	if (!command)
+		return unknown_command(name);
+	return command->main(argc - 1, argv + 1);
 }

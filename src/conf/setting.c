@@ -11,11 +11,11 @@
 #define VALUE_SHOWN_MAX 60 /* characters of a bad value in a message */
 
 void settings_init(struct settings *s, const struct setting *rows, int count, void *target,
-        struct arena *arena)
+	struct arena *arena)
 {
 	assert(count <= SETTING_ROWS_MAX);
 	*s = (struct settings){
-	        .rows = rows, .count = count, .target = target, .arena = arena, .prefix = ""};
+		.rows = rows, .count = count, .target = target, .arena = arena, .prefix = ""};
 	s->origins = arena_alloc(arena, sizeof(*s->origins) * (size_t)(count ? count : 1));
 	for (int i = 0; i < count; i++)
 		s->origins[i] = (struct setting_origin){SETTING_UNSET, ""};
@@ -38,7 +38,7 @@ const struct setting_origin *settings_origin(const struct settings *s, const cha
 }
 
 int settings_error(
-        const struct settings *s, const char *key, struct error *error, const char *format, ...)
+	const struct settings *s, const char *key, struct error *error, const char *format, ...)
 {
 	char text[ERROR_TEXT_MAX];
 	va_list args;
@@ -80,7 +80,7 @@ static bool take_text(struct settings *s, const struct setting *row, const char 
 
 /* "a, b": each text without the blanks around it; empty ones don't count. */
 static bool take_texts(
-        struct settings *s, const struct setting *row, const char *value, char *place)
+	struct settings *s, const struct setting *row, const char *value, char *place)
 {
 	size_t most = 2;
 	for (const char *at = value; *at; at++)
@@ -156,11 +156,11 @@ static bool take(struct settings *s, const struct setting *row, const char *valu
 static void came_from(struct settings *s, int row, enum setting_source source, const char *origin)
 {
 	s->origins[row] = (struct setting_origin){
-	        source, arena_text(s->arena, origin, strlen(origin))};
+		source, arena_text(s->arena, origin, strlen(origin))};
 }
 
 int settings_set(struct settings *s, int row, const char *value, enum setting_source source,
-        const char *origin, struct error *error)
+	const char *origin, struct error *error)
 {
 	const struct setting *setting = &s->rows[row];
 	if (take(s, setting, value)) {
@@ -169,13 +169,9 @@ int settings_set(struct settings *s, int row, const char *value, enum setting_so
 	}
 	char allowed[ERROR_TEXT_MAX];
 	setting_allowed(setting, allowed, sizeof(allowed));
-	if (setting->secret)
-		error_set(error, "config", 0, "%s%s: the value (hidden): must be %s", s->prefix,
-		        setting->key, allowed);
-	else
-		error_set(error, "config", 0, "%s%s: \"%.*s\"%s: must be %s", s->prefix,
-		        setting->key, VALUE_SHOWN_MAX, value,
-		        strlen(value) > VALUE_SHOWN_MAX ? "..." : "", allowed);
+	const char *shown = setting->secret ? "(hidden)" : setting_hide(s->arena, value);
+	error_set(error, "config", 0, "%s%s: \"%.*s\"%s: must be %s", s->prefix, setting->key,
+		VALUE_SHOWN_MAX, shown, strlen(shown) > VALUE_SHOWN_MAX ? "..." : "", allowed);
 	error_origin(error, origin);
 	return -1;
 }
@@ -256,7 +252,7 @@ static const char *meant(const struct settings *s, const char *path, const char 
 }
 
 static int unknown(const struct settings *s, const char *path, const struct tree_node *entry,
-        struct error *error)
+	struct error *error)
 {
 	char list[ERROR_TEXT_MAX / 2];
 	struct tree_node at = *entry;
@@ -264,17 +260,17 @@ static int unknown(const struct settings *s, const char *path, const struct tree
 	const char *key = meant(s, path, entry->key);
 	if (key)
 		return tree_error(&at, error, "unknown key \"%s%s%s%.60s\": did you mean \"%s%s\"?",
-		        s->prefix, path, *path ? "." : "", entry->key, s->prefix, key);
+			s->prefix, path, *path ? "." : "", entry->key, s->prefix, key);
 	list_known(s, path, list, sizeof(list));
 	return tree_error(&at, error, "unknown key \"%s%s%s%.60s\": known here are %s", s->prefix,
-	        path, *path ? "." : "", entry->key, list);
+		path, *path ? "." : "", entry->key, list);
 }
 
 static int take_list(struct settings *s, int row, const struct tree_node *list, struct error *error)
 {
 	const struct setting *setting = &s->rows[row];
 	struct setting_texts texts = {
-	        arena_alloc(s->arena, ((size_t)list->count + 1) * sizeof(*texts.list)), 0};
+		arena_alloc(s->arena, ((size_t)list->count + 1) * sizeof(*texts.list)), 0};
 	char what[SETTING_KEY_MAX + 40];
 	snprintf(what, sizeof(what), "%s%s: each entry", s->prefix, setting->key);
 	tree_each (entry, list) {
@@ -286,7 +282,7 @@ static int take_list(struct settings *s, int row, const struct tree_node *list, 
 		char allowed[ERROR_TEXT_MAX];
 		setting_allowed(setting, allowed, sizeof(allowed));
 		return tree_error(list, error, "%s%s: %d entries: must be %s", s->prefix,
-		        setting->key, texts.count, allowed);
+			setting->key, texts.count, allowed);
 	}
 	memcpy((char *)s->target + setting->offset, &texts, sizeof(texts));
 	return 0;
@@ -305,7 +301,7 @@ static int take_node(struct settings *s, int row, const struct tree_node *node, 
 		char what[SETTING_KEY_MAX * 2];
 		snprintf(what, sizeof(what), "%s%s", s->prefix, setting->key);
 		if (tree_expect(node, TREE_LIST, what, error) < 0 ||
-		        take_list(s, row, node, error) < 0)
+			take_list(s, row, node, error) < 0)
 			return -1;
 		came_from(s, row, SETTING_FILE, origin);
 		return 0;
@@ -325,11 +321,11 @@ static int take_node(struct settings *s, int row, const struct tree_node *node, 
 	char allowed[ERROR_TEXT_MAX];
 	setting_allowed(setting, allowed, sizeof(allowed));
 	return tree_error(node, error, "%s%s: must be %s, not %s", s->prefix, setting->key, allowed,
-	        tree_kind_name(node->kind));
+		tree_kind_name(node->kind));
 }
 
 static int take_mapping(
-        struct settings *s, const char *path, const struct tree_node *mapping, struct error *error)
+	struct settings *s, const char *path, const struct tree_node *mapping, struct error *error)
 {
 	char what[SETTING_KEY_MAX * 2];
 	snprintf(what, sizeof(what), "%s%s", s->prefix, *path ? path : "the settings");
@@ -337,7 +333,7 @@ static int take_mapping(
 		return -1;
 	tree_each (entry, mapping) {
 		const char *key = arena_format(
-		        s->arena, "%s%s%s", path, *path ? "." : "", entry->key);
+			s->arena, "%s%s%s", path, *path ? "." : "", entry->key);
 		int row = strchr(entry->key, '.') ? -1 : settings_find(s, key), result;
 		bool section = false;
 		for (int i = 0; row < 0 && i < s->count && !section; i++)
@@ -360,7 +356,7 @@ int settings_tree(struct settings *s, const struct tree_node *mapping, struct er
 }
 
 int settings_complete(
-        const struct settings *s, const struct tree_node *mapping, struct error *error)
+	const struct settings *s, const struct tree_node *mapping, struct error *error)
 {
 	for (int i = 0; i < s->count; i++) {
 		if (!s->rows[i].required || s->origins[i].source != SETTING_UNSET)
@@ -368,7 +364,7 @@ int settings_complete(
 		char allowed[ERROR_TEXT_MAX];
 		setting_allowed(&s->rows[i], allowed, sizeof(allowed));
 		return tree_error(mapping, error, "%s%s: is missing; it must be %s", s->prefix,
-		        s->rows[i].key, allowed);
+			s->rows[i].key, allowed);
 	}
 	return 0;
 }
@@ -386,7 +382,7 @@ const char *environment_get(const char *const *environment, const char *name)
 }
 
 static int take_variables(
-        struct settings *s, int row, const char *const *environment, struct error *error)
+	struct settings *s, int row, const char *const *environment, struct error *error)
 {
 	char name[SETTING_KEY_MAX];
 	const char *at = s->rows[row].variables;

@@ -101,7 +101,7 @@ struct settings {
 
 /* Nothing is set yet, and the target is not touched. At most SETTING_ROWS_MAX rows. */
 void settings_init(struct settings *s, const struct setting *rows, int count, void *target,
-        struct arena *arena);
+	struct arena *arena);
 
 /* Applies every row's preset. A preset that is not allowed is a bug: asserted. */
 void settings_defaults(struct settings *s);
@@ -115,11 +115,11 @@ int settings_environment(struct settings *s, const char *const *environment, str
 
 /* Applies one value as if it stood at `origin`, which is copied. 0 or -1. */
 int settings_set(struct settings *s, int row, const char *value, enum setting_source source,
-        const char *origin, struct error *error);
+	const char *origin, struct error *error);
 
 /* Are all required rows set? 0, or -1 with the error at `mapping`'s place. */
 int settings_complete(
-        const struct settings *s, const struct tree_node *mapping, struct error *error);
+	const struct settings *s, const struct tree_node *mapping, struct error *error);
 
 /* The row of `key`, or -1. */
 int settings_find(const struct settings *s, const char *key);
@@ -130,14 +130,18 @@ const struct setting_origin *settings_origin(const struct settings *s, const cha
 /* A contradiction: sets the error at the place where the value of `key`, which must exist, came
  * from, with the key in front of the text. Always returns -1. */
 __attribute__((format(printf, 4, 5))) int settings_error(
-        const struct settings *s, const char *key, struct error *error, const char *format, ...);
+	const struct settings *s, const char *key, struct error *error, const char *format, ...);
 
-/* The value as a person would write it ("75s", "2Gbit/s", "on"); "(hidden)" for a secret that is
- * not empty. In the arena. */
+/* The value as a person would write it ("75s", "2Gbit/s", "on"), with the passwords of URLs hidden;
+ * a secret that is not a URL is "(hidden)". In the arena. */
 const char *settings_show(const struct settings *s, int row);
 
 /* What a row allows, for messages and the manual: "a duration from 1s to 1h". */
 void setting_allowed(const struct setting *row, char *text, size_t size);
+
+/* A copy of the text in which the password of every URL (scheme://user:password@, and password= of
+ * its parameters) is `***`. */
+const char *setting_hide(struct arena *arena, const char *text);
 
 /* The value of NAME in NAME=value texts, NULL-ended; NULL if it is not there. */
 const char *environment_get(const char *const *environment, const char *name);

@@ -17,7 +17,7 @@ static void allowed_choices(const struct setting *row, char *text, size_t size)
 	size_t used = (size_t)snprintf(text, size, "one of");
 	for (const struct setting_choice *c = row->choices; c->name && used < size; c++)
 		used += (size_t)snprintf(
-		        text + used, size - used, "%s %s", c == row->choices ? "" : ",", c->name);
+			text + used, size - used, "%s %s", c == row->choices ? "" : ",", c->name);
 }
 
 static void allowed_texts(const struct setting *row, char *text, size_t size)
@@ -52,7 +52,7 @@ void setting_allowed(const struct setting *row, char *text, size_t size)
 	case SETTING_TEXT:
 		if (is_bounded(row))
 			snprintf(text, size, "a text of at most %s characters%s", most,
-			        row->empty ? "" : ", not empty");
+				row->empty ? "" : ", not empty");
 		else
 			snprintf(text, size, "a text%s", row->empty ? "" : ", not empty");
 		return;
@@ -84,11 +84,63 @@ void setting_allowed(const struct setting *row, char *text, size_t size)
 		snprintf(text, size, "%s", what);
 }
 
-static const char *show_texts(const struct settings *s, const struct setting_texts *texts)
+/* Where the URL whose "://" is at `at` ends. */
+static const char *url_end(const char *at)
+{
+	return at + strcspn(at, " \t\n\"'");
+}
+
+/* Copies what goes on until `end` but hides the values of parameters with passwords. */
+static const char *hide_parameters(
+	struct arena *arena, const char *shown, const char *at, const char *end)
+{
+	static const char mark[] = "password=";
+	const char *secret;
+	while ((secret = memmem(at, (size_t)(end - at), mark, strlen(mark)))) {
+		secret += strlen(mark);
+		shown = arena_format(arena, "%s%.*s***", shown, (int)(secret - at), at);
+		at = secret + strcspn(secret, "& \t\n\"'");
+	}
+	return arena_format(arena, "%s%.*s", shown, (int)(end - at), at);
+}
+
+const char *setting_hide(struct arena *arena, const char *text)
+{
+	const char *shown = "", *at;
+	while ((at = strstr(text, "://"))) {
+		at += 3;
+		const char *end = url_end(at), *colon = at + strcspn(at, ":");
+		const char *host = memrchr(at, '@', (size_t)(end - at));
+		if (host && colon < host) {
+			shown = arena_format(arena, "%s%.*s:***", shown, (int)(colon - text), text);
+			text = host;
+		} else {
+			shown = arena_format(arena, "%s%.*s", shown, (int)(at - text), text);
+			text = at;
+		}
+		shown = hide_parameters(arena, shown, text, end);
+		text = end;
+	}
+	return arena_format(arena, "%s%s", shown, text);
+}
+
+static const char *show_text(
+	const struct settings *s, const struct setting *setting, const char *text)
+{
+	if (!text || !*text)
+		return "";
+	if (setting->secret && !strstr(text, "://"))
+		return "(hidden)";
+	return setting_hide(s->arena, text);
+}
+
+static const char *show_texts(
+	const struct settings *s, const struct setting *setting, const struct setting_texts *texts)
 {
 	const char *shown = "";
 	for (int i = 0; i < texts->count; i++)
-		shown = arena_format(s->arena, "%s%s%s", shown, i ? ", " : "", texts->list[i]);
+		shown = arena_format(s->arena, "%s%s%s", shown, i ? ", " : "",
+			show_text(s, setting, texts->list[i]));
 	return shown;
 }
 
@@ -129,14 +181,10 @@ const char *settings_show(const struct settings *s, int row)
 		break;
 	case SETTING_CHOICE:
 		return show_choice(setting, AT(int));
-	case SETTING_TEXT: {
-		const char *value = AT(char *);
-		if (!value || !*value)
-			return "";
-		return setting->secret ? "(hidden)" : value;
-	}
+	case SETTING_TEXT:
+		return show_text(s, setting, AT(char *));
 	case SETTING_TEXTS:
-		return show_texts(s, &AT(struct setting_texts));
+		return show_texts(s, setting, &AT(struct setting_texts));
 	case SETTING_NODE:
 		return "";
 	}

@@ -204,12 +204,33 @@ static void an_empty_section_changes_nothing(void **state)
 static void a_secret_is_never_shown(void **state)
 {
 	refused("secret: much-too-secret\n", "x.yaml:1",
-	        "secret: the value (hidden): must be a text of at most 8 characters");
+	        "secret: \"(hidden)\": must be a text of at most 8 characters");
 	fresh(NULL);
 	const char *const environment[] = {"SECRET=hush", NULL};
 	assert_int_equal(settings_environment(&s, environment, &error), 0);
 	assert_string_equal(target.secret, "hush");
 	assert_string_equal(settings_show(&s, settings_find(&s, "secret")), "(hidden)");
+}
+
+static void passwords_in_urls_are_hidden_wherever_they_stand(void **state)
+{
+	const struct {
+		const char *text, *shown;
+	} cases[] = {
+		{"redis://u:hush@h:6379/0", "redis://u:***@h:6379/0"},
+		{"redis://:hu:sh@h", "redis://:***@h"},
+		{"psql \"postgresql://u:hu/sh@h/d?password=hush&x=1\" -c 'select 1'",
+			"psql \"postgresql://u:***@h/d?password=***&x=1\" -c 'select 1'"},
+		{"http://h:80/x ftp://u:hush@h", "http://h:80/x ftp://u:***@h"},
+		{"http://h/?password=hush", "http://h/?password=***"},
+		{"tcp://h:5432", "tcp://h:5432"},
+		{"exec:true", "exec:true"},
+		{"://", "://"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_string_equal(setting_hide(&arena, cases[i].text), cases[i].shown);
+	assert_int_equal(apply("checks: [\"http://u:hush@h\"]\n"), 0);
+	assert_string_equal(settings_show(&s, settings_find(&s, "checks")), "http://u:***@h");
 }
 
 static void a_bad_variable_is_named(void **state)

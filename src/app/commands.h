@@ -1,0 +1,20 @@
+/*
+ * commands - the subcommands of `standpipe`, each in a file of its own. argv[0] is the
+ * subcommand's name. They return the process's exit code; 2 is a usage or configuration error.
+ */
+#ifndef STANDPIPE_APP_COMMANDS_H
+#define STANDPIPE_APP_COMMANDS_H
+
+#include "base/error.h"
+
+#define EXIT_USAGE 2
+
+int check_main(int argc, char **argv);
+
+/* Prints "standpipe COMMAND: ..." and how to get help on stderr. Returns EXIT_USAGE. */
+__attribute__((format(printf, 2, 3))) int usage_error(const char *command, const char *format, ...);
+
+/* Prints "standpipe: ORIGIN: TEXT" on stderr. Returns EXIT_USAGE. */
+int config_error(const struct error *error);
+
+#endif

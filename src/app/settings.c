@@ -1,0 +1,220 @@
+/* The keys. */
+#include "app/settings.h"
+
+#define AT(member)     .offset = offsetof(struct config, member)
+#define GATE(member)   AT(gate.member)
+#define ENGINE(member) AT(gate.engine.member)
+#define BASE(kind)     ENGINE(deadlines.base_ns[DEADLINE_##kind])
+#define PHASE(phase)   ENGINE(startup.timeout_ns[PHASE_##phase])
+#define RANGE(a, b)    .min = (a), .max = (b)
+
+#define DAY_S    86400
+#define PATH_LEN 4095
+#define PORT_MAX 65535
+
+static const struct setting_choice environments[] = {
+	{"development", ENVIRONMENT_DEVELOPMENT},
+	{"test", ENVIRONMENT_TEST},
+	{"staging", ENVIRONMENT_STAGING},
+	{"production", ENVIRONMENT_PRODUCTION},
+	{NULL, 0},
+};
+
+static const struct setting_choice door_modes[] = {
+	{"off", DOOR_OFF},
+	{"relay", DOOR_RELAY},
+	{"inherit", DOOR_INHERIT},
+	{NULL, 0},
+};
+
+static const struct setting_choice log_formats[] = {
+	{"auto", LOG_FORMAT_AUTO},
+	{"json", LOG_FORMAT_JSON},
+	{"text", LOG_FORMAT_TEXT},
+	{NULL, 0},
+};
+
+static const struct setting_choice log_levels[] = {
+	{"debug", LOG_LEVEL_DEBUG},
+	{"info", LOG_LEVEL_INFO},
+	{"warning", LOG_LEVEL_WARNING},
+	{"error", LOG_LEVEL_ERROR},
+	{NULL, 0},
+};
+
+/* clang-format off */
+static const struct setting rows[] = {
+{"environment", SETTING_CHOICE, AT(environment), .choices = environments, .preset = "development",
+	.variables = "STANDPIPE_ENVIRONMENT ENVIRONMENT", .help = "which table of defaults applies"},
+{"instance", SETTING_TEXT, GATE(instance), RANGE(0, 128),
+	.variables = "STANDPIPE_INSTANCE", .help = "this instance's name in logs and status"},
+{"error_file", SETTING_TEXT, GATE(error_file), RANGE(0, PATH_LEN), .preset = "", .empty = "nowhere",
+	.variables = "STANDPIPE_ERROR_FILE", .help = "where the error context is written when a start fails"},
+{"termination_log", SETTING_TEXT, GATE(termination_log), RANGE(0, PATH_LEN), .empty = "nowhere",
+	.variables = "STANDPIPE_TERMINATION_LOG", .help = "Kubernetes' termination log, for the error context"},
+
+{"database.url", SETTING_TEXT, AT(database_url), RANGE(0, URL_MAX), .preset = "",
+	.empty = "PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE", .secret = true,
+	.variables = "STANDPIPE_DATABASE_URL DATABASE_URL", .help = "the database's URL, or file:PATH of a file that holds it"},
+{"database.connection_limit", SETTING_INT, ENGINE(budget.max_connections), RANGE(1, 1000000), .preset = "100",
+	.variables = "STANDPIPE_DATABASE_CONNECTION_LIMIT", .help = "max_connections, until the server says its own"},
+{"database.superuser_reserved", SETTING_INT, ENGINE(budget.superuser_reserved), RANGE(0, 10000), .preset = "3",
+	.variables = "STANDPIPE_DATABASE_SUPERUSER_RESERVED", .help = "superuser_reserved_connections, until the server says its own"},
+{"database.reserved", SETTING_INT, ENGINE(budget.reserved), RANGE(0, 10000), .preset = "0",
+	.variables = "STANDPIPE_DATABASE_RESERVED", .help = "reserved_connections (PostgreSQL 16), until the server says its own"},
+{"database.agents", SETTING_INT, ENGINE(budget.agents), RANGE(0, 10000),
+	.variables = "STANDPIPE_DATABASE_AGENTS", .help = "connections that the database's own agents hold"},
+{"database.critical", SETTING_BOOL, ENGINE(startup.critical[PHASE_DATABASE]), .preset = "true",
+	.variables = "STANDPIPE_DATABASE_CRITICAL", .help = "without the database the start fails with code 3; else health only, and trying on"},
+{"database.schema_check", SETTING_TEXT, GATE(schema_check), RANGE(0, 65536), .preset = "", .empty = "no check",
+	.variables = "STANDPIPE_DATABASE_SCHEMA_CHECK", .help = "SQL that must give a row before the service starts"},
+{"database.migrate", SETTING_TEXT, GATE(migrate), RANGE(0, 65536), .preset = "", .empty = "none",
+	.variables = "STANDPIPE_DATABASE_MIGRATE", .help = "command that migrates the schema before the service starts"},
+{"database.keepalive", SETTING_DURATION, GATE(keepalive_ns), RANGE(1, 7200), .preset = "30s",
+	.variables = "STANDPIPE_DATABASE_KEEPALIVE", .help = "idle time before TCP keepalives on server connections"},
+
+{"timeouts.initialization", SETTING_DURATION, BASE(INITIALIZATION), RANGE(0.1, 3600),
+	.variables = "STANDPIPE_TIMEOUTS_INITIALIZATION DB_INITIALIZATION_TIMEOUT", .help = "the database phase"},
+{"timeouts.table_setup", SETTING_DURATION, BASE(TABLE_SETUP), RANGE(0.1, 3600),
+	.variables = "STANDPIPE_TIMEOUTS_TABLE_SETUP DB_TABLE_SETUP_TIMEOUT", .help = "schema check and migration"},
+{"timeouts.connection", SETTING_DURATION, BASE(CONNECTION), RANGE(0.1, 3600),
+	.variables = "STANDPIPE_TIMEOUTS_CONNECTION DB_CONNECTION_TIMEOUT", .help = "one attempt to connect"},
+{"timeouts.pool", SETTING_DURATION, BASE(POOL), RANGE(0.1, 3600),
+	.variables = "STANDPIPE_TIMEOUTS_POOL DB_POOL_TIMEOUT", .help = "a client's wait for a connection"},
+{"timeouts.health_check", SETTING_DURATION, BASE(HEALTH_CHECK), RANGE(0.1, 3600),
+	.variables = "STANDPIPE_TIMEOUTS_HEALTH_CHECK DB_HEALTH_CHECK_TIMEOUT", .help = "one check of something outside"},
+{"timeouts.cap", SETTING_DURATION, ENGINE(deadlines.cap_ns), RANGE(0, 3600), .preset = "240s",
+	.variables = "STANDPIPE_TIMEOUTS_CAP", .help = "no deadline is longer: what the platform's startup probe allows; 0: no cap"},
+{"timeouts.init", SETTING_DURATION, PHASE(INIT), RANGE(0.1, 3600), .preset = "10s",
+	.variables = "STANDPIPE_TIMEOUTS_INIT", .help = "the init phase"},
+{"timeouts.dependencies", SETTING_DURATION, PHASE(DEPENDENCIES), RANGE(0.1, 3600), .preset = "60s",
+	.variables = "STANDPIPE_TIMEOUTS_DEPENDENCIES", .help = "the dependencies phase"},
+{"timeouts.cache", SETTING_DURATION, PHASE(CACHE), RANGE(0.1, 3600),
+	.variables = "STANDPIPE_TIMEOUTS_CACHE", .help = "the cache phase"},
+{"timeouts.services", SETTING_DURATION, PHASE(SERVICES), RANGE(0.1, 3600), .preset = "120s",
+	.variables = "STANDPIPE_TIMEOUTS_SERVICES", .help = "the services phase: until the command is ready"},
+{"timeouts.websocket", SETTING_DURATION, PHASE(WEBSOCKET), RANGE(0.1, 3600), .preset = "10s",
+	.variables = "STANDPIPE_TIMEOUTS_WEBSOCKET", .help = "the websocket phase"},
+{"timeouts.finalize", SETTING_DURATION, PHASE(FINALIZE), RANGE(0.1, 3600), .preset = "30s",
+	.variables = "STANDPIPE_TIMEOUTS_FINALIZE", .help = "the finalize phase"},
+
+{"pool.size", SETTING_INT, ENGINE(budget.pool_size), RANGE(0, 10000),
+	.variables = "STANDPIPE_POOL_SIZE DB_POOL_SIZE", .help = "server connections of this instance"},
+{"pool.overflow", SETTING_INT, ENGINE(budget.pool_overflow), RANGE(0, 10000),
+	.variables = "STANDPIPE_POOL_OVERFLOW DB_MAX_OVERFLOW", .help = "more of them under load"},
+{"pool.recycle", SETTING_DURATION, ENGINE(server_life_ns), RANGE(0, 30 * DAY_S), .preset = "3600s",
+	.variables = "STANDPIPE_POOL_RECYCLE", .help = "a server connection's life; 0: for ever"},
+{"pool.pre_ping", SETTING_BOOL, AT(pre_ping), .preset = "true",
+	.variables = "STANDPIPE_POOL_PRE_PING", .help = "check a server connection before use after idling"},
+{"pool.ping_after", SETTING_DURATION, AT(ping_after_ns), RANGE(0, DAY_S), .preset = "30s",
+	.variables = "STANDPIPE_POOL_PING_AFTER", .help = "how long it must have been idle for that"},
+{"pool.keep", SETTING_INT, ENGINE(servers_kept), RANGE(0, 10000), .preset = "1",
+	.variables = "STANDPIPE_POOL_KEEP", .help = "server connections kept warm when nobody waits"},
+{"pool.idle", SETTING_DURATION, ENGINE(server_idle_ns), RANGE(0, 30 * DAY_S), .preset = "600s",
+	.variables = "STANDPIPE_POOL_IDLE", .help = "idle ones above pool.keep are closed after this; 0: never"},
+{"pool.clients", SETTING_INT, GATE(clients_max), RANGE(1, 65535), .preset = "10000",
+	.variables = "STANDPIPE_POOL_CLIENTS", .help = "client connections at most"},
+
+{"budget.margin", SETTING_REAL, ENGINE(budget.margin), RANGE(0.01, 1), .preset = "0.8",
+	.variables = "STANDPIPE_BUDGET_MARGIN", .help = "share of the usable connections that the fleet may use"},
+{"budget.buffer", SETTING_INT, ENGINE(budget.buffer), RANGE(0, 10000),
+	.variables = "STANDPIPE_BUDGET_BUFFER", .help = "connections held back for the path's scaling"},
+{"budget.instances", SETTING_INT, ENGINE(budget.instances), RANGE(1, 100000), .preset = "1",
+	.variables = "STANDPIPE_BUDGET_INSTANCES", .help = "instances of the fleet at most, this one included"},
+
+{"path.monitoring", SETTING_BOOL, ENGINE(path.monitoring),
+	.variables = "STANDPIPE_PATH_MONITORING VPC_MONITORING_ENABLED", .help = "watch the path's state"},
+{"path.capacity_aware", SETTING_BOOL, ENGINE(deadlines.capacity_aware),
+	.variables = "STANDPIPE_PATH_CAPACITY_AWARE VPC_CAPACITY_AWARE_TIMEOUTS", .help = "lengthen deadlines by the path's state"},
+{"path.threshold", SETTING_REAL, ENGINE(path.threshold), RANGE(0.05, 1),
+	.variables = "STANDPIPE_PATH_THRESHOLD VPC_CAPACITY_THRESHOLD", .help = "pressure above this utilisation, and the fleet's share of the path"},
+{"path.connections", SETTING_INT, ENGINE(path.limit), RANGE(1, 1000000),
+	.variables = "STANDPIPE_PATH_CONNECTIONS", .help = "connections that the path carries"},
+{"path.baseline", SETTING_RATE, ENGINE(path.baseline_bit_s), RANGE(0, 1e13),
+	.variables = "STANDPIPE_PATH_BASELINE", .help = "throughput at which it is full; 0: not looked at"},
+{"path.scaling_delay", SETTING_DURATION, ENGINE(path.scaling_ns), RANGE(0, 3600),
+	.variables = "STANDPIPE_PATH_SCALING_DELAY", .help = "how long the path takes to scale out"},
+{"path.scaling_buffer", SETTING_DURATION, ENGINE(deadlines.scaling_buffer_ns), RANGE(0, 3600),
+	.variables = "STANDPIPE_PATH_SCALING_BUFFER", .help = "added to deadlines while it does"},
+{"path.dial_patience", SETTING_DURATION, ENGINE(dial_patience_ns), RANGE(0, 60), .preset = "1.2s",
+	.variables = "STANDPIPE_PATH_DIAL_PATIENCE", .help = "wait for a TCP handshake before dialling afresh; 0: no redial"},
+
+{"retry.retries", SETTING_INT, ENGINE(retry.retries), RANGE(0, 1000),
+	.variables = "STANDPIPE_RETRY_RETRIES", .help = "retries of a connect where no deadline governs"},
+{"retry.base", SETTING_DURATION, ENGINE(retry.base_ns), RANGE(0.001, 3600),
+	.variables = "STANDPIPE_RETRY_BASE", .help = "bound of the first delay (full jitter)"},
+{"retry.cap", SETTING_DURATION, ENGINE(retry.cap_ns), RANGE(0.001, 3600),
+	.variables = "STANDPIPE_RETRY_CAP", .help = "bound of every delay"},
+{"retry.factor", SETTING_REAL, ENGINE(retry.factor), RANGE(1, 100),
+	.variables = "STANDPIPE_RETRY_FACTOR", .help = "growth of the bound with each failure"},
+
+{"breaker.enabled", SETTING_BOOL, ENGINE(breaker.enabled), .preset = "true",
+	.variables = "STANDPIPE_BREAKER_ENABLED CIRCUIT_BREAKER_ENABLED", .help = "the circuit breaker over connects"},
+{"breaker.threshold", SETTING_INT, ENGINE(breaker.failure_threshold), RANGE(0, 1000), .preset = "3",
+	.variables = "STANDPIPE_BREAKER_THRESHOLD CIRCUIT_BREAKER_FAILURE_THRESHOLD", .help = "failures in a row that open it"},
+{"breaker.timeout", SETTING_DURATION, ENGINE(breaker.open_ns), RANGE(0.1, 3600), .preset = "60s",
+	.variables = "STANDPIPE_BREAKER_TIMEOUT CIRCUIT_BREAKER_TIMEOUT", .help = "how long it stays open"},
+{"breaker.jitter", SETTING_REAL, ENGINE(breaker.jitter), RANGE(0, 0.9), .preset = "0.1",
+	.variables = "STANDPIPE_BREAKER_JITTER", .help = "share by which that varies"},
+{"breaker.probes", SETTING_INT, ENGINE(breaker.probes), RANGE(1, 100), .preset = "1",
+	.variables = "STANDPIPE_BREAKER_PROBES", .help = "attempts at a time while half-open"},
+
+{"connects.window", SETTING_INT, ENGINE(connects.window_max), RANGE(1, 1000), .preset = "4",
+	.variables = "STANDPIPE_CONNECTS_WINDOW", .help = "connect attempts under way at once, at most"},
+
+{"listen.host", SETTING_TEXT, GATE(listen_host), RANGE(1, 255), .preset = "127.0.0.1",
+	.variables = "STANDPIPE_LISTEN_HOST", .help = "where the gate takes PostgreSQL clients"},
+{"listen.port", SETTING_INT, GATE(listen_port), RANGE(0, PORT_MAX), .preset = "0",
+	.variables = "STANDPIPE_LISTEN_PORT", .help = "its port; 0: any free one"},
+{"listen.socket_dir", SETTING_TEXT, GATE(socket_dir), RANGE(0, 90), .preset = "/tmp", .empty = "no Unix socket",
+	.variables = "STANDPIPE_LISTEN_SOCKET_DIR", .help = "directory of its Unix socket"},
+{"admin.host", SETTING_TEXT, GATE(admin_host), RANGE(1, 255), .preset = "0.0.0.0",
+	.variables = "STANDPIPE_ADMIN_HOST", .help = "where health, status and metrics are answered"},
+{"admin.port", SETTING_INT, GATE(admin_port), RANGE(0, PORT_MAX), .preset = "9180",
+	.variables = "STANDPIPE_ADMIN_PORT", .help = "its port; 0: any free one"},
+{"door.host", SETTING_TEXT, GATE(door_host), RANGE(1, 255), .preset = "0.0.0.0",
+	.variables = "STANDPIPE_DOOR_HOST", .help = "address of the service's own port"},
+{"door.port", SETTING_INT, GATE(door_port), RANGE(0, PORT_MAX), .preset = "0",
+	.variables = "STANDPIPE_DOOR_PORT PORT", .help = "the service's own port; 0: there is none"},
+{"door.mode", SETTING_CHOICE, GATE(door_mode), .choices = door_modes,
+	.variables = "STANDPIPE_DOOR_MODE", .help = "who answers there: nobody, the gate relaying, or the command after the gate"},
+{"door.command_port", SETTING_INT, GATE(command_port), RANGE(0, PORT_MAX), .preset = "0",
+	.variables = "STANDPIPE_DOOR_COMMAND_PORT", .help = "where the relay finds the command; 0: any free one, told in PORT"},
+
+{"startup.required", SETTING_TEXTS, AT(required), RANGE(0, GATE_CHECKS_MAX), .preset = "",
+	.variables = "STANDPIPE_STARTUP_REQUIRED", .help = "names of variables that must be set"},
+{"startup.dependencies", SETTING_TEXTS, AT(dependencies), RANGE(0, GATE_CHECKS_MAX), .preset = "",
+	.variables = "STANDPIPE_STARTUP_DEPENDENCIES", .help = "checks that must pass before the database is tried"},
+{"startup.ready", SETTING_TEXT, GATE(ready), RANGE(0, 4096), .preset = "", .empty = "when it has started",
+	.variables = "STANDPIPE_STARTUP_READY", .help = "check that tells when the command is ready, or notify (sd_notify)"},
+{"startup.cache", SETTING_TEXT, GATE(cache), RANGE(0, 4096), .preset = "", .empty = "none", .secret = true,
+	.variables = "STANDPIPE_STARTUP_CACHE REDIS_URL", .help = "the Redis to check"},
+{"startup.websocket", SETTING_TEXT, GATE(websocket), RANGE(0, 4096), .preset = "", .empty = "none",
+	.variables = "STANDPIPE_STARTUP_WEBSOCKET", .help = "the WebSocket to check"},
+{"startup.check_interval", SETTING_DURATION, GATE(check_interval_ns), RANGE(0.01, 60), .preset = "250ms",
+	.variables = "STANDPIPE_STARTUP_CHECK_INTERVAL", .help = "between two tries of a check within its phase"},
+{"startup.critical.dependencies", SETTING_BOOL, ENGINE(startup.critical[PHASE_DEPENDENCIES]), .preset = "true",
+	.variables = "STANDPIPE_STARTUP_CRITICAL_DEPENDENCIES", .help = "this phase must not fail"},
+{"startup.critical.cache", SETTING_BOOL, ENGINE(startup.critical[PHASE_CACHE]), .preset = "false",
+	.variables = "STANDPIPE_STARTUP_CRITICAL_CACHE", .help = "this phase must not fail"},
+{"startup.critical.services", SETTING_BOOL, ENGINE(startup.critical[PHASE_SERVICES]), .preset = "true",
+	.variables = "STANDPIPE_STARTUP_CRITICAL_SERVICES", .help = "this phase must not fail"},
+{"startup.critical.websocket", SETTING_BOOL, ENGINE(startup.critical[PHASE_WEBSOCKET]), .preset = "false",
+	.variables = "STANDPIPE_STARTUP_CRITICAL_WEBSOCKET", .help = "this phase must not fail"},
+{"startup.critical.finalize", SETTING_BOOL, ENGINE(startup.critical[PHASE_FINALIZE]), .preset = "true",
+	.variables = "STANDPIPE_STARTUP_CRITICAL_FINALIZE", .help = "this phase must not fail"},
+
+{"command.grace", SETTING_DURATION, AT(grace_ns), RANGE(0, 3600), .preset = "8s",
+	.variables = "STANDPIPE_COMMAND_GRACE", .help = "between SIGTERM and SIGKILL"},
+{"log.format", SETTING_CHOICE, AT(log_format), .choices = log_formats, .preset = "auto",
+	.variables = "STANDPIPE_LOG_FORMAT", .help = "auto: text on a terminal, else JSON"},
+{"log.level", SETTING_CHOICE, AT(log_level), .choices = log_levels, .preset = "info",
+	.variables = "STANDPIPE_LOG_LEVEL", .help = "the least that is logged"},
+};
+/* clang-format on */
+
+const struct setting *config_rows(int *count)
+{
+	*count = (int)(sizeof(rows) / sizeof(rows[0]));
+	return rows;
+}

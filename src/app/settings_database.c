@@ -1,0 +1,143 @@
+/* Where the database is: a URL, a file that holds one, or the PG* variables. */
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <libpq-fe.h>
+
+#include "app/settings.h"
+
+#define KEY "database.url"
+
+/* The text of a secret's file, with the blanks and line ends around it; NULL with the error. */
+static const char *read_secret(struct config *c, const char *path, struct error *error)
+{
+	char text[URL_MAX + 2];
+	FILE *file = fopen(path, "re");
+	size_t len = file ? fread(text, 1, sizeof(text) - 1, file) : 0;
+	int problem = !file || ferror(file) ? errno : 0;
+	if (file)
+		fclose(file);
+	text[len] = 0;
+	const char *copy = NULL;
+	if (problem)
+		settings_error(&c->settings, KEY, error, "the file %.128s can't be read: %s", path,
+			strerror(problem));
+	else
+		copy = arena_text(&c->arena, text, strlen(text));
+	explicit_bzero(text, sizeof(text));
+	return copy;
+}
+
+static int read_url(struct config *c, struct error *error)
+{
+	struct error cause;
+	const char *text = c->database_url;
+	if (!strncmp(text, "file:", 5)) {
+		const char *path = text + 5;
+		if (!strncmp(path, "///", 3)) /* file:///path, too */
+			path += 2;
+		text = read_secret(c, path, error);
+		if (!text)
+			return -1;
+	}
+	error_init(&cause);
+	if (url_parse(&c->url, &c->arena, text, &cause) < 0)
+		return settings_error(&c->settings, KEY, error, "%s", cause.text);
+	c->has_url = true;
+	return 0;
+}
+
+/* What the URL leaves open, libpq takes from these variables. */
+static int add_variables(struct config *c, struct url *url, struct error *error)
+{
+	const char *host = config_variable(c, "PGHOST"), *port = config_variable(c, "PGPORT");
+	const char *password = config_variable(c, "PGPASSWORD");
+	if (url->hosts_count == 0 && (host || port)) {
+		struct url place;
+		struct error cause;
+		error_init(&cause);
+		const char *text = arena_format(&c->arena, "postgresql:///?host=%s&port=%s",
+			url_encode(&c->arena, host ? host : ""),
+			url_encode(&c->arena, port ? port : ""));
+		if (url_parse(&place, &c->arena, text, &cause) < 0)
+			return settings_error(
+				&c->settings, KEY, error, "PGHOST and PGPORT: %s", cause.text);
+		memcpy(url->hosts, place.hosts, sizeof(url->hosts));
+		url->hosts_count = place.hosts_count;
+	}
+	if (!url->hostaddr && !c->has_url)
+		url->hostaddr = config_variable(c, "PGHOSTADDR");
+	if (!url->user.text)
+		url->user.text = config_variable(c, "PGUSER");
+	if (!url->database.text)
+		url->database.text = config_variable(c, "PGDATABASE");
+	if (!url->password.text)
+		url->password.text = password;
+	return 0;
+}
+
+/* libpq's own defaults: the system's user, and a database of the same name. */
+static int add_names(struct config *c, struct url *url, struct error *error)
+{
+	if (!url->user.text) {
+		const struct passwd *entry = getpwuid(geteuid());
+		if (!entry)
+			return settings_error(&c->settings, KEY, error,
+				"names no user, and the system's user %ld has no name: write "
+				"postgresql://user@..., or set PGUSER",
+				(long)geteuid());
+		url->user.text = arena_text(&c->arena, entry->pw_name, strlen(entry->pw_name));
+	}
+	if (!url->database.text)
+		url->database.text = url->user.text;
+	return 0;
+}
+
+/* Does libpq, which is to connect with it, take it? */
+static int check_conninfo(const struct config *c, struct error *error)
+{
+	char *problem = NULL;
+	PQconninfoOption *options = PQconninfoParse(c->gate.conninfo, &problem);
+	int result = 0;
+	if (!options) {
+		/* A text that repeats the URL would repeat the password. */
+		bool tells = problem && !strstr(problem, "://") && !strchr(problem, '@');
+		result = settings_error(&c->settings, KEY, error, "libpq does not take it%s%s",
+			tells ? ": " : "", tells ? problem : "");
+	}
+	PQconninfoFree(options);
+	PQfreemem(problem);
+	return result;
+}
+
+int config_database(struct config *c, struct error *error)
+{
+	if (*c->database_url) {
+		if (read_url(c, error) < 0)
+			return -1;
+	} else if (!config_variable(c, "PGHOST") && !config_variable(c, "PGHOSTADDR")) {
+		return settings_error(&c->settings, KEY, error,
+			"there is no database: set DATABASE_URL "
+			"(postgresql://user:password@host:5432/database), or PGHOST");
+	} else {
+		c->url = (struct url){.scheme = "postgresql", .driver = ""};
+	}
+
+	struct url url = c->url;
+	if (add_variables(c, &url, error) < 0 || add_names(c, &url, error) < 0)
+		return -1;
+	const char *left_out;
+	c->gate.conninfo = url_conninfo(&url, &c->arena, &left_out);
+	c->gate.user = url.user.text;
+	c->gate.database = url.database.text;
+	c->gate.host = c->address = url_address(&url, &c->arena);
+	if (*left_out)
+		config_note(c,
+			KEY ": libpq does not know %s; the command's own driver still gets it",
+			left_out);
+	return check_conninfo(c, error);
+}

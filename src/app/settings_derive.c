@@ -1,0 +1,202 @@
+/* Values that follow from others or from the machine, and contradictions between values. */
+#include <assert.h>
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/settings.h"
+#include "base/instant.h"
+#include "conf/value.h"
+#include "io/check.h"
+
+#define TERMINATION_LOG "/dev/termination-log" /* where Kubernetes mounts it */
+#define NAME_SIZE       128
+
+static void derive(struct config *c, const char *key, const char *value, const char *origin)
+{
+	struct error error;
+	int row = settings_find(&c->settings, key);
+	assert(row >= 0);
+	int result = settings_set(&c->settings, row, value, SETTING_DERIVED, origin, &error);
+	assert(result == 0);
+}
+
+static bool is_unset(const struct config *c, const char *key)
+{
+	return settings_origin(&c->settings, key)->source == SETTING_UNSET;
+}
+
+/* The host's name tells instances apart, but on Cloud Run, where it is "localhost" for all. */
+static void derive_instance(struct config *c)
+{
+	char name[NAME_SIZE] = "";
+	const char *revision = config_variable(c, "K_REVISION");
+	if (gethostname(name, sizeof(name) - 1) < 0)
+		name[0] = 0;
+	bool says_nothing = !*name || !strcmp(name, "localhost");
+	if (says_nothing && revision && strlen(revision) < NAME_SIZE)
+		derive(c, "instance", revision, "K_REVISION");
+	else
+		derive(c, "instance", *name ? name : "unknown", "host name");
+}
+
+void config_derive(struct config *c)
+{
+	if (is_unset(c, "instance"))
+		derive_instance(c);
+	if (is_unset(c, "termination_log")) {
+		bool present = access(TERMINATION_LOG, W_OK) == 0;
+		derive(c, "termination_log", present ? TERMINATION_LOG : "", "this host");
+	}
+	if (is_unset(c, "timeouts.cache")) {
+		char text[48];
+		value_show_duration(c->gate.engine.deadlines.base_ns[DEADLINE_HEALTH_CHECK], text,
+			sizeof(text));
+		derive(c, "timeouts.cache", text, "timeouts.health_check");
+	}
+	if (is_unset(c, "door.mode")) {
+		bool relays = c->mode == CONFIG_RUN && c->gate.door_port > 0;
+		derive(c, "door.mode", relays ? "relay" : "off", "door.port");
+	}
+}
+
+/* Of two keys that contradict each other, the one that somebody wrote is the one to name. */
+static const char *written(const struct config *c, const char *key, const char *other)
+{
+	enum setting_source source = settings_origin(&c->settings, key)->source;
+	return source == SETTING_FILE || source == SETTING_VARIABLE ? key : other;
+}
+
+static int check_pool(const struct config *c, struct error *error)
+{
+	const struct settings *s = &c->settings;
+	const struct budget_settings *budget = &c->gate.engine.budget;
+	int most = budget->pool_size + budget->pool_overflow;
+	if (most == 0)
+		return settings_error(s, written(c, "pool.size", "pool.overflow"), error,
+			"pool.size + pool.overflow is 0, so there is no connection to give: make "
+			"one of them 1 or more");
+	if (c->gate.engine.servers_kept > most)
+		return settings_error(s, written(c, "pool.keep", "pool.size"), error,
+			"pool.keep (%d) is more than pool.size + pool.overflow (%d): lower it, or "
+			"raise those",
+			c->gate.engine.servers_kept, most);
+	return 0;
+}
+
+static int check_spans(const struct config *c, struct error *error)
+{
+	const struct settings *s = &c->settings;
+	const struct engine_settings *e = &c->gate.engine;
+	int64_t phase_ns = e->deadlines.base_ns[DEADLINE_INITIALIZATION];
+	if (e->deadlines.cap_ns > 0 && e->deadlines.cap_ns < phase_ns)
+		return settings_error(s, written(c, "timeouts.cap", "timeouts.initialization"),
+			error,
+			"timeouts.cap (%.10gs) is less than timeouts.initialization (%.10gs): "
+			"raise "
+			"the cap to what the platform's startup probe allows, or lower the other",
+			s_from_ns(e->deadlines.cap_ns), s_from_ns(phase_ns));
+	if (e->retry.cap_ns < e->retry.base_ns)
+		return settings_error(s, written(c, "retry.cap", "retry.base"), error,
+			"retry.cap (%.10gs) is less than retry.base (%.10gs): raise it, or lower "
+			"the "
+			"base",
+			s_from_ns(e->retry.cap_ns), s_from_ns(e->retry.base_ns));
+	if (e->breaker.enabled && e->breaker.failure_threshold == 0)
+		return settings_error(s, "breaker.threshold", error,
+			"0 failures would hold the breaker open for ever: use 1 or more, or "
+			"breaker.enabled: false");
+	return 0;
+}
+
+static int check_same_port(const struct config *c, const char *a, int port_a, const char *b,
+	int port_b, struct error *error)
+{
+	if (port_a == 0 || port_a != port_b)
+		return 0;
+	return settings_error(&c->settings, written(c, a, b), error,
+		"%s and %s are both %d: give each a port of its own", a, b, port_a);
+}
+
+static int check_ports(const struct config *c, struct error *error)
+{
+	const struct settings *s = &c->settings;
+	const struct gate_settings *g = &c->gate;
+	const char *mode = g->door_mode == DOOR_RELAY ? "relay" : "inherit";
+	if (g->door_mode != DOOR_OFF && g->door_port == 0)
+		return settings_error(s, "door.mode", error,
+			"%s needs the service's port: set PORT or door.port, or use door.mode: off",
+			mode);
+	if (g->door_mode == DOOR_INHERIT && c->mode == CONFIG_SERVE)
+		return settings_error(s, "door.mode", error,
+			"inherit needs a command, which only `standpipe run` has: use relay or "
+			"off");
+	if (g->door_mode == DOOR_RELAY && c->mode == CONFIG_SERVE && g->command_port == 0)
+		return settings_error(s, "door.mode", error,
+			"relay needs to know where the service listens: set door.command_port");
+	int door = g->door_mode == DOOR_OFF ? 0 : g->door_port;
+	if (check_same_port(c, "door.port", door, "admin.port", g->admin_port, error) < 0 ||
+		check_same_port(
+			c, "listen.port", g->listen_port, "admin.port", g->admin_port, error) < 0 ||
+		check_same_port(c, "door.port", door, "listen.port", g->listen_port, error) < 0)
+		return -1;
+	if (g->door_mode != DOOR_RELAY)
+		return 0;
+	return check_same_port(c, "door.command_port", g->command_port, "door.port", door, error);
+}
+
+static int check_required(const struct config *c, struct error *error)
+{
+	for (int i = 0; i < c->required.count; i++) {
+		const char *name = c->required.list[i];
+		bool is_name = !isdigit((unsigned char)*name) && *name;
+		for (const char *at = name; *at && is_name; at++)
+			is_name = isalnum((unsigned char)*at) || *at == '_';
+		if (!is_name)
+			return settings_error(&c->settings, "startup.required", error,
+				"\"%.40s\" is not the name of a variable: letters, digits and _",
+				name);
+	}
+	return 0;
+}
+
+static int check_target(
+	const struct config *c, const char *key, const char *target, struct error *error)
+{
+	struct error cause;
+	error_init(&cause);
+	if (check_validate(target, &cause) == 0)
+		return 0;
+	return settings_error(&c->settings, key, error, "%s", cause.text);
+}
+
+static int check_targets(const struct config *c, struct error *error)
+{
+	const struct gate_settings *g = &c->gate;
+	for (int i = 0; i < c->dependencies.count; i++) {
+		if (check_target(c, "startup.dependencies", c->dependencies.list[i], error) < 0)
+			return -1;
+	}
+	if (*g->ready && strcmp(g->ready, "notify") != 0 &&
+		check_target(c, "startup.ready", g->ready, error) < 0)
+		return -1;
+	if (*g->cache && strncmp(g->cache, "redis://", 8) != 0 &&
+		strncmp(g->cache, "rediss://", 9) != 0)
+		return settings_error(&c->settings, "startup.cache", error,
+			"must be a URL that begins with redis:// or rediss://");
+	if (*g->cache && check_target(c, "startup.cache", g->cache, error) < 0)
+		return -1;
+	if (*g->websocket && strncmp(g->websocket, "ws://", 5) != 0)
+		return settings_error(&c->settings, "startup.websocket", error,
+			"must be a URL that begins with ws://");
+	return *g->websocket ? check_target(c, "startup.websocket", g->websocket, error) : 0;
+}
+
+int config_rules(const struct config *c, struct error *error)
+{
+	if (check_pool(c, error) < 0 || check_spans(c, error) < 0 || check_ports(c, error) < 0 ||
+		check_required(c, error) < 0)
+		return -1;
+	return check_targets(c, error);
+}
