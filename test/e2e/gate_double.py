@@ -18,7 +18,7 @@ import socket
 import struct
 import sys
 
-KINDS = ["", "HELLO", "START", "STOP", "EXIT", "STARTED", "EXITED", "STOPPING"]
+KINDS = ["", "HELLO", "START", "STOP", "EXIT", "STARTED", "EXITED", "STOPPING", "STAY"]
 
 
 def descriptors():
@@ -48,7 +48,19 @@ def main():
         mask=[int(s) for s in signal.pthread_sigmask(signal.SIG_BLOCK, [])],
         environment={k: v for k, v in os.environ.items() if k.startswith(("LISTEN_", "STANDPIPE_"))})
 
-    lines = test.makefile("r")
+    def obey(words):
+        if words[0] == "send":
+            control.send(struct.pack("ii", KINDS.index(words[1]), int(words[2])))
+        elif words[0] == "exit":
+            os._exit(int(words[1]))
+        elif words[0] == "close":
+            control.close()
+            watched.remove(control)
+        elif words[0] == "ignore":
+            signal.signal(int(words[1]), signal.SIG_IGN)
+            say(event="ignoring")
+
+    heard = b""
     watched = [control, wake, test]
     while True:
         ready, _, _ = select.select(watched, [], [])
@@ -62,19 +74,12 @@ def main():
             say(event="signal", number=signal.SIGTERM)
             os._exit(0)
         if test in ready:
-            words = lines.readline().split()
-            if not words:
+            data = test.recv(4096)
+            if not data:
                 os._exit(8)
-            if words[0] == "send":
-                control.send(struct.pack("ii", KINDS.index(words[1]), int(words[2])))
-            elif words[0] == "exit":
-                os._exit(int(words[1]))
-            elif words[0] == "close":
-                control.close()
-                watched.remove(control)
-            elif words[0] == "ignore":
-                signal.signal(int(words[1]), signal.SIG_IGN)
-                say(event="ignoring")
+            *lines, heard = (heard + data).split(b"\n")
+            for line in lines:
+                obey(line.decode().split())
 
 
 if __name__ == "__main__":

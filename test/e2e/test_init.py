@@ -206,6 +206,33 @@ def test_the_gate_may_start_the_command_again(init):
     assert init.program.wait() == 1
 
 
+def test_the_gate_may_stay_without_the_command(init):
+    gate, _ = init.started("sh", "-c", "exit 7")
+    gate.expect("EXITED", 7)
+    gate.send("STAY")
+    # A second life of the gate finds things as they were, and still decides.
+    gate.tell("exit 1")
+    gate = init.next_gate()
+    gate.expect("HELLO", 2)
+    gate.send("START")
+    gate.expect("STARTED")
+    gate.expect("EXITED", 7)
+    gate.send("STAY")
+    init.program.send_signal(signal.SIGTERM)
+    gate.expect("STOPPING", signal.SIGTERM)
+    gate.send("EXIT", 4)
+    assert init.program.wait() == 4
+
+
+def test_a_signal_ends_a_program_that_stayed_without_its_command(init):
+    gate, _ = init.started("sh", "-c", "exit 7")
+    gate.expect("EXITED", 7)
+    gate.send("STAY")
+    init.program.send_signal(signal.SIGTERM)
+    gate.expect("STOPPING", signal.SIGTERM)
+    assert init.program.wait() == 7
+
+
 def test_exit_before_any_start(init):
     init.start("true")
     gate = init.next_gate()

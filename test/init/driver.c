@@ -23,17 +23,17 @@ static int usage(void)
 {
 	fputs("usage: driver [--grace-ms N] [--listener NAME=FD[,command]]... -- GATE... -- "
 	      "COMMAND...\n",
-	        stderr);
+		stderr);
 	return 64;
 }
 
 int main(int argc, char **argv)
 {
 	struct init_settings s = {
-	        .gate_environment = (const char *const *)environ,
-	        .command_environment = (const char *const *)environ,
-	        .grace_ns = 10 * NS_PER_S,
-	        .report = report,
+		.gate_environment = (const char *const *)environ,
+		.command_environment = (const char *const *)environ,
+		.grace_ns = 10 * NS_PER_S,
+		.report = report,
 	};
 	int i = 1;
 	for (; i + 1 < argc && strcmp(argv[i], "--") != 0; i += 2) {
@@ -43,11 +43,11 @@ int main(int argc, char **argv)
 		}
 		char *fd = strchr(argv[i + 1], '=');
 		if (strcmp(argv[i], "--listener") != 0 || !fd ||
-		        s.listeners_count == INIT_LISTENERS_MAX)
+			s.listeners_count == INIT_LISTENERS_MAX)
 			return usage();
 		*fd++ = '\0';
 		s.listeners[s.listeners_count++] = (struct init_listener){
-		        .fd = atoi(fd), .name = argv[i + 1], .command = strstr(fd, ",command")};
+			.fd = atoi(fd), .name = argv[i + 1], .command = strstr(fd, ",command")};
 	}
 	int gate = ++i;
 	while (i < argc && strcmp(argv[i], "--") != 0)

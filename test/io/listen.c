@@ -34,8 +34,8 @@ static int teardown(void **state)
 static void connect_to_port(int port)
 {
 	struct sockaddr_in to = {.sin_family = AF_INET,
-	        .sin_port = htons((uint16_t)port),
-	        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+		.sin_port = htons((uint16_t)port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
 	close(fd);
@@ -156,7 +156,7 @@ static void inherited(const char *pid, const char *names, const char *name, int 
 		setenv("LISTEN_FDNAMES", names, 1);
 		int fd = listen_inherited(name);
 		bool set = fd < 0 ||
-		           ((fcntl(fd, F_GETFD) & FD_CLOEXEC) && (fcntl(fd, F_GETFL) & O_NONBLOCK));
+			   ((fcntl(fd, F_GETFD) & FD_CLOEXEC) && (fcntl(fd, F_GETFL) & O_NONBLOCK));
 		_exit(set ? fd + 100 : 99);
 	}
 	int status;
@@ -180,11 +180,11 @@ static void inherited_sockets_are_found_by_name(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(port_zero_is_any_free_one),
-	        cmocka_unit_test(what_is_wrong_is_named),
-	        cmocka_unit_test_setup_teardown(a_stale_unix_socket_is_replaced, setup, teardown),
-	        cmocka_unit_test_setup_teardown(what_is_no_socket_is_left_alone, setup, teardown),
-	        cmocka_unit_test(inherited_sockets_are_found_by_name),
+		cmocka_unit_test(port_zero_is_any_free_one),
+		cmocka_unit_test(what_is_wrong_is_named),
+		cmocka_unit_test_setup_teardown(a_stale_unix_socket_is_replaced, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_no_socket_is_left_alone, setup, teardown),
+		cmocka_unit_test(inherited_sockets_are_found_by_name),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

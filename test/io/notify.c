@@ -113,9 +113,9 @@ static void bad_names_are_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(lines_are_read),
-	        cmocka_unit_test(by_path_and_by_abstract_name),
-	        cmocka_unit_test(bad_names_are_refused),
+		cmocka_unit_test(lines_are_read),
+		cmocka_unit_test(by_path_and_by_abstract_name),
+		cmocka_unit_test(bad_names_are_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,7 +17,7 @@ static void on_done(void *context, const struct error *error)
 	*(int *)context += 1;
 	if (error)
 		printf("%s\t%d\t%s\t%s\t%s\n", error->stage, error->code, error->sqlstate,
-		        error->origin, error->text);
+			error->origin, error->text);
 	else
 		puts("ok");
 }
