@@ -67,7 +67,7 @@ void check_print_table(const struct config *c, const struct plan *plan)
 	print_rows(plan);
 	printf("\n%s\n", plan->sentence);
 	for (int i = 0; i < c->notes_count; i++)
-		printf("Note: %s.\n", c->notes[i]);
+		printf("Note: %s\n", c->notes[i]);
 }
 
 int check_main(int argc, char **argv)

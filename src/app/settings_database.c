@@ -107,7 +107,7 @@ static int check_conninfo(const struct config *c, struct error *error)
 		/* A text that repeats the URL would repeat the password. */
 		bool tells = problem && !strstr(problem, "://") && !strchr(problem, '@');
 		result = settings_error(&c->settings, KEY, error, "libpq does not take it%s%s",
-			tells ? ": " : "", tells ? problem : "");
+			tells ? ": " : "", tells ? strtok(problem, "\n") : "");
 	}
 	PQconninfoFree(options);
 	PQfreemem(problem);

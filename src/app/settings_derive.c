@@ -187,9 +187,10 @@ static int check_targets(const struct config *c, struct error *error)
 			"must be a URL that begins with redis:// or rediss://");
 	if (*g->cache && check_target(c, "startup.cache", g->cache, error) < 0)
 		return -1;
-	if (*g->websocket && strncmp(g->websocket, "ws://", 5) != 0)
+	if (*g->websocket && strncmp(g->websocket, "ws://", 5) != 0 &&
+		strncmp(g->websocket, "wss://", 6) != 0)
 		return settings_error(&c->settings, "startup.websocket", error,
-			"must be a URL that begins with ws://");
+			"must be a URL that begins with ws:// or wss://");
 	return *g->websocket ? check_target(c, "startup.websocket", g->websocket, error) : 0;
 }
 

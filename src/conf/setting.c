@@ -46,7 +46,9 @@ int settings_error(
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	error_set(error, "config", 0, "%s%s: %s", s->prefix, key, text);
-	error_origin(error, settings_origin(s, key)->text);
+	const struct setting_origin *origin = settings_origin(s, key);
+	if (origin->source == SETTING_FILE || origin->source == SETTING_VARIABLE)
+		error_origin(error, origin->text);
 	return -1;
 }
 

@@ -127,8 +127,8 @@ int settings_find(const struct settings *s, const char *key);
 /* Where the value of `key`, which must exist, came from. */
 const struct setting_origin *settings_origin(const struct settings *s, const char *key);
 
-/* A contradiction: sets the error at the place where the value of `key`, which must exist, came
- * from, with the key in front of the text. Always returns -1. */
+/* A contradiction: sets the error at the place where the value of `key`, which must exist, was
+ * written (a default has no place), with the key in front of the text. Always returns -1. */
 __attribute__((format(printf, 4, 5))) int settings_error(
 	const struct settings *s, const char *key, struct error *error, const char *format, ...);
 

@@ -262,6 +262,9 @@ static void a_contradiction_is_told_where_the_value_came_from(void **state)
 	assert_int_equal(settings_error(&s, "pool.size", &error, "%d is odd: make it even", 7), -1);
 	assert_string_equal(error.origin, "x.yaml:3");
 	assert_string_equal(error.text, "pool.size: 7 is odd: make it even");
+	settings_defaults(&s);
+	settings_error(&s, "pool.size", &error, "a default has no place");
+	assert_string_equal(error.origin, "");
 }
 
 static void values_are_shown_as_one_would_write_them(void **state)
@@ -296,6 +299,7 @@ int main(void)
 	        cmocka_unit_test_setup(an_unknown_key_names_the_nearest, fresh),
 	        cmocka_unit_test_setup(an_empty_section_changes_nothing, fresh),
 	        cmocka_unit_test_setup(a_secret_is_never_shown, fresh),
+	        cmocka_unit_test_setup(passwords_in_urls_are_hidden_wherever_they_stand, fresh),
 	        cmocka_unit_test_setup(a_bad_variable_is_named, fresh),
 	        cmocka_unit_test_setup(what_is_required_and_missing_is_told_at_the_mapping, fresh),
 	        cmocka_unit_test_setup(a_contradiction_is_told_where_the_value_came_from, fresh),
