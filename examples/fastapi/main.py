@@ -18,6 +18,7 @@ from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+CLEANUP_S = 1
 LISTEN_FDS_START = 3  # systemd's protocol: the first inherited socket
 
 log = logging.getLogger("service")
@@ -57,9 +58,14 @@ async def warm_pool(engine, count):
     try:
         await asyncio.gather(*tasks)
     finally:
+        # A task may lose its cancellation inside the driver: it must not wait for ever then.
+        all_open.set()
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.wait(tasks, timeout=CLEANUP_S)
+        for task in tasks:
+            if task.done() and not task.cancelled():
+                task.exception()  # seen; only the first one is told
 
 
 async def check_schema(engine):
