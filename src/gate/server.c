@@ -1,6 +1,7 @@
 #include "gate/server.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,7 +87,7 @@ void server_release(struct server *s)
 
 static void on_link_closed(struct stream *stream)
 {
-	struct link *link = stream->owner;
+	struct link *link = (struct link *)((char *)stream - offsetof(struct link, stream));
 	upstream_release(&link->up);
 	free(link);
 }
@@ -169,7 +170,6 @@ static void on_login_done(
 		s->link->up = *up;
 		if (stream_open(&s->link->stream, h->loop, up->fd, up->ssl, on_ready, s) != 0)
 			abort(); /* the loop can't watch a socket that it watched just now */
-		s->link->stream.owner = s;
 		s->status = 'I';
 		upstream_parameters(up, add_reported, s);
 		if (buffer_len(&h->profiles.base->welcome) == 0)
