@@ -22,7 +22,7 @@ struct reader {
 };
 
 __attribute__((format(printf, 4, 5))) static int error_at(
-        const char *file, int line, struct error *error, const char *format, ...)
+	const char *file, int line, struct error *error, const char *format, ...)
 {
 	char origin[ERROR_ORIGIN_MAX], text[ERROR_TEXT_MAX];
 	snprintf(origin, sizeof(origin), "%s:%d", file, line);
@@ -53,11 +53,11 @@ static int reader_next(struct reader *r, yaml_event_t *event)
 		for (size_t i = 0; i < p->problem_offset; i++)
 			line += r->text[i] == '\n';
 		return error_at(r->file, line, r->error,
-		        "not YAML: %s at byte %zu (files are UTF-8)", problem, p->problem_offset);
+			"not YAML: %s at byte %zu (files are UTF-8)", problem, p->problem_offset);
 	}
 	return error_at(r->file, line_of(p->problem_mark), r->error, "not YAML: %s%s%s, column %zu",
-	        problem, p->context ? " " : "", p->context ? p->context : "",
-	        p->problem_mark.column + 1);
+		problem, p->context ? " " : "", p->context ? p->context : "",
+		p->problem_mark.column + 1);
 }
 
 static bool is_nothing(const yaml_event_t *event)
@@ -70,7 +70,7 @@ static bool is_nothing(const yaml_event_t *event)
 }
 
 static int reader_entries(
-        struct reader *r, struct tree_node *parent, yaml_event_type_t end, int depth);
+	struct reader *r, struct tree_node *parent, yaml_event_type_t end, int depth);
 
 /* The node that begins with `event`, with all that is inside it. */
 static struct tree_node *reader_node(struct reader *r, const yaml_event_t *event, int depth)
@@ -79,13 +79,13 @@ static struct tree_node *reader_node(struct reader *r, const yaml_event_t *event
 	int allowed = 0;
 	if (++r->nodes > TREE_NODES_MAX)
 		allowed = error_at(
-		        r->file, line, r->error, "too large: more than %d values", TREE_NODES_MAX);
+			r->file, line, r->error, "too large: more than %d values", TREE_NODES_MAX);
 	else if (depth > TREE_DEPTH_MAX)
 		allowed = error_at(r->file, line, r->error,
-		        "nested too deeply: more than %d levels", TREE_DEPTH_MAX);
+			"nested too deeply: more than %d levels", TREE_DEPTH_MAX);
 	else if (event->type == YAML_ALIAS_EVENT)
 		allowed = error_at(r->file, line, r->error,
-		        "aliases (*name) are not read: write the value out");
+			"aliases (*name) are not read: write the value out");
 	if (allowed < 0)
 		return NULL;
 
@@ -108,14 +108,14 @@ static struct tree_node *reader_node(struct reader *r, const yaml_event_t *event
 	bool mapping = event->type == YAML_MAPPING_START_EVENT;
 	node->kind = mapping ? TREE_MAPPING : TREE_LIST;
 	if (reader_entries(
-	            r, node, mapping ? YAML_MAPPING_END_EVENT : YAML_SEQUENCE_END_EVENT, depth) < 0)
+		    r, node, mapping ? YAML_MAPPING_END_EVENT : YAML_SEQUENCE_END_EVENT, depth) < 0)
 		return NULL;
 	return node;
 }
 
 /* A copy of a key that is not there yet, or NULL with the error. */
 static const char *reader_key(
-        struct reader *r, const struct tree_node *mapping, const yaml_event_t *event)
+	struct reader *r, const struct tree_node *mapping, const yaml_event_t *event)
 {
 	int line = line_of(event->start_mark);
 	if (event->type != YAML_SCALAR_EVENT) {
@@ -132,7 +132,7 @@ static const char *reader_key(
 			continue;
 		{
 			error_at(r->file, line, r->error,
-			        "%.80s: is there twice (first in line %d)", text, other->key_line);
+				"%.80s: is there twice (first in line %d)", text, other->key_line);
 			return NULL;
 		}
 	}
@@ -141,7 +141,7 @@ static const char *reader_key(
 
 /* One entry of a mapping or list, which begins with `event`. */
 static struct tree_node *reader_entry(
-        struct reader *r, const struct tree_node *parent, const yaml_event_t *event, int depth)
+	struct reader *r, const struct tree_node *parent, const yaml_event_t *event, int depth)
 {
 	if (parent->kind == TREE_LIST)
 		return reader_node(r, event, depth);
@@ -161,7 +161,7 @@ static struct tree_node *reader_entry(
 }
 
 static int reader_entries(
-        struct reader *r, struct tree_node *parent, yaml_event_type_t end, int depth)
+	struct reader *r, struct tree_node *parent, yaml_event_type_t end, int depth)
 {
 	struct tree_node **last = &parent->first;
 	for (;;) {
@@ -201,7 +201,7 @@ static const struct tree_node *reader_document(struct reader *r)
 {
 	bool met;
 	if (reader_expect(r, YAML_STREAM_START_EVENT, &met) < 0 ||
-	        reader_expect(r, YAML_DOCUMENT_START_EVENT, &met) < 0)
+		reader_expect(r, YAML_DOCUMENT_START_EVENT, &met) < 0)
 		return NULL;
 	struct tree_node *root;
 	if (met) {
@@ -211,8 +211,8 @@ static const struct tree_node *reader_document(struct reader *r)
 		root = reader_node(r, &event, 0);
 		yaml_event_delete(&event);
 		if (!root || reader_expect(r, YAML_DOCUMENT_END_EVENT, &met) < 0 ||
-		        reader_expect(r, YAML_STREAM_END_EVENT, &met) < 0 ||
-		        tree_expect(root, TREE_MAPPING, "the file", r->error) < 0)
+			reader_expect(r, YAML_STREAM_END_EVENT, &met) < 0 ||
+			tree_expect(root, TREE_MAPPING, "the file", r->error) < 0)
 			return NULL;
 	} else {
 		root = arena_alloc(r->arena, sizeof(*root));
@@ -224,7 +224,7 @@ static const struct tree_node *reader_document(struct reader *r)
 }
 
 const struct tree_node *tree_parse(
-        struct arena *arena, const char *file, const char *text, size_t len, struct error *error)
+	struct arena *arena, const char *file, const char *text, size_t len, struct error *error)
 {
 	struct reader r = {.arena = arena, .text = text, .error = error};
 	if (!yaml_parser_initialize(&r.parser))
@@ -254,7 +254,7 @@ const struct tree_node *tree_load(struct arena *arena, const char *file, struct 
 	const struct tree_node *root = NULL;
 	if (failed || len > TREE_FILE_MAX) {
 		error_set(error, "config", failed, "can't be read: %s",
-		        failed ? strerror(failed) : "larger than 1 MiB");
+			failed ? strerror(failed) : "larger than 1 MiB");
 		error_origin(error, file);
 	} else {
 		root = tree_parse(arena, file, text, len, error);
@@ -299,13 +299,13 @@ int tree_error(const struct tree_node *node, struct error *error, const char *fo
 }
 
 int tree_expect(
-        const struct tree_node *node, enum tree_kind kind, const char *what, struct error *error)
+	const struct tree_node *node, enum tree_kind kind, const char *what, struct error *error)
 {
 	if (node->kind == kind || (node->kind == TREE_NOTHING && kind != TREE_TEXT))
 		return 0;
 	const char *shape = kind == TREE_MAPPING ? " (key: value lines)"
-	                    : kind == TREE_LIST  ? " (lines that begin with \"- \")"
-	                                         : "";
+			    : kind == TREE_LIST  ? " (lines that begin with \"- \")"
+						 : "";
 	return tree_error(node, error, "%s: must be %s%s, not %s", what, tree_kind_name(kind),
-	        shape, tree_kind_name(node->kind));
+		shape, tree_kind_name(node->kind));
 }

@@ -47,7 +47,7 @@ const struct tree_node *tree_load(struct arena *arena, const char *file, struct 
 
 /* The same from memory; `file` is the name for messages. `text` is not needed afterwards. */
 const struct tree_node *tree_parse(
-        struct arena *arena, const char *file, const char *text, size_t len, struct error *error);
+	struct arena *arena, const char *file, const char *text, size_t len, struct error *error);
 
 /* for (each entry of a mapping or list) */
 #define tree_each(entry, node) \
@@ -61,11 +61,11 @@ const char *tree_kind_name(enum tree_kind kind);
 
 /* Sets the error at the node's place. Always returns -1. */
 __attribute__((format(printf, 3, 4))) int tree_error(
-        const struct tree_node *node, struct error *error, const char *format, ...);
+	const struct tree_node *node, struct error *error, const char *format, ...);
 
 /* 0 if the node is of that kind, else -1 and an error that starts with `what`. An empty value
  * passes for an empty mapping or list. */
 int tree_expect(
-        const struct tree_node *node, enum tree_kind kind, const char *what, struct error *error);
+	const struct tree_node *node, enum tree_kind kind, const char *what, struct error *error);
 
 #endif

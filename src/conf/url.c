@@ -124,7 +124,7 @@ static int take_port(struct parser *p, struct slice s, int *port)
 	if (read_port(s, port))
 		return 0;
 	return bad(p, "the port must be a number from 1 to 65535 (a : or / in a password is "
-	              "written %3A or %2F)");
+		      "written %3A or %2F)");
 }
 
 /* scheme[+driver]:// */
@@ -149,7 +149,7 @@ static int take_scheme(struct parser *p, struct slice *rest)
 	rest->len -= name.len + 3;
 	if (strcmp(p->url->scheme, "postgresql") != 0 && strcmp(p->url->scheme, "postgres") != 0)
 		return error_set(p->error, "config", 0,
-		        "scheme \"%s\" is not PostgreSQL's: write it " EXAMPLE, text);
+			"scheme \"%s\" is not PostgreSQL's: write it " EXAMPLE, text);
 	return 0;
 }
 
@@ -260,14 +260,14 @@ static int take_socket_parameter(struct parser *p, const char *text)
 static int take_ssl(struct parser *p, const char *value)
 {
 	static const char *const known[] = {"true", "false", "1", "0", "on", "off", "yes", "no",
-	        "disable", "allow", "prefer", "require", "verify-ca", "verify-full", "verify_ca",
-	        "verify_full", "no-verify"};
+		"disable", "allow", "prefer", "require", "verify-ca", "verify-full", "verify_ca",
+		"verify_full", "no-verify"};
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
 		if (!strcasecmp(value, known[i]))
 			return 0;
 	}
 	return bad_parameter(p, "ssl",
-	        "must be disable, allow, prefer, require, verify-ca, verify-full, true or false");
+		"must be disable, allow, prefer, require, verify-ca, verify-full, true or false");
 }
 
 /* A parameter that stands for a part of the URL is taken as that part: 1; others: 0; or -1. */
@@ -311,9 +311,9 @@ static int take_parameter(struct parser *p, struct slice s)
 		return bad(p, "a parameter after the ? is not written name=value");
 	}
 	struct url_parameter parameter = {
-	        .name.raw = arena_text(p->arena, name.at, name.len),
-	        .name.text = decode(p, name, p->is_toolkit),
-	        .value.raw = arena_text(p->arena, value.at, value.len),
+		.name.raw = arena_text(p->arena, name.at, name.len),
+		.name.text = decode(p, name, p->is_toolkit),
+		.value.raw = arena_text(p->arena, value.at, value.len),
 	};
 	if (!parameter.name.text)
 		return -1;

@@ -45,7 +45,7 @@ static void put_encoded(struct buffer *b, const char *text)
 {
 	static const char digits[] = "0123456789ABCDEF";
 	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-	                            "0123456789-._~";
+				    "0123456789-._~";
 	for (; *text; text++) {
 		unsigned char c = (unsigned char)*text;
 		if (strchr(plain, c)) {
@@ -120,10 +120,10 @@ static void put_parameter(struct buffer *b, bool *is_first, const char *name, co
 static const char *sslmode_of(const char *ssl)
 {
 	static const char *const pairs[][2] = {{"true", "require"}, {"1", "require"},
-	        {"on", "require"}, {"yes", "require"}, {"no-verify", "require"},
-	        {"require", "require"}, {"allow", "allow"}, {"prefer", "prefer"},
-	        {"verify-ca", "verify-ca"}, {"verify_ca", "verify-ca"},
-	        {"verify-full", "verify-full"}, {"verify_full", "verify-full"}};
+		{"on", "require"}, {"yes", "require"}, {"no-verify", "require"},
+		{"require", "require"}, {"allow", "allow"}, {"prefer", "prefer"},
+		{"verify-ca", "verify-ca"}, {"verify_ca", "verify-ca"},
+		{"verify-full", "verify-full"}, {"verify_full", "verify-full"}};
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
 		if (!strcasecmp(ssl, pairs[i][0]))
 			return pairs[i][1];
@@ -136,13 +136,13 @@ static const char *sslmode_of(const char *ssl)
 static bool is_libpq(const char *name)
 {
 	static const char *const names[] = {"application_name", "channel_binding",
-	        "client_encoding", "connect_timeout", "fallback_application_name", "gssdelegation",
-	        "gssencmode", "gsslib", "keepalives", "keepalives_count", "keepalives_idle",
-	        "keepalives_interval", "krbsrvname", "load_balance_hosts", "options", "passfile",
-	        "require_auth", "requirepeer", "requiressl", "service", "ssl_max_protocol_version",
-	        "ssl_min_protocol_version", "sslcert", "sslcertmode", "sslcompression", "sslcrl",
-	        "sslcrldir", "sslkey", "sslmode", "sslnegotiation", "sslpassword", "sslrootcert",
-	        "sslsni", "target_session_attrs", "tcp_user_timeout", NULL};
+		"client_encoding", "connect_timeout", "fallback_application_name", "gssdelegation",
+		"gssencmode", "gsslib", "keepalives", "keepalives_count", "keepalives_idle",
+		"keepalives_interval", "krbsrvname", "load_balance_hosts", "options", "passfile",
+		"require_auth", "requirepeer", "requiressl", "service", "ssl_max_protocol_version",
+		"ssl_min_protocol_version", "sslcert", "sslcertmode", "sslcompression", "sslcrl",
+		"sslcrldir", "sslkey", "sslmode", "sslnegotiation", "sslpassword", "sslrootcert",
+		"sslsni", "target_session_attrs", "tcp_user_timeout", NULL};
 	return is_one_of(name, names);
 }
 
@@ -185,11 +185,11 @@ const char *url_conninfo(const struct url *u, struct arena *arena, const char **
 static bool is_for_server(const char *name)
 {
 	static const char *const names[] = {"channel_binding", "direct_tls", "gssdelegation",
-	        "gssencmode", "gsslib", "krbsrvname", "load_balance_hosts", "require_auth",
-	        "requirepeer", "requiressl", "service", "ssl_max_protocol_version",
-	        "ssl_min_protocol_version", "sslcert", "sslcertmode", "sslcompression", "sslcrl",
-	        "sslcrldir", "sslkey", "sslnegotiation", "sslpassword", "sslrootcert", "sslsni",
-	        "target_session_attrs", NULL};
+		"gssencmode", "gsslib", "krbsrvname", "load_balance_hosts", "require_auth",
+		"requirepeer", "requiressl", "service", "ssl_max_protocol_version",
+		"ssl_min_protocol_version", "sslcert", "sslcertmode", "sslcompression", "sslcrl",
+		"sslcrldir", "sslkey", "sslnegotiation", "sslpassword", "sslrootcert", "sslsni",
+		"target_session_attrs", NULL};
 	return is_one_of(name, names);
 }
 
@@ -297,7 +297,7 @@ const char *url_address(const struct url *u, struct arena *arena)
 		put(&b, is_v6 ? "]" : *host.name == '/' ? "/.s.PGSQL" : "");
 		char port[16];
 		snprintf(port, sizeof(port), "%c%d", *host.name == '/' ? '.' : ':',
-		        host.port ? host.port : PORT_DEFAULT);
+			host.port ? host.port : PORT_DEFAULT);
 		put(&b, port);
 	}
 	return finish(&b, arena);

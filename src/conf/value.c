@@ -95,7 +95,7 @@ bool value_bool(const char *text, bool *value)
 		const char *name;
 		bool value;
 	} names[] = {{"true", true}, {"false", false}, {"yes", true}, {"no", false}, {"on", true},
-	        {"off", false}, {"1", true}, {"0", false}};
+		{"off", false}, {"1", true}, {"0", false}};
 	text = skip_blanks(text);
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		size_t len = strlen(names[i].name);
@@ -130,22 +130,22 @@ bool value_real(const char *text, double *value)
 bool value_duration(const char *text, int64_t *value_ns)
 {
 	static const struct unit units[] = {{"s", 1e9}, {"ns", 1}, {"us", 1e3}, {"ms", 1e6},
-	        {"m", 60e9}, {"h", 3600e9}, {NULL, 0}};
+		{"m", 60e9}, {"h", 3600e9}, {NULL, 0}};
 	return parse_whole(text, units, value_ns);
 }
 
 bool value_size(const char *text, int64_t *bytes)
 {
 	static const struct unit units[] = {{"B", 1}, {"kB", 1e3}, {"MB", 1e6}, {"GB", 1e9},
-	        {"KiB", 1024}, {"MiB", 1048576}, {"GiB", 1073741824}, {NULL, 0}};
+		{"KiB", 1024}, {"MiB", 1048576}, {"GiB", 1073741824}, {NULL, 0}};
 	return parse_whole(text, units, bytes);
 }
 
 bool value_rate(const char *text, double *bit_s)
 {
 	static const struct unit units[] = {{"bit/s", 1}, {"kbit/s", 1e3}, {"Mbit/s", 1e6},
-	        {"Gbit/s", 1e9}, {"bit", 1}, {"kbit", 1e3}, {"Mbit", 1e6}, {"Gbit", 1e9},
-	        {NULL, 0}};
+		{"Gbit/s", 1e9}, {"bit", 1}, {"kbit", 1e3}, {"Mbit", 1e6}, {"Gbit", 1e9},
+		{NULL, 0}};
 	return parse_with_unit(text, units, bit_s);
 }
 

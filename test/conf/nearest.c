@@ -11,7 +11,7 @@
 static const char *nearest_of(const char *word)
 {
 	static const char *const known[] = {
-	        "pool", "path", "budget", "timeouts", "connection_limit"};
+		"pool", "path", "budget", "timeouts", "connection_limit"};
 	struct nearest n;
 	nearest_init(&n, word);
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
@@ -55,10 +55,10 @@ static void words_of_any_length_are_safe(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(slips_of_the_hand_find_the_word),
-	        cmocka_unit_test(what_is_like_nothing_finds_nothing),
-	        cmocka_unit_test(two_swapped_letters_are_one_step),
-	        cmocka_unit_test(words_of_any_length_are_safe),
+		cmocka_unit_test(slips_of_the_hand_find_the_word),
+		cmocka_unit_test(what_is_like_nothing_finds_nothing),
+		cmocka_unit_test(two_swapped_letters_are_one_step),
+		cmocka_unit_test(words_of_any_length_are_safe),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,13 +33,13 @@ static void refused(const char *text, const char *origin, const char *part)
 static void every_node_knows_its_line_and_text(void **state)
 {
 	const struct tree_node *root = parse("# a comment\n"
-	                                     "pool:\n"
-	                                     "  size: 5\n"
-	                                     "  mode: off\n"
-	                                     "list:\n"
-	                                     "  - one\n"
-	                                     "  - \"two: 2\"\n"
-	                                     "empty:\n");
+					     "pool:\n"
+					     "  size: 5\n"
+					     "  mode: off\n"
+					     "list:\n"
+					     "  - one\n"
+					     "  - \"two: 2\"\n"
+					     "empty:\n");
 	assert_non_null(root);
 	assert_int_equal(root->count, 3);
 	const struct tree_node *pool = tree_get(root, "pool");
@@ -94,7 +94,7 @@ static void what_is_not_yaml_is_told_with_the_parser_s_words_and_line(void **sta
 static void a_key_that_is_there_twice_is_refused(void **state)
 {
 	refused("pool:\n  size: 1\n  keep: 1\n  size: 2\n", "x.yaml:4",
-	        "size: is there twice (first in line 2)");
+		"size: is there twice (first in line 2)");
 }
 
 static void keys_are_texts(void **state)
@@ -107,7 +107,7 @@ static void keys_are_texts(void **state)
 static void the_root_is_a_mapping(void **state)
 {
 	refused("- a\n- b\n", "x.yaml:1",
-	        "the file: must be a mapping (key: value lines), not a list");
+		"the file: must be a mapping (key: value lines), not a list");
 	refused("just words\n", "x.yaml:1", "not a text");
 }
 
@@ -163,16 +163,16 @@ static int release(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(every_node_knows_its_line_and_text),
-	        cmocka_unit_test(an_empty_file_is_an_empty_mapping),
-	        cmocka_unit_test(a_quoted_null_is_a_text),
-	        cmocka_unit_test(what_is_not_yaml_is_told_with_the_parser_s_words_and_line),
-	        cmocka_unit_test(a_key_that_is_there_twice_is_refused),
-	        cmocka_unit_test(keys_are_texts),
-	        cmocka_unit_test(the_root_is_a_mapping),
-	        cmocka_unit_test(aliases_and_more_documents_are_refused),
-	        cmocka_unit_test(depth_and_number_of_values_are_limited),
-	        cmocka_unit_test(a_file_is_read_from_disk_and_its_size_is_limited),
+		cmocka_unit_test(every_node_knows_its_line_and_text),
+		cmocka_unit_test(an_empty_file_is_an_empty_mapping),
+		cmocka_unit_test(a_quoted_null_is_a_text),
+		cmocka_unit_test(what_is_not_yaml_is_told_with_the_parser_s_words_and_line),
+		cmocka_unit_test(a_key_that_is_there_twice_is_refused),
+		cmocka_unit_test(keys_are_texts),
+		cmocka_unit_test(the_root_is_a_mapping),
+		cmocka_unit_test(aliases_and_more_documents_are_refused),
+		cmocka_unit_test(depth_and_number_of_values_are_limited),
+		cmocka_unit_test(a_file_is_read_from_disk_and_its_size_is_limited),
 	};
 	return cmocka_run_group_tests(tests, NULL, release);
 }

@@ -34,7 +34,7 @@ static void durations_have_units_and_a_bare_number_means_seconds(void **state)
 static void what_is_no_duration_is_refused(void **state)
 {
 	const char *const bad[] = {"", " ", "s", "ten", "10 seconds", "1s1", "1 2", "0x10", "1e3",
-	        "inf", "nan", "+-1", "--1", ".", "99999999999999999999h", "1.2.3"};
+		"inf", "nan", "+-1", "--1", ".", "99999999999999999999h", "1.2.3"};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(duration(bad[i]), -77);
 }
@@ -102,8 +102,8 @@ static void what_is_shown_can_be_read_back(void **state)
 		int64_t ns;
 		const char *text;
 	} spans[] = {{0, "0s"}, {75 * NS_PER_S, "75s"}, {3600 * NS_PER_S, "3600s"},
-	        {1200 * NS_PER_MS, "1.2s"}, {250 * NS_PER_MS, "250ms"}, {1500 * NS_PER_US, "1.5ms"},
-	        {10 * NS_PER_US, "10us"}, {7, "7ns"}};
+		{1200 * NS_PER_MS, "1.2s"}, {250 * NS_PER_MS, "250ms"}, {1500 * NS_PER_US, "1.5ms"},
+		{10 * NS_PER_US, "10us"}, {7, "7ns"}};
 	char text[48];
 	for (size_t i = 0; i < sizeof(spans) / sizeof(spans[0]); i++) {
 		value_show_duration(spans[i].ns, text, sizeof(text));
@@ -125,12 +125,12 @@ static void what_is_shown_can_be_read_back(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(durations_have_units_and_a_bare_number_means_seconds),
-	        cmocka_unit_test(what_is_no_duration_is_refused),
-	        cmocka_unit_test(sizes_and_rates_have_units),
-	        cmocka_unit_test(numbers_are_decimal_and_fit),
-	        cmocka_unit_test(yes_and_no_have_their_usual_words),
-	        cmocka_unit_test(what_is_shown_can_be_read_back),
+		cmocka_unit_test(durations_have_units_and_a_bare_number_means_seconds),
+		cmocka_unit_test(what_is_no_duration_is_refused),
+		cmocka_unit_test(sizes_and_rates_have_units),
+		cmocka_unit_test(numbers_are_decimal_and_fit),
+		cmocka_unit_test(yes_and_no_have_their_usual_words),
+		cmocka_unit_test(what_is_shown_can_be_read_back),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
