@@ -6,14 +6,17 @@
 /* How often idle servers are looked at for age. */
 #define SWEEP_NS NS_PER_S
 
-/* While the database phase runs, an open breaker is half-open again within this part of what is
- * left of the phase: a breaker that outlives the phase would turn a pause into a failed start. */
-#define BREAKER_PHASE_PART 4
+/* While the database phase runs, an open breaker is half-open again, and a retry due, within this
+ * part of what is left of the phase: one that outlives it would turn a pause into a failed start. */
+#define PAUSE_PHASE_PART 4
 
 /* Each redial waits longer than the one before, so that a path which is merely slow is served. */
 #define DIAL_GROWTH_NUM 3
 #define DIAL_GROWTH_DEN 2
 #define DIAL_MAX_NS     (8 * NS_PER_S)
+
+/* What the server counted is believed for so long: the count of a storm is not of the day after. */
+#define BACKENDS_FRESH_NS (60 * NS_PER_S)
 
 /* ---- actions ---- */
 
@@ -50,11 +53,12 @@ static bool in_phase(const struct engine *e, enum phase phase)
 	return e->startup.begun && e->startup.current == phase;
 }
 
-/* The database is wanted, and its phase has been reached. */
+/* The database is wanted, its phase has been reached, and the program is not about to end. */
 static bool may_connect(const struct engine *e)
 {
 	enum phase_status status = e->startup.phases[PHASE_DATABASE].status;
-	return !e->exiting && status != PHASE_PENDING && status != PHASE_SKIPPED;
+	bool ending = e->exiting || e->startup.failed;
+	return !ending && status != PHASE_PENDING && status != PHASE_SKIPPED;
 }
 
 static int server_limit(const struct engine *e)
@@ -114,8 +118,15 @@ static void connections_changed(struct engine *e, instant now)
 {
 	/* The fleet's connections: as the server counted them, or as many in every instance. */
 	int assumed = pool_servers(&e->pool) * e->settings.budget.instances;
-	path_connections(
-	        &e->path, e->limits.backends > assumed ? e->limits.backends : assumed, now);
+	int counted = now - e->limits_at < BACKENDS_FRESH_NS ? e->limits.backends : -1;
+	path_connections(&e->path, counted > assumed ? counted : assumed, now);
+}
+
+/* Whatever failed, the next attempt waits; and a server from before it proves nothing any more. */
+static void back_off(struct engine *e, instant now)
+{
+	e->failed_at = now;
+	retry_failed(&e->retry, now, &e->random);
 }
 
 static void attempt_stage(struct engine *e, int server, enum stage stage, instant now)
@@ -124,11 +135,16 @@ static void attempt_stage(struct engine *e, int server, enum stage stage, instan
 	if (!a->under_way)
 		return;
 	a->path.stage_ns[a->path.stage] += now - a->stage_began_at;
+	/* Before the handshake there is no SYN to send afresh; past it patience beats starting over:
+	 * a place in a queue is held. */
+	if (stage != STAGE_TCP)
+		a->dial_until = INSTANT_NEVER;
+	else if (a->path.stage != STAGE_TCP && a->dial_patience_ns > 0)
+		/* Jittered, so that those who started together do not dial together again. */
+		a->dial_until = now + a->dial_patience_ns +
+		                random_span(&e->random, a->dial_patience_ns);
 	a->path.stage = stage;
 	a->stage_began_at = now;
-	/* Past the handshake patience beats starting over: a place in a queue is held. */
-	if (stage > STAGE_TCP)
-		a->dial_until = INSTANT_NEVER;
 }
 
 static void attempt_begin(struct engine *e, int server, instant now)
@@ -148,16 +164,11 @@ static void attempt_begin(struct engine *e, int server, instant now)
 	        .ended_at = -1,
 	        .stage_began_at = now,
 	        .dial_until = INSTANT_NEVER,
+	        .dial_patience_ns = e->settings.dial_patience_ns,
 	        .timeout_ns = timeout_ns,
 	        .until = instant_add(now, timeout_ns),
 	};
 	a->path.stage = STAGE_DNS;
-	int64_t patience_ns = e->settings.dial_patience_ns;
-	if (patience_ns > 0) {
-		/* Jittered, so that those who started together do not dial together again. */
-		a->dial_patience_ns = patience_ns;
-		a->dial_until = now + patience_ns + random_span(&e->random, patience_ns);
-	}
 }
 
 /* Tells everyone who counts attempts how this one ended, and remembers it. */
@@ -180,11 +191,11 @@ static void attempt_end(struct engine *e, int server, enum outcome outcome, inst
 	} else if (outcome_is_capacity(outcome)) {
 		connects_lost(&e->connects);
 		breaker_failed(&e->breaker, now, &e->random);
-		retry_failed(&e->retry, now, &e->random);
+		back_off(e, now);
 	} else {
 		connects_abandoned(&e->connects);
 		breaker_abandoned(&e->breaker);
-		retry_failed(&e->retry, now, &e->random);
+		back_off(e, now);
 		if (outcome_is_permanent(outcome)) {
 			e->permanent = outcome;
 			e->retry.next_at = now + e->settings.retry.cap_ns;
@@ -199,12 +210,23 @@ static void server_failed(struct engine *e, int server, enum outcome outcome, in
 	connections_changed(e, now);
 }
 
+static void end_phase(struct engine *e, enum phase phase, bool ok, instant now)
+{
+	/* A start without its database has nothing yet to query from end to end. */
+	bool failed = e->startup.phases[PHASE_DATABASE].status == PHASE_FAILED ||
+	              (phase == PHASE_DATABASE && !ok);
+	bool nothing = failed && e->pool.idle + e->pool.busy == 0;
+	e->startup.settings.wanted[PHASE_FINALIZE] =
+	        e->settings.startup.wanted[PHASE_FINALIZE] && !nothing;
+	startup_phase_ended(&e->startup, phase, ok, now);
+}
+
 static void fail_phase(struct engine *e, enum phase phase, bool timed_out, instant now,
         struct engine_actions *actions)
 {
 	e->startup.phases[phase].timed_out = timed_out;
 	act(actions, ACTION_PHASE_CANCEL)->phase = phase;
-	startup_phase_ended(&e->startup, phase, false, now);
+	end_phase(e, phase, false, now);
 }
 
 /* ---- events ---- */
@@ -229,26 +251,38 @@ static void server_gone(struct engine *e, const struct engine_event *event)
 	instant since = event->now;
 	if (s->client != POOL_NOBODY) {
 		patient = e->pool.clients[s->client].patient;
-		since = e->pool.clients[s->client].since;
+		since = e->pool.clients[s->client].asked_at;
 	}
 	int client = pool_server_gone(&e->pool, event->server);
 	if (client != POOL_NOBODY && event->requeue)
 		pool_client_returns(&e->pool, client, patient, since);
-	/* Many lost at once are one failure: whoever backs off already has heard of it. */
-	if (outcome_is_capacity(event->outcome) && retry_admits(&e->retry, event->now))
-		retry_failed(&e->retry, event->now, &e->random);
+	/* Many lost at once are one failure: whoever backs off already has heard of it. One that
+	 * was closed for its client's sake (OUTCOME_OK) is none. */
+	if (event->outcome != OUTCOME_OK && retry_admits(&e->retry, event->now))
+		back_off(e, event->now);
 	connections_changed(e, event->now);
+}
+
+static void server_released(struct engine *e, int server, instant now)
+{
+	/* Only now, not at login: a server that lets us in and then cuts us off has not served
+	 * anyone yet, and must not be asked again without a pause. Nor does one from before the
+	 * failure say that others can be had again. */
+	if (e->retry.failures > 0 && e->attempts[server].ended_at >= e->failed_at)
+		retry_succeeded(&e->retry);
+	pool_server_released(&e->pool, server, now);
 }
 
 static void command_exited(
         struct engine *e, const struct engine_event *event, struct engine_actions *actions)
 {
+	bool was_up = e->command_up;
 	e->command_up = false;
-	if (in_phase(e, PHASE_SERVICES))
-		fail_phase(e, PHASE_SERVICES, false, event->now, actions);
-	else if (e->startup.phases[PHASE_SERVICES].status == PHASE_COMPLETED && !e->exiting) {
+	if (was_up && !e->exiting) {
 		e->exiting = true;
 		act(actions, ACTION_EXIT)->code = event->code;
+	} else if (!was_up && in_phase(e, PHASE_SERVICES)) {
+		fail_phase(e, PHASE_SERVICES, false, event->now, actions);
 	}
 	/* Else the startup went on without it, and goes on saying so. */
 }
@@ -259,12 +293,13 @@ static void phase_done(struct engine *e, const struct engine_event *event)
 		return; /* crossed with its cancellation */
 	if (event->phase == PHASE_SERVICES && event->ok)
 		e->command_up = true;
-	startup_phase_ended(&e->startup, event->phase, event->ok, event->now);
+	end_phase(e, event->phase, event->ok, event->now);
 }
 
 static void limits_told(struct engine *e, const struct engine_event *event)
 {
 	e->limits = event->limits;
+	e->limits_at = event->now;
 	budget_learn(&e->budget, event->limits.max_connections, event->limits.superuser_reserved,
 	        event->limits.reserved);
 	connections_changed(e, event->now);
@@ -284,9 +319,10 @@ static void take_in(
 		phase_done(e, event);
 		break;
 	case EVENT_PHASE_STEP:
-		if (in_phase(e, event->phase))
-			startup_restart_timeout(&e->startup,
-			        engine_deadline_span(e, DEADLINE_TABLE_SETUP), event->now);
+		if (event->phase != PHASE_DATABASE || !in_phase(e, PHASE_DATABASE))
+			break; /* crossed with its cancellation */
+		startup_restart_timeout(&e->startup, engine_deadline_span(e, DEADLINE_TABLE_SETUP),
+		        event->now);
 		e->in_table_setup = true;
 		break;
 	case EVENT_CONNECT_STAGE:
@@ -299,11 +335,7 @@ static void take_in(
 		server_failed(e, event->server, event->outcome, event->now);
 		break;
 	case EVENT_SERVER_RELEASED:
-		/* Only now, not at login: a server that lets us in and then cuts us off has not
-		 * served anyone yet, and must not be asked again without a pause. */
-		if (e->retry.failures > 0)
-			retry_succeeded(&e->retry);
-		pool_server_released(p, event->server, event->now);
+		server_released(e, event->server, event->now);
 		break;
 	case EVENT_SERVER_GONE:
 		server_gone(e, event);
@@ -329,6 +361,14 @@ static void take_in(
 
 /* ---- decisions, each one repeatable: what found no room is found again ---- */
 
+/* By half, and over DIAL_MAX_NS only where the setting is. */
+static int64_t longer_dial(int64_t patience_ns)
+{
+	int64_t longer_ns = patience_ns * DIAL_GROWTH_NUM / DIAL_GROWTH_DEN;
+	int64_t most_ns = patience_ns > DIAL_MAX_NS ? patience_ns : DIAL_MAX_NS;
+	return longer_ns < most_ns ? longer_ns : most_ns;
+}
+
 static void watch_attempts(struct engine *e, instant now, struct engine_actions *actions)
 {
 	if (e->pool.connecting == 0)
@@ -345,11 +385,7 @@ static void watch_attempts(struct engine *e, instant now, struct engine_actions 
 			attempt_stage(e, server, STAGE_DNS, now);
 			a->dials++;
 			e->redials++;
-			int64_t patience_ns = a->dial_patience_ns * DIAL_GROWTH_NUM /
-			                      DIAL_GROWTH_DEN;
-			a->dial_patience_ns = patience_ns < DIAL_MAX_NS ? patience_ns : DIAL_MAX_NS;
-			a->dial_until = now + a->dial_patience_ns +
-			                random_span(&e->random, a->dial_patience_ns);
+			a->dial_patience_ns = longer_dial(a->dial_patience_ns);
 		}
 	}
 }
@@ -396,16 +432,17 @@ static void announce_phases(struct engine *e, struct engine_actions *actions)
 }
 
 /* The reason why nobody who waits can be served soon, if there is one. */
-static bool is_hopeless(const struct engine *e, enum engine_reject *reject)
+static bool is_hopeless(const struct engine *e, instant now, enum engine_reject *reject)
 {
-	if (e->pool.idle + e->pool.busy + e->pool.connecting > 0)
+	if (pool_servers(&e->pool) > 0)
 		return false;
-	if (e->permanent != OUTCOME_OK) {
+	/* Once it is time to try again, it takes somebody who waits to do so. */
+	if (e->permanent != OUTCOME_OK && !retry_admits(&e->retry, now)) {
 		*reject = REJECT_PERMANENT;
 		return true;
 	}
 	*reject = REJECT_BREAKER_OPEN;
-	return e->breaker.state == BREAKER_OPEN;
+	return e->breaker.state == BREAKER_OPEN && now < e->breaker.until;
 }
 
 static void turn_away(struct engine *e, instant now, struct engine_actions *actions)
@@ -414,7 +451,7 @@ static void turn_away(struct engine *e, instant now, struct engine_actions *acti
 		return;
 	int64_t patience_ns = engine_deadline_span(e, DEADLINE_POOL);
 	enum engine_reject reject = REJECT_POOL_TIMEOUT;
-	bool all = is_hopeless(e, &reject);
+	bool all = is_hopeless(e, now, &reject);
 	int next;
 	for (int client = e->pool.queue_first; client != POOL_NOBODY; client = next) {
 		struct pool_client *c = &e->pool.clients[client];
@@ -433,10 +470,29 @@ static void turn_away(struct engine *e, instant now, struct engine_actions *acti
 	}
 }
 
+static void close_server(struct engine *e, int server, instant now, struct engine_actions *actions)
+{
+	act(actions, ACTION_CLOSE)->server = server;
+	pool_server_gone(&e->pool, server);
+	connections_changed(e, now);
+}
+
+/* Too old, or one too many since the share has shrunk: not to be used again, even if clients wait
+ * without end and it would never be idle for long. */
+static bool is_done_with(const struct engine *e, int server, instant now)
+{
+	return now >= e->pool.servers[server].retire_at ||
+	       pool_servers(&e->pool) > server_limit(e);
+}
+
 static void assign(struct engine *e, instant now, struct engine_actions *actions)
 {
 	while (e->pool.waiting > 0 && e->pool.idle > 0 && has_room(e, actions)) {
 		int server, client;
+		if (is_done_with(e, e->pool.idle_first, now)) {
+			close_server(e, e->pool.idle_first, now, actions);
+			continue;
+		}
 		instant idle_since = e->pool.servers[e->pool.idle_first].since;
 		if (!pool_assign(&e->pool, &server, &client, now))
 			break;
@@ -450,10 +506,11 @@ static void assign(struct engine *e, instant now, struct engine_actions *actions
 
 static void open_servers(struct engine *e, instant now, struct engine_actions *actions)
 {
-	if (in_phase(e, PHASE_DATABASE) && e->breaker.state == BREAKER_OPEN) {
-		instant end = startup_deadline(&e->startup);
-		if (end > now)
-			breaker_cap(&e->breaker, now + (end - now) / BREAKER_PHASE_PART);
+	instant end = startup_deadline(&e->startup);
+	if (in_phase(e, PHASE_DATABASE) && end > now) {
+		instant at = now + (end - now) / PAUSE_PHASE_PART;
+		breaker_cap(&e->breaker, at);
+		e->retry.next_at = instant_min(e->retry.next_at, at);
 	}
 	while (wants_server(e) && retry_admits(&e->retry, now) && has_room(e, actions)) {
 		if (!connects_admit(&e->connects))
@@ -483,25 +540,30 @@ static void sweep(struct engine *e, instant now, struct engine_actions *actions)
 		bool surplus = e->settings.server_idle_ns > 0 &&
 		               now - s->since >= e->settings.server_idle_ns &&
 		               pool_servers(&e->pool) > e->settings.servers_kept;
-		bool over_share = pool_servers(&e->pool) > server_limit(e);
-		if (!surplus && !over_share && now < s->retire_at)
+		if (!surplus && !is_done_with(e, server, now))
 			continue;
 		if (!has_room(e, actions)) {
 			e->sweep_at = now;
 			return;
 		}
-		act(actions, ACTION_CLOSE)->server = server;
-		pool_server_gone(&e->pool, server);
-		connections_changed(e, now);
+		close_server(e, server, now, actions);
 	}
+}
+
+/* A server connection is there; or none is needed now, and the last one did its work. */
+static bool is_database_up(const struct engine *e)
+{
+	if (!e->settings.startup.wanted[PHASE_DATABASE] || e->pool.idle + e->pool.busy > 0)
+		return true;
+	bool connected_once = e->path.attempts > e->path.failures;
+	return connected_once && e->retry.failures == 0 && e->permanent == OUTCOME_OK;
 }
 
 static void announce_states(struct engine *e, struct engine_actions *actions)
 {
 	struct availability_facts facts = {
 	        .command_up = e->command_up || !e->settings.startup.wanted[PHASE_SERVICES],
-	        .database_up = e->pool.idle + e->pool.busy > 0 ||
-	                       !e->settings.startup.wanted[PHASE_DATABASE],
+	        .database_up = is_database_up(e),
 	        .breaker_closed = e->breaker.state == BREAKER_CLOSED,
 	};
 	enum availability availability = availability_of(&e->startup, &facts);
@@ -534,12 +596,12 @@ void engine_step(struct engine *e, const struct engine_event *event, struct engi
 	actions->count = 0;
 	e->unfinished = false;
 	take_in(e, event, actions);
-	path_tick(&e->path, now);
+	connections_changed(e, now);
 	watch_attempts(e, now, actions);
 	watch_startup(e, now, actions);
 	announce_phases(e, actions);
-	turn_away(e, now, actions);
 	assign(e, now, actions);
+	turn_away(e, now, actions);
 	open_servers(e, now, actions);
 	sweep(e, now, actions);
 	announce_states(e, actions);
@@ -603,7 +665,7 @@ void engine_init(struct engine *e, const struct engine_settings *settings,
 	startup_init(&e->startup, &settings->startup);
 	/* The database phase's deadline is the capacity-aware one. */
 	e->startup.settings.timeout_ns[PHASE_DATABASE] =
-	        settings->deadlines.base_ns[DEADLINE_INITIALIZATION];
+	        deadline_span(&settings->deadlines, DEADLINE_INITIALIZATION, PATH_UNKNOWN, 0);
 	breaker_init(&e->breaker, &settings->breaker);
 	retry_init(&e->retry, &settings->retry);
 	connects_init(&e->connects, &settings->connects);

@@ -140,7 +140,7 @@ struct engine_attempt {
 	bool under_way;
 	int dials; /* 1 or more */
 	instant began_at, ended_at, stage_began_at;
-	instant dial_until; /* redial at; INSTANT_NEVER past the tcp stage */
+	instant dial_until; /* redial at; INSTANT_NEVER in every stage but tcp */
 	int64_t dial_patience_ns;
 	instant until; /* given up at */
 	int64_t timeout_ns;
@@ -157,13 +157,15 @@ struct engine {
 	struct budget budget;
 	struct pool pool;
 	struct path path;
-	struct engine_limits limits; /* as last told */
+	struct engine_limits limits; /* as last told, at limits_at */
+	instant limits_at;
 	struct engine_attempt *attempts; /* borrowed: by server id, servers_max of them */
 	struct engine_attempt recent[ENGINE_ATTEMPTS_MAX]; /* ended; place (serial - 1) % MAX */
 	uint64_t attempt_serial;
 	int64_t attempts_ended[OUTCOME_COUNT];
 	int64_t redials, rejects, assigned;
 	enum outcome permanent; /* the permanent failure last met, OUTCOME_OK since a success */
+	instant failed_at; /* the last attempt that failed or server that was lost */
 	bool command_up; /* ready once, and not ended */
 	bool in_table_setup; /* the database phase's second step */
 	bool exiting; /* ACTION_EXIT was given */

@@ -226,15 +226,21 @@ void pool_client_waits(struct pool *p, int client, bool patient, instant now)
 	client_become(p, client, CLIENT_WAITING);
 	queue_insert(p, client, p->queue_last, POOL_NOBODY);
 	p->clients[client].patient = patient;
-	p->clients[client].since = now;
+	p->clients[client].since = p->clients[client].asked_at = now;
 }
 
-void pool_client_returns(struct pool *p, int client, bool patient, instant since)
+void pool_client_returns(struct pool *p, int client, bool patient, instant asked_at)
 {
+	int previous = POOL_NOBODY;
+	int next = p->queue_first;
+	while (next != POOL_NOBODY && p->clients[next].asked_at < asked_at) {
+		previous = next;
+		next = p->clients[next].next;
+	}
 	client_become(p, client, CLIENT_WAITING);
-	queue_insert(p, client, POOL_NOBODY, p->queue_first);
+	queue_insert(p, client, previous, next);
 	p->clients[client].patient = patient;
-	p->clients[client].since = since;
+	p->clients[client].since = p->clients[client].asked_at = asked_at;
 }
 
 void pool_client_leaves(struct pool *p, int client)

@@ -34,6 +34,7 @@ struct pool_client {
 	int server;         /* held, or POOL_NOBODY */
 	int next, previous; /* in the queue */
 	instant since;      /* waiting, or holding */
+	instant asked_at;   /* when its wait began, kept while it holds */
 	bool patient;       /* no time limit on its wait */
 };
 
@@ -63,8 +64,9 @@ void pool_server_released(struct pool *p, int server, instant now);
 
 /* NONE -> WAITING, at the end of the queue. */
 void pool_client_waits(struct pool *p, int client, bool patient, instant now);
-/* NONE -> WAITING, at the front, as one who waited since `since`. */
-void pool_client_returns(struct pool *p, int client, bool patient, instant since);
+/* NONE -> WAITING, as one who waited since `asked_at`: before all who came later, which is at the
+ * front but for others who returned. O(those before it). */
+void pool_client_returns(struct pool *p, int client, bool patient, instant asked_at);
 /* WAITING -> NONE. */
 void pool_client_leaves(struct pool *p, int client);
 
