@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "app/commands.h"
 #include "app/config.h"
 #include "init/init.h"
+#include "io/entropy.h"
 #include "io/listen.h"
 
 #define SOCKET_PATH_MAX 108
@@ -103,7 +103,7 @@ static void name_notify_socket(struct run *r)
 	uint64_t unique = 0;
 	if (strcmp(r->config.gate.ready, "notify") != 0)
 		return;
-	getrandom(&unique, sizeof(unique), 0);
+	entropy_fill(&unique, sizeof(unique));
 	snprintf(r->notify, sizeof(r->notify), "@standpipe-%016llx", (unsigned long long)unique);
 	snprintf(r->notify_pair, sizeof(r->notify_pair), "NOTIFY_SOCKET=%s", r->notify);
 	snprintf(r->gate_notify_pair, sizeof(r->gate_notify_pair), GATE_NOTIFY_VARIABLE "=%s",

@@ -1,13 +1,13 @@
 /* serve - the gate alone: beside a service, in the middle for many, or behind PID 1. */
 #include <getopt.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "app/commands.h"
 #include "app/config.h"
 #include "base/control.h"
 #include "gate/gate.h"
+#include "io/entropy.h"
 #include "io/listen.h"
 
 /* The descriptor to PID 1 that `run` left in the environment, or -1. */
@@ -35,7 +35,7 @@ static int serve(struct config *config)
 	struct log log;
 	struct error error;
 	uint64_t seed = 0;
-	getrandom(&seed, sizeof(seed), 0);
+	entropy_fill(&seed, sizeof(seed));
 	secrets_add_url(&secrets, config->gate.conninfo);
 	secrets_add_url(&secrets, config->gate.cache);
 	log_init(&log, STDERR_FILENO, config->log_format, config->log_level, &secrets);

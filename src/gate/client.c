@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "gate/relay.h"
 #include "gate/server.h"
+#include "io/entropy.h"
 #include "wire/startup.h"
 
 /* How long a client may take for its startup packet. */
@@ -188,7 +188,7 @@ void client_welcomed(struct client *c)
 {
 	struct buffer *out = &c->out;
 	struct bytes welcome = buffer_bytes(&c->profile->welcome);
-	getrandom(&c->key, sizeof(c->key), 0);
+	entropy_fill(&c->key, sizeof(c->key));
 	message_authentication_ok(out);
 	buffer_append(out, welcome.at, welcome.len);
 	message_backend_key(out, (uint32_t)c->id + 1, c->key);
