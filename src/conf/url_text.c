@@ -33,10 +33,12 @@ static void put_port(struct buffer *b, int port)
 /* The buffer's contents as a text in the arena; the buffer is released. */
 static const char *finish(struct buffer *b, struct arena *arena)
 {
-	struct bytes bytes = buffer_bytes(b);
-	const char *text = bytes.len ? arena_text(arena, (const char *)bytes.at, bytes.len) : "";
-	if (b->memory)
+	const char *text = "";
+	if (buffer_len(b) > 0) {
+		struct bytes bytes = buffer_bytes(b);
+		text = arena_text(arena, (const char *)bytes.at, bytes.len);
 		explicit_bzero(b->memory, b->size);
+	}
 	buffer_release(b);
 	return text;
 }
