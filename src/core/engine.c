@@ -441,8 +441,11 @@ static bool is_hopeless(const struct engine *e, instant now, enum engine_reject 
 		*reject = REJECT_PERMANENT;
 		return true;
 	}
-	*reject = REJECT_BREAKER_OPEN;
-	return e->breaker.state == BREAKER_OPEN && now < e->breaker.until;
+	if (e->breaker.state == BREAKER_OPEN && now < e->breaker.until) {
+		*reject = REJECT_BREAKER_OPEN;
+		return true;
+	}
+	return false;
 }
 
 static void turn_away(struct engine *e, instant now, struct engine_actions *actions)

@@ -54,6 +54,7 @@ void rig_init(struct rig *r, uint64_t seed)
 		.clients_max = RIG_CLIENTS,
 	};
 	r->log_count = 0;
+	memset(r->attempts, 0, sizeof(r->attempts));
 	engine_init(&r->engine, &r->settings, &memory, seed, r->now);
 }
 
