@@ -65,6 +65,15 @@ static void each_number_of_instances_has_the_pool_that_fits(void **state)
 	}
 }
 
+static void a_pool_that_just_fits_fits(void **state)
+{
+	struct budget_settings settings = production;
+	settings.pool_size = 20;
+	assert_true(plan_of(settings).rows[0].wanted_fits);
+	settings.pool_size = 21;
+	assert_false(plan_of(settings).rows[0].wanted_fits);
+}
+
 static void a_fleet_that_shares_is_told_what_it_would_have_asked_for(void **state)
 {
 	struct budget_settings settings = production;
@@ -114,6 +123,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(production_by_default_is_bound_by_its_path),
 		cmocka_unit_test(each_number_of_instances_has_the_pool_that_fits),
+		cmocka_unit_test(a_pool_that_just_fits_fits),
 		cmocka_unit_test(a_fleet_that_shares_is_told_what_it_would_have_asked_for),
 		cmocka_unit_test(what_does_not_fit_is_said_loudly_with_the_mend),
 		cmocka_unit_test(a_database_that_keeps_everything_to_itself_does_not_fit),

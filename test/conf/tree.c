@@ -121,10 +121,13 @@ static void aliases_and_more_documents_are_refused(void **state)
 
 static void depth_and_number_of_values_are_limited(void **state)
 {
-	char deep[201];
-	memset(deep, '[', 200);
-	deep[200] = 0;
-	refused(deep, "x.yaml:1", "nested");
+	char deep[64] = "a: ";
+	memset(deep + 3, '[', TREE_DEPTH_MAX);
+	memset(deep + 3 + TREE_DEPTH_MAX, ']', TREE_DEPTH_MAX);
+	assert_non_null(parse(deep));
+	memset(deep + 3, '[', TREE_DEPTH_MAX + 1);
+	memset(deep + 4 + TREE_DEPTH_MAX, ']', TREE_DEPTH_MAX + 1);
+	refused(deep, "x.yaml:1", "nested too deeply: more than 16 levels");
 	char *many = malloc(TREE_NODES_MAX * 4 + 20);
 	strcpy(many, "a:\n");
 	char *at = many + 3;
