@@ -149,6 +149,8 @@ def inherited_socket():
 
 def main():
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    # The driver leaves aborted logins to asyncio, which logs a traceback for each.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     try:
         settings = Settings(os.environ)
     except (KeyError, ValueError) as error:

@@ -127,7 +127,7 @@ static void turn(struct connector *c)
 	relay_wake(&c->relay);
 	c->stats.flows = c->relay.count;
 	c->stats.flows_peak = c->relay.count > c->stats.flows_peak ? c->relay.count
-	                                                           : c->stats.flows_peak;
+								   : c->stats.flows_peak;
 	c->stats.instances = c->capacity.count;
 	c->stats.bytes = c->relay.bytes;
 	uv_mutex_unlock(&c->mutex);
@@ -191,9 +191,9 @@ static int open_door(struct connector *c, struct error *error)
 static void init_loop(struct connector *c)
 {
 	int failed = uv_loop_init(&c->loop) || uv_mutex_init(&c->mutex) ||
-	             uv_async_init(&c->loop, &c->wake, woken) ||
-	             uv_timer_init(&c->loop, &c->timer) || uv_check_init(&c->loop, &c->check) ||
-	             uv_poll_init(&c->loop, &c->door_poll, c->door.fd);
+		     uv_async_init(&c->loop, &c->wake, woken) ||
+		     uv_timer_init(&c->loop, &c->timer) || uv_check_init(&c->loop, &c->check) ||
+		     uv_poll_init(&c->loop, &c->door_poll, c->door.fd);
 
 	assert(!failed);
 	c->wake.data = c->timer.data = c->check.data = c->door_poll.data = c;
@@ -219,13 +219,13 @@ struct connector *connector_new(const struct connector_settings *settings, struc
 	init_loop(c);
 	capacity_init(&c->capacity, &settings->capacity, 0);
 	c->relay = (struct relay){
-	        .loop = &c->loop,
-	        .capacity = &c->capacity,
-	        .upstream = {.sin_family = AF_INET,
-	                .sin_port = htons(settings->database_port),
-	                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)},
-	        .begun_ns = uv_hrtime(),
-	        .time_scale = settings->time_scale,
+		.loop = &c->loop,
+		.capacity = &c->capacity,
+		.upstream = {.sin_family = AF_INET,
+			.sin_port = htons(settings->database_port),
+			.sin_addr.s_addr = htonl(INADDR_LOOPBACK)},
+		.begun_ns = uv_hrtime(),
+		.time_scale = settings->time_scale,
 	};
 	/* Signals are the other thread's business. */
 	sigfillset(&all);

@@ -22,24 +22,24 @@ static int listen_open(struct doorway *d, struct error *error)
 {
 	const int on = 1;
 	struct sockaddr_in address = {
-	        .sin_family = AF_INET,
-	        .sin_port = htons(d->port),
-	        .sin_addr.s_addr = htonl(d->address),
+		.sin_family = AF_INET,
+		.sin_port = htons(d->port),
+		.sin_addr.s_addr = htonl(d->address),
 	};
 
 	d->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (d->fd < 0)
 		return error_set(error, "socket", errno, "%s", strerror(errno));
 	if (setsockopt(d->fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3) < 0 ||
-	        setsockopt(d->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
-	        setsockopt(d->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0 ||
-	        bind(d->fd, (struct sockaddr *)&address, sizeof address) < 0 ||
-	        listen(d->fd, 0) < 0) {
+		setsockopt(d->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
+		setsockopt(d->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0 ||
+		bind(d->fd, (struct sockaddr *)&address, sizeof address) < 0 ||
+		listen(d->fd, 0) < 0) {
 		int code = errno;
 		close(d->fd);
 		d->fd = -1;
 		return error_set(
-		        error, "listen", code, "port %d on loopback: %s", d->port, strerror(code));
+			error, "listen", code, "port %d on loopback: %s", d->port, strerror(code));
 	}
 	return 0;
 }
@@ -49,9 +49,9 @@ static int listen_open(struct doorway *d, struct error *error)
 static void plug_in(struct doorway *d, int queue)
 {
 	struct sockaddr_in address = {
-	        .sin_family = AF_INET,
-	        .sin_port = htons(d->port),
-	        .sin_addr.s_addr = htonl(plug_address(d)),
+		.sin_family = AF_INET,
+		.sin_port = htons(d->port),
+		.sin_addr.s_addr = htonl(plug_address(d)),
 	};
 	socklen_t size = sizeof address;
 	struct pollfd wait = {.events = POLLOUT};
@@ -63,9 +63,9 @@ static void plug_in(struct doorway *d, int queue)
 	/* When a client comes in between and takes the place, it is as good a plug: it waits in
 	 * the queue, and its turn comes with the next permit. */
 	if (d->plug >= 0 && ((connect(d->plug, (struct sockaddr *)&address, size) < 0 &&
-	                             errno != EINPROGRESS) ||
-	                            poll(&wait, 1, PLUG_WAIT_MS) != 1 ||
-	                            getsockname(d->plug, (struct sockaddr *)&address, &size) < 0)) {
+				     errno != EINPROGRESS) ||
+				    poll(&wait, 1, PLUG_WAIT_MS) != 1 ||
+				    getsockname(d->plug, (struct sockaddr *)&address, &size) < 0)) {
 		close(d->plug);
 		d->plug = -1;
 	}
@@ -189,7 +189,7 @@ int doorway_accept(struct doorway *d, uint32_t *address)
 		else
 			tell_allowed(d, 1);
 		int fd = accept4(
-		        d->fd, (struct sockaddr *)&peer, &peer_size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+			d->fd, (struct sockaddr *)&peer, &peer_size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0)
 			return -1;
 		if (getsockname(fd, (struct sockaddr *)&local, &local_size) < 0)

@@ -74,7 +74,7 @@ static bool flush(struct flow *flow, struct side *to)
 {
 	while (to->pending_len > 0) {
 		ssize_t n = send(
-		        to->fd, to->pending + to->pending_at, to->pending_len, MSG_NOSIGNAL);
+			to->fd, to->pending + to->pending_at, to->pending_len, MSG_NOSIGNAL);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return false;
 		if (n < 0) {
@@ -211,7 +211,7 @@ static int connect_upstream(const struct relay *r)
 		return -1;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	if (connect(fd, (const struct sockaddr *)&r->upstream, sizeof r->upstream) == 0 ||
-	        errno == EINPROGRESS)
+		errno == EINPROGRESS)
 		return fd;
 	close(fd);
 	return -1;
@@ -269,7 +269,7 @@ void relay_wake(struct relay *r)
 	for (struct flow *flow = r->flows; flow; flow = next) {
 		next = flow->next;
 		if (!flow->waiting ||
-		        capacity_bytes(r->capacity, flow->instance, relay_now(r)) == 0)
+			capacity_bytes(r->capacity, flow->instance, relay_now(r)) == 0)
 			continue;
 		flow->waiting = false;
 		go_on(flow);

@@ -1,0 +1,527 @@
+#include "lab/lab.h"
+
+#include <assert.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "lab/connector.h"
+#include "lab/postgres.h"
+#include "lab/process.h"
+#include "lab/progress.h"
+#include "lab/sampler.h"
+#include "lab/storm.h"
+
+#define TICK_MS           20
+#define INITDB_LIMIT_MS   120000
+#define START_LIMIT_MS    60000
+#define STOP_LIMIT_MS     20000
+#define GRACE_MS          3000 /* between SIGTERM and SIGKILL for the instances */
+#define CONNECTIONS_SPARE 10 /* connections on top of what a reference's pools may hold */
+#define CONNECTIONS_MAX   5000
+
+static const int end_signals[] = {SIGINT, SIGTERM, SIGHUP};
+#define END_SIGNALS ((int)(sizeof end_signals / sizeof end_signals[0]))
+
+struct lab {
+	const struct scenario *scenario;
+	const struct lab_options *options;
+	double time_scale;
+	uv_loop_t loop;
+	uv_signal_t signals[END_SIGNALS], child;
+	uv_timer_t tick;
+	int signal; /* that came to end it; 0: none */
+	struct postgres postgres;
+	pid_t initdb;
+	int initdb_status;
+	char logs[POSTGRES_PATH_MAX + 16];
+	struct progress progress;
+
+	/* Of the arm that runs. */
+	struct connector *connector;
+	struct sampler *sampler;
+	struct storm *storm;
+	bool fault_begun[SCENARIO_FAULTS_MAX], fault_ended[SCENARIO_FAULTS_MAX];
+	int max_connections;
+	bool database_down; /* on purpose */
+};
+
+static void end_signal_came(uv_signal_t *handle, int number)
+{
+	struct lab *lab = handle->data;
+
+	lab->signal = number;
+}
+
+static void child_ended(uv_signal_t *handle, int number)
+{
+	struct lab *lab = handle->data;
+	int status;
+	pid_t pid;
+
+	(void)number;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid == lab->postgres.pid) {
+			postgres_ended(&lab->postgres, status);
+		} else if (pid == lab->initdb) {
+			lab->initdb = 0;
+			lab->initdb_status = status;
+		} else if (lab->storm) {
+			storm_exited(lab->storm, pid, status);
+		}
+	}
+}
+
+static void ticked(uv_timer_t *timer)
+{
+	struct lab *lab = timer->data;
+
+	if (lab->storm && lab->options->progress)
+		progress_show(&lab->progress, lab->storm, lab->scenario);
+}
+
+static void start_loop(struct lab *lab)
+{
+	int failed = uv_loop_init(&lab->loop) || uv_timer_init(&lab->loop, &lab->tick) ||
+		     uv_signal_init(&lab->loop, &lab->child);
+
+	for (int i = 0; i < END_SIGNALS && !failed; i++) {
+		failed = uv_signal_init(&lab->loop, &lab->signals[i]);
+		lab->signals[i].data = lab;
+		uv_signal_start(&lab->signals[i], end_signal_came, end_signals[i]);
+	}
+	assert(!failed);
+	lab->tick.data = lab->child.data = lab;
+	uv_signal_start(&lab->child, child_ended, SIGCHLD);
+	uv_timer_start(&lab->tick, ticked, TICK_MS, TICK_MS);
+}
+
+/* Runs the loop until `over`, a signal, or the limit. True when it was `over`. */
+static bool wait_for(struct lab *lab, bool (*over)(struct lab *), int limit_ms, bool heed_signal)
+{
+	uint64_t until = uv_hrtime() + (uint64_t)limit_ms * 1000000;
+
+	while (!over(lab)) {
+		if ((lab->signal && heed_signal) || uv_hrtime() > until)
+			return false;
+		uv_run(&lab->loop, UV_RUN_ONCE);
+	}
+	return true;
+}
+
+static bool initdb_over(struct lab *lab)
+{
+	return lab->initdb == 0;
+}
+
+static bool database_up(struct lab *lab)
+{
+	return lab->postgres.pid == 0 || postgres_accepts(&lab->postgres);
+}
+
+static bool database_gone(struct lab *lab)
+{
+	return lab->postgres.pid == 0;
+}
+
+static bool storm_gone(struct lab *lab)
+{
+	return storm_is_empty(lab->storm);
+}
+
+static int start_database(struct lab *lab, int max_connections, struct error *error)
+{
+	char words[ERROR_TEXT_MAX / 2];
+
+	if (postgres_start(&lab->postgres, max_connections,
+		    lab->scenario->database.superuser_reserved, error) < 0)
+		return -1;
+	bool up = wait_for(lab, database_up, START_LIMIT_MS, true);
+	if (lab->signal || (up && lab->postgres.pid != 0))
+		return 0;
+	postgres_last_words(&lab->postgres, "postgres.log", words, sizeof words);
+	return error_set(error, "postgres", 0, "PostgreSQL does not start: %s", words);
+}
+
+static void stop_database(struct lab *lab)
+{
+	postgres_stop(&lab->postgres, lab->signal != 0);
+	if (wait_for(lab, database_gone, STOP_LIMIT_MS, false))
+		return;
+	postgres_stop(&lab->postgres, true);
+	wait_for(lab, database_gone, STOP_LIMIT_MS, false);
+}
+
+static int make_database(struct lab *lab, struct error *error)
+{
+	const struct setting_texts *setup = &lab->scenario->database.setup;
+	char words[ERROR_TEXT_MAX / 2];
+
+	if (postgres_init(
+		    &lab->postgres, lab->options->temp, (uint64_t)lab->scenario->seed, error) < 0 ||
+		postgres_initdb(&lab->postgres, &lab->initdb, error) < 0)
+		return -1;
+	if (!wait_for(lab, initdb_over, INITDB_LIMIT_MS, true) || lab->initdb_status != 0) {
+		if (lab->signal)
+			return 0;
+		postgres_last_words(&lab->postgres, "initdb.log", words, sizeof words);
+		return error_set(error, "postgres", 0, "initdb failed: %s", words);
+	}
+	if (start_database(lab, lab->scenario->database.max_connections, error) < 0)
+		return -1;
+	if (!lab->signal && postgres_setup(&lab->postgres, setup->list, setup->count, error) < 0)
+		return -1;
+	stop_database(lab);
+	return 0;
+}
+
+static uint64_t wall_ms(const struct lab *lab, int64_t span_ns)
+{
+	return (uint64_t)((double)span_ns * lab->time_scale / 1e6);
+}
+
+static int begin_fault(struct lab *lab, const struct scenario_fault *fault)
+{
+	switch (fault->kind) {
+	case FAULT_DATABASE_RESTART:
+		lab->database_down = true;
+		if (lab->connector)
+			connector_refuse(lab->connector, true);
+		postgres_stop(&lab->postgres, false);
+		break;
+	case FAULT_PARTITION:
+		if (lab->connector)
+			connector_partition(lab->connector, true);
+		break;
+	}
+	return 0;
+}
+
+static int end_fault(struct lab *lab, const struct scenario_fault *fault, struct error *error)
+{
+	switch (fault->kind) {
+	case FAULT_DATABASE_RESTART:
+		lab->database_down = false;
+		if (postgres_start(&lab->postgres, lab->max_connections,
+			    lab->scenario->database.superuser_reserved, error) < 0)
+			return -1;
+		if (lab->connector)
+			connector_refuse(lab->connector, false);
+		break;
+	case FAULT_PARTITION:
+		if (lab->connector)
+			connector_partition(lab->connector, false);
+		break;
+	}
+	return 0;
+}
+
+static int run_faults(struct lab *lab, uint64_t begun_ns, struct error *error)
+{
+	uint64_t at_ms = (uv_hrtime() - begun_ns) / 1000000;
+
+	for (int i = 0; i < lab->scenario->fault_count; i++) {
+		const struct scenario_fault *fault = &lab->scenario->faults[i];
+		if (!lab->fault_begun[i] && at_ms >= wall_ms(lab, fault->at_ns)) {
+			lab->fault_begun[i] = true;
+			begin_fault(lab, fault);
+		}
+		/* A database that is still stopping is waited for. */
+		if (lab->fault_begun[i] && !lab->fault_ended[i] &&
+			at_ms >= wall_ms(lab, fault->at_ns + fault->for_ns) &&
+			(fault->kind != FAULT_DATABASE_RESTART || lab->postgres.pid == 0)) {
+			lab->fault_ended[i] = true;
+			if (end_fault(lab, fault, error) < 0)
+				return -1;
+		}
+	}
+	return 0;
+}
+
+/* A reference measures what the same instances take without trouble: no faults. */
+static int watch_storm(struct lab *lab, bool with_faults, struct error *error)
+{
+	uint64_t begun_ns = uv_hrtime();
+
+	while (!storm_is_over(lab->storm) && !lab->signal) {
+		uv_run(&lab->loop, UV_RUN_ONCE);
+		if (storm_error(lab->storm)) {
+			*error = *storm_error(lab->storm);
+			return -1;
+		}
+		if (with_faults && run_faults(lab, begun_ns, error) < 0)
+			return -1;
+		if (lab->postgres.pid == 0 && !lab->database_down) {
+			char words[ERROR_TEXT_MAX / 2];
+			postgres_last_words(&lab->postgres, "postgres.log", words, sizeof words);
+			return error_set(error, "postgres", 0, "PostgreSQL ended: %s", words);
+		}
+	}
+	return 0;
+}
+
+static void end_storm(struct lab *lab)
+{
+	if (lab->storm) {
+		storm_stop(lab->storm, lab->signal != 0);
+		if (!wait_for(lab, storm_gone, GRACE_MS, false))
+			storm_stop(lab->storm, true);
+		wait_for(lab, storm_gone, STOP_LIMIT_MS, false);
+		storm_free(lab->storm);
+	}
+	lab->storm = NULL;
+	/* What an instance started and did not take along. */
+	process_sweep(lab->postgres.pid);
+	sampler_free(lab->sampler);
+	lab->sampler = NULL;
+	connector_free(lab->connector);
+	lab->connector = NULL;
+}
+
+static int begin_storm(struct lab *lab, const struct scenario_arm *arm, struct error *error)
+{
+	struct connector_settings connector = {
+		.capacity = lab->scenario->path,
+		.time_scale = lab->time_scale,
+		.database_port = lab->postgres.port,
+		.clients = lab->scenario->instances,
+	};
+
+	postgres_forget(&lab->postgres);
+	memset(lab->fault_begun, 0, sizeof lab->fault_begun);
+	memset(lab->fault_ended, 0, sizeof lab->fault_ended);
+	lab->database_down = false;
+	if (arm->path == ARM_PATH_CONNECTOR) {
+		lab->connector = connector_new(&connector, error);
+		if (!lab->connector)
+			return -1;
+	}
+	lab->sampler = sampler_new(&lab->loop, &lab->postgres);
+	const struct storm_settings settings = {
+		.loop = &lab->loop,
+		.scenario = lab->scenario,
+		.arm = arm,
+		.postgres = &lab->postgres,
+		.connector = lab->connector,
+		.sampler = lab->sampler,
+		.time_scale = lab->time_scale,
+		.program = lab->options->program,
+		.logs = lab->options->logs ? lab->options->logs : lab->logs,
+		.max_connections = lab->max_connections,
+	};
+	lab->storm = storm_new(&settings, error);
+	return lab->storm ? storm_start(lab->storm, error) : -1;
+}
+
+static int run_arm(struct lab *lab, const struct scenario_arm *arm, bool with_faults,
+	struct result *result, struct error *error)
+{
+	int status;
+
+	lab->max_connections = arm->max_connections > 0 ? arm->max_connections
+							: lab->scenario->database.max_connections;
+	progress_begin(&lab->progress, arm->name);
+	if (start_database(lab, lab->max_connections, error) < 0)
+		return -1;
+	status = lab->signal ? 0 : begin_storm(lab, arm, error);
+	if (status == 0 && lab->storm)
+		status = watch_storm(lab, with_faults, error);
+	if (status == 0 && lab->storm)
+		storm_measure(lab->storm, result);
+	progress_end(&lab->progress);
+	end_storm(lab);
+	stop_database(lab);
+	return status < 0 ? error_wrap(error, "arm %s", arm->name) : 0;
+}
+
+/* The variables that say what the application does are the same; times may differ. */
+static bool same_settings(const struct scenario_arm *a, const struct scenario_arm *b)
+{
+	const struct scenario_arm *arms[2] = {a, b};
+
+	for (int side = 0; side < 2; side++) {
+		const struct scenario_arm *one = arms[side], *other = arms[!side];
+		for (int i = 0; i < one->env_count; i++) {
+			char name[128];
+			const char *text = one->env[i].text;
+			if (one->env[i].value_ns >= 0)
+				continue;
+			snprintf(name, sizeof name, "%.*s", (int)strcspn(text, "="), text);
+			const char *mine = scenario_arm_get(one, name);
+			const char *its = scenario_arm_get(other, name);
+			if (!mine || !its || strcmp(mine, its) != 0)
+				return false;
+		}
+	}
+	return true;
+}
+
+static bool is_reference_for(const struct scenario_arm *candidate, const struct scenario_arm *arm)
+{
+	if (candidate->path != ARM_PATH_NONE || candidate->standpipe)
+		return false;
+	return arm->reference[0] != '\0' ? strcmp(candidate->name, arm->reference) == 0
+					 : same_settings(candidate, arm);
+}
+
+/* The same arm without connector and Standpipe, on a database that has room for all its pools. */
+static void make_reference(const struct scenario *s, const struct scenario_arm *arm,
+	struct scenario_arm *reference, char *name, size_t size_of_name)
+{
+	const char *size = scenario_arm_get(arm, "DB_POOL_SIZE");
+	const char *overflow = scenario_arm_get(arm, "DB_MAX_OVERFLOW");
+	int each = (size ? atoi(size) : 20) + (overflow ? atoi(overflow) : 30);
+	int64_t fit = (int64_t)s->instances * each + s->database.superuser_reserved +
+		      CONNECTIONS_SPARE;
+
+	snprintf(name, size_of_name, "%s-reference", arm->name);
+	*reference = *arm;
+	reference->name = name;
+	reference->path = ARM_PATH_NONE;
+	reference->standpipe = false;
+	reference->reference = "";
+	reference->max_connections = fit < CONNECTIONS_MAX ? (int)fit : CONNECTIONS_MAX;
+	if (reference->max_connections < s->database.max_connections)
+		reference->max_connections = s->database.max_connections;
+}
+
+/* Part (a) of the bound of arm `i`: from an arm or a reference that ran, or by a run of its own. */
+static int find_bound(struct lab *lab, struct lab_report *report, int i, struct error *error)
+{
+	const struct scenario *s = lab->scenario;
+	struct result *result = &report->arms[i];
+	const struct scenario_arm *arm = &s->arms[i];
+	const struct result *found = is_reference_for(arm, arm) ? result : NULL;
+
+	for (int k = 0; k < s->arm_count && !found; k++) {
+		if (report->arms[k].ran && is_reference_for(&s->arms[k], arm))
+			found = &report->arms[k];
+		else if (report->references[k].ran &&
+			 is_reference_for(&report->reference_arms[k], arm))
+			found = &report->references[k];
+	}
+	if (!found) {
+		const struct scenario_arm *named = scenario_arm(s, arm->reference);
+		if (named)
+			report->reference_arms[i] = *named;
+		else
+			make_reference(s, arm, &report->reference_arms[i],
+				report->reference_names[i], sizeof report->reference_names[i]);
+		if (run_arm(lab, &report->reference_arms[i], false, &report->references[i], error) <
+			0)
+			return error_wrap(error, "reference");
+		found = &report->references[i];
+	}
+	result->reference_s = found->values[METRIC_MAKESPAN_S];
+	result_bound(result);
+	return 0;
+}
+
+static bool is_chosen(const struct lab_options *options, const char *name)
+{
+	for (int i = 0; i < options->arm_count; i++)
+		if (strcmp(options->arms[i], name) == 0)
+			return true;
+	return options->arm_count == 0;
+}
+
+static int run_arms(struct lab *lab, struct lab_report *report, struct error *error)
+{
+	const struct scenario *s = lab->scenario;
+
+	for (int i = 0; i < s->arm_count && !lab->signal; i++)
+		if (is_chosen(lab->options, s->arms[i].name) &&
+			run_arm(lab, &s->arms[i], true, &report->arms[i], error) < 0)
+			return -1;
+	for (int i = 0; i < s->arm_count && !lab->signal; i++)
+		if (report->arms[i].ran && find_bound(lab, report, i, error) < 0)
+			return -1;
+	for (int i = 0; i < s->expect_count; i++)
+		for (int k = 0; k < s->arm_count; k++)
+			if (report->arms[k].ran &&
+				strcmp(s->arms[k].name, s->expects[i].arm) == 0 &&
+				!expect_holds(&s->expects[i], report->arms[k].values))
+				report->expectations_hold = false;
+	return 0;
+}
+
+static void close_handle(uv_handle_t *handle, void *context)
+{
+	(void)context;
+	if (!uv_is_closing(handle))
+		uv_close(handle, NULL);
+}
+
+static void end_all(struct lab *lab)
+{
+	progress_end(&lab->progress);
+	end_storm(lab);
+	if (lab->postgres.pid > 0)
+		stop_database(lab);
+	uv_timer_stop(&lab->tick);
+	uv_signal_stop(&lab->child);
+	process_sweep(0);
+	lab->postgres.pid = 0;
+	postgres_release(&lab->postgres);
+	/* Nothing but the lab's own handles is open; closing others runs their callbacks. */
+	for (int i = 0; i < END_SIGNALS; i++)
+		close_handle((uv_handle_t *)&lab->signals[i], NULL);
+	close_handle((uv_handle_t *)&lab->child, NULL);
+	close_handle((uv_handle_t *)&lab->tick, NULL);
+	uv_run(&lab->loop, UV_RUN_DEFAULT);
+	int busy = uv_loop_close(&lab->loop);
+	assert(!busy);
+}
+
+int lab_run(const struct scenario *s, const struct lab_options *options, struct lab_report *report,
+	struct error *error)
+{
+	struct lab *lab = calloc(1, sizeof *lab);
+	int status, number;
+
+	if (!lab)
+		abort();
+	memset(report, 0, sizeof *report);
+	lab->scenario = s;
+	lab->options = options;
+	lab->time_scale = options->time_scale > 0 ? options->time_scale : s->time_scale;
+	lab->postgres.log = -1;
+	report->scenario = s;
+	report->time_scale = lab->time_scale;
+	report->expectations_hold = true;
+	for (int i = 0; i < s->arm_count; i++) {
+		result_init(&report->arms[i], &s->arms[i]);
+		result_init(&report->references[i], &report->reference_arms[i]);
+	}
+	process_adopt_orphans();
+	start_loop(lab);
+	progress_init(&lab->progress);
+	status = make_database(lab, error);
+	if (status == 0 && !lab->signal) {
+		snprintf(report->postgres_version, sizeof report->postgres_version, "%s",
+			lab->postgres.version);
+		snprintf(lab->logs, sizeof lab->logs, "%s/logs", lab->postgres.directory);
+		if (mkdir(lab->logs, 0700) < 0)
+			status = error_set(error, "lab", 0, "cannot make %s", lab->logs);
+	}
+	if (status == 0 && !lab->signal)
+		status = run_arms(lab, report, error);
+	end_all(lab);
+	number = lab->signal;
+	free(lab);
+	return number ? number : status;
+}
+
+void lab_report_release(struct lab_report *report)
+{
+	for (int i = 0; i < SCENARIO_ARMS_MAX; i++) {
+		result_release(&report->arms[i]);
+		result_release(&report->references[i]);
+	}
+}

@@ -1,0 +1,351 @@
+#include "lab/report.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "conf/value.h"
+
+#define COLUMNS_MAX 5 /* arms side by side; more of them get a table of their own */
+#define LABEL_WIDTH 36
+#define CELL_MAX    48
+
+struct table {
+	const struct result *columns[COLUMNS_MAX];
+	int widths[COLUMNS_MAX];
+	int count;
+};
+
+/* Fills in one cell. */
+typedef void cell(const struct result *r, char *text, size_t size);
+
+static int value(const struct result *r, enum metric metric)
+{
+	return (int)r->values[metric];
+}
+
+static void seconds(double s, const char *none, char *text, size_t size)
+{
+	if (isnan(s))
+		snprintf(text, size, "%s", none);
+	else
+		snprintf(text, size, "%.1f s", s);
+}
+
+static void show_way(const struct result *r, char *text, size_t size)
+{
+	snprintf(text, size, "%s", r->arm->path == ARM_PATH_NONE ? "none" : "connector");
+}
+
+static void show_standpipe(const struct result *r, char *text, size_t size)
+{
+	snprintf(text, size, "%s", r->arm->standpipe ? "yes" : "no");
+}
+
+static void show_warm(const struct result *r, char *text, size_t size)
+{
+	if (r->warm < 0)
+		snprintf(text, size, "?");
+	else
+		snprintf(text, size, "%d", r->warm);
+}
+
+static void show_limit(const struct result *r, char *text, size_t size)
+{
+	snprintf(text, size, "%d", r->max_connections);
+}
+
+static void show_starts(const struct result *r, char *text, size_t size)
+{
+	snprintf(text, size, "%d", value(r, METRIC_STARTS));
+}
+
+static void show_succeeded(const struct result *r, char *text, size_t size)
+{
+	snprintf(text, size, "%d (%.0f %%)", value(r, METRIC_SUCCEEDED),
+		floor(100 * r->values[METRIC_SUCCESS_RATE]));
+}
+
+static void show_unfinished(const struct result *r, char *text, size_t size)
+{
+	snprintf(text, size, "%d", value(r, METRIC_UNFINISHED));
+}
+
+static void show_ready(const struct result *r, char *text, size_t size)
+{
+	snprintf(text, size, "%d of %d", value(r, METRIC_READY), value(r, METRIC_INSTANCES));
+}
+
+static void show_exits(const struct result *r, char *text, size_t size)
+{
+	size_t used = 0;
+
+	snprintf(text, size, "none");
+	for (int i = 0; i < r->exit_count && used < size; i++)
+		used += (size_t)snprintf(text + used, size - used, "%s%d x code %d", i ? ", " : "",
+			r->exits[i].count, r->exits[i].code);
+}
+
+static void show_refused(const struct result *r, char *text, size_t size)
+{
+	snprintf(text, size, "%d", value(r, METRIC_REFUSED_53300));
+}
+
+static void show_peak(const struct result *r, char *text, size_t size)
+{
+	snprintf(text, size, "%d", value(r, METRIC_PEAK_CONNECTIONS));
+}
+
+static void show_budget(const struct result *r, char *text, size_t size)
+{
+	snprintf(text, size, "%d", value(r, METRIC_BUDGET));
+}
+
+static void show_flows(const struct result *r, char *text, size_t size)
+{
+	if (r->arm->path == ARM_PATH_NONE)
+		snprintf(text, size, "-");
+	else
+		snprintf(text, size, "%d", r->connector.flows_peak);
+}
+
+static void show_grown(const struct result *r, char *text, size_t size)
+{
+	if (r->arm->path == ARM_PATH_NONE)
+		snprintf(text, size, "-");
+	else
+		snprintf(text, size, "%d", r->connector.instances);
+}
+
+static void show_handshakes(const struct result *r, char *text, size_t size)
+{
+	if (r->arm->path == ARM_PATH_NONE)
+		snprintf(text, size, "-");
+	else
+		snprintf(text, size, "%lld + %lld", (long long)r->connector.completed,
+			(long long)r->connector.dropped);
+}
+
+static void show_median(const struct result *r, char *text, size_t size)
+{
+	seconds(r->values[METRIC_READY_P50_S], "-", text, size);
+}
+
+static void show_most(const struct result *r, char *text, size_t size)
+{
+	seconds(r->values[METRIC_READY_P95_S], "-", text, size);
+}
+
+static void show_makespan(const struct result *r, char *text, size_t size)
+{
+	char never[CELL_MAX];
+
+	snprintf(never, sizeof never, "not in %.0f s", r->elapsed_s);
+	seconds(r->values[METRIC_MAKESPAN_S], never, text, size);
+}
+
+static void show_bound(const struct result *r, char *text, size_t size)
+{
+	seconds(r->values[METRIC_BOUND_S], "?", text, size);
+}
+
+static void show_ratio(const struct result *r, char *text, size_t size)
+{
+	double ratio = r->values[METRIC_MAKESPAN_S] / r->values[METRIC_BOUND_S];
+
+	if (isnan(ratio))
+		snprintf(text, size, "-");
+	else
+		snprintf(text, size, "%.2f x", ratio);
+}
+
+static const struct {
+	const char *label; /* NULL: an empty line */
+	cell *show;
+} rows[] = {
+	{"path to the database", show_way},
+	{"behind standpipe", show_standpipe},
+	{"connections the service opens, each", show_warm},
+	{"the database allows", show_limit},
+	{NULL, NULL},
+	{"starts tried", show_starts},
+	{"  succeeded", show_succeeded},
+	{"  still under way at the end", show_unfinished},
+	{"  exits", show_exits},
+	{"instances up at the end", show_ready},
+	{NULL, NULL},
+	{"connections at most, at the database", show_peak},
+	{"  of these may be used (budget)", show_budget},
+	{"  refused for want of room (53300)", show_refused},
+	{"connections at most, on the path", show_flows},
+	{"  handshakes: completed + SYNs dropped", show_handshakes},
+	{"  connector instances at the end", show_grown},
+	{NULL, NULL},
+	{"time until an instance is up: median", show_median},
+	{"  95 of 100", show_most},
+	{"time until all are up", show_makespan},
+	{"  at least needed (bound)", show_bound},
+	{"  times the bound", show_ratio},
+};
+#define ROWS (sizeof rows / sizeof rows[0])
+
+static void measure(struct table *t)
+{
+	char text[CELL_MAX];
+
+	for (int c = 0; c < t->count; c++) {
+		t->widths[c] = (int)strlen(t->columns[c]->arm->name);
+		for (size_t i = 0; i < ROWS; i++) {
+			if (!rows[i].label)
+				continue;
+			rows[i].show(t->columns[c], text, sizeof text);
+			int width = (int)strlen(text);
+			t->widths[c] = width > t->widths[c] ? width : t->widths[c];
+		}
+	}
+}
+
+static void print_table(struct table *t, FILE *to)
+{
+	char text[CELL_MAX];
+
+	measure(t);
+	fprintf(to, "%-*s", LABEL_WIDTH, "");
+	for (int c = 0; c < t->count; c++)
+		fprintf(to, "  %*s", t->widths[c], t->columns[c]->arm->name);
+	fputs("\n", to);
+	for (size_t i = 0; i < ROWS; i++) {
+		if (rows[i].label)
+			fprintf(to, "%-*s", LABEL_WIDTH, rows[i].label);
+		for (int c = 0; rows[i].label && c < t->count; c++) {
+			rows[i].show(t->columns[c], text, sizeof text);
+			fprintf(to, "  %*s", t->widths[c], text);
+		}
+		fputs("\n", to);
+	}
+	fputs("\n", to);
+}
+
+static void print_tables(const struct lab_report *report, FILE *to)
+{
+	struct table t = {0};
+
+	for (int i = 0; i < report->scenario->arm_count; i++) {
+		if (report->arms[i].ran)
+			t.columns[t.count++] = &report->arms[i];
+		if (t.count == COLUMNS_MAX) {
+			print_table(&t, to);
+			t.count = 0;
+		}
+	}
+	if (t.count > 0)
+		print_table(&t, to);
+}
+
+/* What the client's kernel does with a handshake that is not answered. */
+static const char *syn_again(void)
+{
+	int linear = 0;
+	FILE *file = fopen("/proc/sys/net/ipv4/tcp_syn_linear_timeouts", "re");
+
+	if (file) {
+		if (fscanf(file, "%d", &linear) != 1)
+			linear = 0;
+		fclose(file);
+	}
+	return linear > 0 ? "this kernel sends them again each second at first, older ones after "
+			    "1, 3, 7 s"
+			  : "the kernel sends them again after 1, 3, 7 s";
+}
+
+static void print_connector(const struct scenario *s, FILE *to)
+{
+	char least[32], most[32];
+
+	value_show_duration(s->path.scale_delay_min_ns, least, sizeof least);
+	value_show_duration(s->path.scale_delay_max_ns, most, sizeof most);
+	fprintf(to,
+		"Emulated: the connector: %d instances that grow to %d, one step in %s to %s, and "
+		"never\n  shrink; each carries %d connections",
+		s->path.instances_min, s->path.instances_max, least, most, s->path.flows);
+	if (s->path.connect_rate > 0)
+		fprintf(to, " and begins %g a second", s->path.connect_rate);
+	fprintf(to,
+		". What is too much is dropped\n  as a SYN, by the kernel (%s).\n"
+		"  And the platform, which starts again what ended.\n",
+		syn_again());
+}
+
+static void print_head(const struct lab_report *report, FILE *to)
+{
+	const struct scenario *s = report->scenario;
+
+	fprintf(to, "standpipe lab: %s", s->name);
+	if (s->description[0] != '\0')
+		fprintf(to, ": %s", s->description);
+	fprintf(to, "\n\nReal: PostgreSQL %s (without fsync), %d processes of",
+		report->postgres_version, s->instances);
+	for (int i = 0; i < s->command.count; i++)
+		fprintf(to, " %s", s->command.list[i]);
+	fputs(",\n  every connection and every login, and the kernel's TCP.\n", to);
+	print_connector(s, to);
+	if (report->time_scale != 1)
+		fprintf(to,
+			"Time scale: a second of the scenario takes %g s. Times below are real.\n",
+			report->time_scale);
+	fputs("\n", to);
+}
+
+static void print_phases(const struct result *r, FILE *to)
+{
+	if (r->phase_count == 0)
+		return;
+	fprintf(to, "%s's phases, median (longest):", r->arm->name);
+	for (int i = 0; i < r->phase_count; i++) {
+		const struct result_phase *p = &r->phases[i];
+		fprintf(to, "%s %s %.2f s (%.2f s)", i ? "," : "", p->name,
+			result_quantile(p->seconds, p->count, 0.5),
+			result_quantile(p->seconds, p->count, 1));
+	}
+	fputs("\n", to);
+}
+
+static void print_expectation(const struct lab_report *report, int i, FILE *to)
+{
+	const struct scenario *s = report->scenario;
+	const struct expect *e = &s->expects[i];
+
+	for (int k = 0; k < s->arm_count; k++) {
+		const struct result *r = &report->arms[k];
+		if (!r->ran || strcmp(s->arms[k].name, e->arm) != 0)
+			continue;
+		if (expect_holds(e, r->values))
+			fprintf(to, "expected: %s: yes\n", s->expect_texts[i]);
+		else if (isnan(r->values[e->metric]) || isnan(expect_right(e, r->values)))
+			fprintf(to, "expected: %s: NO (not measured)\n", s->expect_texts[i]);
+		else
+			fprintf(to, "expected: %s: NO (%.4g against %.4g)\n", s->expect_texts[i],
+				r->values[e->metric], expect_right(e, r->values));
+	}
+}
+
+void report_table(const struct lab_report *report, FILE *to)
+{
+	const struct scenario *s = report->scenario;
+
+	print_head(report, to);
+	print_tables(report, to);
+	fputs("The bound is the larger of: what the same instances take with nothing between them "
+	      "and "
+	      "a\ndatabase that has room for all (measured now), and the earliest moment at which "
+	      "connector\nand database can have admitted one connection for each (computed).\n\n",
+		to);
+	for (int i = 0; i < s->arm_count; i++)
+		print_phases(&report->arms[i], to);
+	for (int i = 0; i < s->arm_count; i++)
+		if (report->arms[i].ran && report->arms[i].last_words[0] != '\0')
+			fprintf(to, "%s's last failure: %s\n", s->arms[i].name,
+				report->arms[i].last_words);
+	for (int i = 0; i < s->expect_count; i++)
+		print_expectation(report, i, to);
+}

@@ -1,0 +1,122 @@
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lab/report.h"
+
+static void set(json_t *object, const char *key, json_t *value)
+{
+	if (json_object_set_new(object, key, value) < 0)
+		abort(); /* out of memory */
+}
+
+/* Seconds to the millisecond; whole numbers stay whole. */
+static json_t *number(double value)
+{
+	if (isnan(value))
+		return json_null();
+	if (value == floor(value) && fabs(value) < 1e15)
+		return json_integer((json_int_t)value);
+	return json_real(round(value * 1000) / 1000);
+}
+
+static json_t *exit_codes(const struct result *r)
+{
+	json_t *codes = json_object();
+
+	for (int i = 0; i < r->exit_count; i++) {
+		char code[16];
+		snprintf(code, sizeof code, "%d", r->exits[i].code);
+		set(codes, code, json_integer(r->exits[i].count));
+	}
+	return codes;
+}
+
+static json_t *phases(const struct result *r)
+{
+	json_t *all = json_object();
+
+	for (int i = 0; i < r->phase_count; i++) {
+		const struct result_phase *p = &r->phases[i];
+		json_t *one = json_object();
+		set(one, "instances", json_integer(p->count));
+		set(one, "p50_s", number(result_quantile(p->seconds, p->count, 0.5)));
+		set(one, "p95_s", number(result_quantile(p->seconds, p->count, 0.95)));
+		set(one, "max_s", number(result_quantile(p->seconds, p->count, 1)));
+		set(all, p->name, one);
+	}
+	return all;
+}
+
+static json_t *connector(const struct result *r)
+{
+	const struct connector_stats *c = &r->connector;
+
+	if (r->arm->path != ARM_PATH_CONNECTOR)
+		return json_null();
+	return json_pack("{s:i,s:i,s:I,s:I,s:I}", "peak_flows", c->flows_peak, "instances",
+		c->instances, "handshakes", (json_int_t)c->completed, "dropped_syns",
+		(json_int_t)c->dropped, "bytes", (json_int_t)c->bytes);
+}
+
+static json_t *arm(const struct result *r)
+{
+	json_t *one = json_object();
+
+	for (int m = 0; m < METRICS; m++)
+		set(one, metric_name((enum metric)m), number(r->values[m]));
+	set(one, "exit_codes", exit_codes(r));
+	set(one, "bound_parts_s",
+		json_pack("{s:o,s:o}", "unconstrained", number(r->reference_s),
+			"earliest_admission", number(r->earliest_s)));
+	set(one, "path", json_string(r->arm->path == ARM_PATH_NONE ? "none" : "connector"));
+	set(one, "standpipe", json_boolean(r->arm->standpipe));
+	set(one, "max_connections", json_integer(r->max_connections));
+	set(one, "warm", r->warm < 0 ? json_null() : json_integer(r->warm));
+	set(one, "died_after_ready", json_integer(r->died_after_ready));
+	set(one, "elapsed_s", number(r->elapsed_s));
+	set(one, "samples", json_integer((json_int_t)r->samples));
+	set(one, "connector", connector(r));
+	set(one, "phases", phases(r));
+	/* A log may hold anything; what is not UTF-8 cannot be said in JSON. */
+	json_t *words = r->last_words[0] ? json_string(r->last_words) : NULL;
+	set(one, "last_words", words ? words : json_null());
+	return one;
+}
+
+static json_t *expectations(const struct lab_report *report)
+{
+	const struct scenario *s = report->scenario;
+	json_t *all = json_array();
+
+	for (int i = 0; i < s->expect_count; i++) {
+		const struct expect *e = &s->expects[i];
+		for (int k = 0; k < s->arm_count; k++) {
+			const struct result *r = &report->arms[k];
+			if (!r->ran || strcmp(s->arms[k].name, e->arm) != 0)
+				continue;
+			json_array_append_new(
+				all, json_pack("{s:s,s:b,s:o,s:o}", "expect", s->expect_texts[i],
+					     "holds", expect_holds(e, r->values), "left",
+					     number(r->values[e->metric]), "right",
+					     number(expect_right(e, r->values))));
+		}
+	}
+	return all;
+}
+
+json_t *report_json(const struct lab_report *report)
+{
+	const struct scenario *s = report->scenario;
+	json_t *root = json_object(), *arms = json_object();
+
+	for (int i = 0; i < s->arm_count; i++)
+		if (report->arms[i].ran)
+			set(arms, s->arms[i].name, arm(&report->arms[i]));
+	set(root, "scenario", json_string(s->name));
+	set(root, "time_scale", json_real(report->time_scale));
+	set(root, "postgresql", json_string(report->postgres_version));
+	set(root, "arms", arms);
+	set(root, "expect", expectations(report));
+	return root;
+}
