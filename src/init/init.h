@@ -34,8 +34,8 @@ enum init_severity { INIT_INFO, INIT_WARNING, INIT_ERROR };
 typedef void init_report(void *context, enum init_severity severity, const char *text);
 
 struct init_listener {
-	int fd; /* bound and listening; stays the caller's */
 	const char *name; /* as LISTEN_FDNAMES has it: no colon */
+	int fd; /* bound and listening; stays the caller's */
 	bool command; /* the command inherits it too */
 };
 

@@ -35,13 +35,14 @@ static char **child_environment(const struct spawn *s)
 	size_t count = 0;
 	while (s->environment[count])
 		count++;
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the child execs or exits */
 	char **environment = calloc(count + 5, sizeof(char *));
 	if (!environment)
 		return NULL;
 	size_t n = 0;
 	for (size_t i = 0; i < count; i++)
 		if (!is_replaced(s->environment[i]))
-			environment[n++] = (char *)(uintptr_t)s->environment[i];
+			environment[n++] = (char *)s->environment[i];
 	if (s->control_fd >= 0 && asprintf(&environment[n++], "%s=%d", CONTROL_FD_VARIABLE,
 					  FIRST_FD + s->listeners_count) < 0)
 		return NULL;
@@ -141,9 +142,9 @@ static void child(const struct spawn *s, pid_t parent, int report_fd)
 	sigprocmask(SIG_SETMASK, s->mask, NULL);
 	environ = environment;
 	if (s->path)
-		execv(s->path, (char *const *)(uintptr_t)s->argv);
+		execv(s->path, (char *const *)s->argv);
 	else
-		execvp(s->argv[0], (char *const *)(uintptr_t)s->argv);
+		execvp(s->argv[0], (char *const *)s->argv);
 failed:;
 	int number = errno;
 	ssize_t written = write(report_fd, &number, sizeof(number));

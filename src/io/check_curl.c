@@ -11,7 +11,7 @@
 
 #include "io/check_work.h"
 
-#define BODY_MAX (1024 * 1024) /* more than that of an answer is not read */
+#define BODY_MAX ((size_t)1024 * 1024) /* more than that of an answer is not read */
 
 int check_work_remaining_ms(const struct check_work *w)
 {

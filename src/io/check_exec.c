@@ -146,7 +146,7 @@ struct check_exec *check_exec_start(uv_loop_t *loop, const struct check_target *
 		.exit_cb = on_exit_status,
 		.file = "/bin/sh",
 		.args = argv,
-		.env = (char **)(uintptr_t)environment,
+		.env = (char **)environment,
 		.flags = UV_PROCESS_DETACHED,
 		.stdio = stdio,
 		.stdio_count = 3,

@@ -8,6 +8,7 @@ import queue
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import threading
 
@@ -75,11 +76,13 @@ class Init:
         self.driver = harness.test_program("init/init_driver", "STANDPIPE_INIT_DRIVER")
         self.program = None
 
-    def start(self, *command, gate=None, grace_ms=10000, listeners=(), pass_fds=(), env=None, **kwargs):
-        argv = [self.driver, "--grace-ms", str(grace_ms)]
+    def start(self, *command, gate=None, grace_ms=10000, listeners=(), pass_fds=(), env=None, wrapper=(),
+              **kwargs):
+        argv = [*wrapper, self.driver, "--grace-ms", str(grace_ms)]
         for name, fd in listeners:
             argv += ["--listener", f"{name}={fd}"]
-        fds = [*pass_fds, *(int(str(fd).split(",", maxsplit=1)[0]) for _, fd in listeners)]
+        fds = [*pass_fds] if wrapper else [
+            *pass_fds, *(int(str(fd).split(",", maxsplit=1)[0]) for _, fd in listeners)]
         environment = harness.clean_environment(GATE_TEST_SOCKET=self.directory / "gate", **(env or {}))
         argv += ["--", *(gate or [PYTHON, HERE / "gate_double.py"]), "--", *command]
         self.program = Program(argv, env=environment, pass_fds=fds, **kwargs)
@@ -108,7 +111,10 @@ class Init:
             except FileNotFoundError:
                 return None
             return text if text.endswith("\n") else None
-        return wait_until(read, f"the command to write {name}\n{self.program.text if self.program else ''}")
+        try:
+            return wait_until(read, f"the command to write {name}")
+        except AssertionError as e:
+            raise AssertionError(f"{e}\n{self.program.text if self.program else ''}") from None
 
     def close(self):
         try:
@@ -324,13 +330,14 @@ def test_a_gate_that_ignores_sigterm_is_killed(init):
 
 
 def test_a_stopped_command_can_be_ended(init):
-    gate, pid = init.started("sleep", "600")
+    gate, pid = init.started(*python(announce(init, "up", TRAP.format("SIGTERM"))))
+    init.wait_text("up")
     os.kill(pid, signal.SIGSTOP)
     init.program.send_signal(signal.SIGTERM)
     gate.expect("STOPPING")
-    gate.expect("EXITED", 128 + signal.SIGTERM)
-    gate.send("EXIT", 143)
-    assert init.program.wait() == 143
+    gate.expect("EXITED", 5)
+    gate.send("EXIT", 5)
+    assert init.program.wait() == 5
 
 
 def test_sigkill_leaves_no_orphans(init):
@@ -360,12 +367,13 @@ def test_other_signals_are_forwarded_to_the_group_and_nothing_else(init):
         "got = []\n"
         "def on(number, frame):\n"
         "    got.append(number); say(' '.join(map(str, got)))\n"
-        f"for name in {names!r}: signal.signal(getattr(signal, name), on)\n"
+        f"for name in {names + ['SIGCHLD']!r}: signal.signal(getattr(signal, name), on)\n"
         "say('up')\n"
         "while True: signal.pause()\n"))
     gate, _ = init.started(*python(code))
     init.wait_text("got")
     numbers = [int(getattr(signal, n)) for n in names]
+    init.program.send_signal(signal.SIGCHLD)  # the one that is not
     for i, number in enumerate(numbers):
         init.program.send_signal(number)
         want = " ".join(map(str, numbers[:i + 1]))
@@ -386,17 +394,69 @@ def test_orphans_are_reaped(init):
         "    if os.fork() == 0:\n"
         "        pid = os.fork()\n"
         "        if pid: os.write(w, str(pid).encode()); os._exit(0)\n"
-        "        os.setsid(); time.sleep(0.05); os._exit(0)\n"
+        "        os.setsid()\n"
+        f"        while not os.path.exists({str(init.file('go'))!r}): time.sleep(0.02)\n"
+        "        os._exit(0)\n"
         "    os.wait(); pids.append(os.read(r, 20).decode())\n"
         "say(' '.join(pids))\n"
         "time.sleep(600)\n"))
     gate, pid = init.started(*python(code))
     orphans = [int(p) for p in init.wait_text("pids").split()]
     assert len(orphans) == 20
+    assert sorted(harness.children_of(init.program.pid)) == sorted([gate.pid, pid, *orphans])
+    init.file("go").touch()
     wait_until(lambda: not any(os.path.exists(f"/proc/{o}") for o in orphans), "all orphans to be reaped")
     assert sorted(harness.children_of(init.program.pid)) == sorted([gate.pid, pid])
     gate.send("EXIT", 0)
     assert init.program.wait() == 0
+
+
+def may_unshare():
+    """May we have a PID namespace of our own?"""
+    return shutil.which("unshare") and subprocess.run(
+        [*UNSHARE, "true"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
+UNSHARE = ["unshare", *([] if os.geteuid() == 0 else ["--map-root-user"]), "--pid", "--fork", "--mount-proc",
+           "--kill-child"]
+
+
+@pytest.mark.skipif(not may_unshare(), reason="no PID namespace of our own here")
+def test_as_pid_1(init):
+    """As in a container: orphans that have left the command's group are reaped, and all end with it."""
+    code = announce(init, "up", (
+        "pid = os.fork()\n"
+        "if pid == 0:\n"
+        "    os.setsid()\n"
+        "    if os.fork() == 0: os.execvp('sleep', ['sleep', '613'])\n"
+        "    os._exit(0)\n"
+        "os.wait()\n"
+        "for _ in range(5):\n"
+        "    if os.fork() == 0:\n"
+        "        if os.fork() == 0: os._exit(0)\n"
+        "        os._exit(0)\n"
+        "    os.wait()\n"
+        "def is_zombie(pid):\n"
+        "    try: return open(f'/proc/{pid}/stat').read().rpartition(')')[2].split()[0] == 'Z'\n"
+        "    except OSError: return False\n"
+        "while any(map(is_zombie, filter(str.isdigit, os.listdir('/proc')))): time.sleep(0.02)\n"
+        "say(os.getppid())\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(6))\n"
+        "while True: signal.pause()\n"))
+    init.start(*python(code), wrapper=UNSHARE)
+    gate = init.next_gate()
+    gate.expect("HELLO", 0)
+    gate.send("START")
+    gate.expect("STARTED")
+    assert init.wait_text("up").strip() == "1"
+    family = harness.descendants(init.program.pid)
+    pid_1 = family[0]
+    os.kill(pid_1, signal.SIGTERM)
+    gate.expect("STOPPING", signal.SIGTERM)
+    gate.expect("EXITED", 6)
+    gate.send("EXIT", 6)
+    assert init.program.wait() == 6
+    assert not any(process_exists(p) for p in family)
 
 
 # --- the gate's deaths ---------------------------------------------------------------------------
@@ -505,6 +565,18 @@ def test_the_gate_gets_the_listeners_as_systemd_gives_them(init):
         assert set(gate.fds) == {0, 1, 2, 3, 4, 5}
         assert gate.mask == []
         assert gate.group == gate.pid
+        gate.send("EXIT", 0)
+        assert init.program.wait() == 0
+
+
+def test_listeners_that_are_in_each_others_place(init):
+    with socket.create_server((harness.HOST, 0)) as one, socket.create_server((harness.HOST, 0)) as two:
+        swap = ["bash", "-c", f'exec 3<&{one.fileno()} 4<&{two.fileno()}; exec "$@"', "swap"]
+        init.start("true", wrapper=swap, listeners=[("gate", 4), ("door", 3)], pass_fds=[one.fileno(), two.fileno()])
+        gate = init.next_gate()
+        assert gate.fds[3] == os.readlink(f"/proc/self/fd/{two.fileno()}")
+        assert gate.fds[4] == os.readlink(f"/proc/self/fd/{one.fileno()}")
+        assert set(gate.fds) == {0, 1, 2, 3, 4, 5}
         gate.send("EXIT", 0)
         assert init.program.wait() == 0
 
