@@ -14,9 +14,13 @@
 
 /* One connection; in the list of those that may still finish a request, longest waiting first. */
 struct peer {
+	struct http *http;
 	struct peer *next, *previous;
+	uv_poll_t poll; /* for the end of its stream */
+	bool polled; /* poll is initialised */
 	int fd;
-	bool asking; /* a request's first line was read, and its answer not yet sent */
+	enum { PEER_IDLE, PEER_ASKING, PEER_ANSWERED } state; /* since a request's first line */
+	bool bad; /* a first line that can't be meant well */
 	bool cut; /* shut down by us, out of the list; libmicrohttpd will notice */
 	uint64_t until_ms;
 };
@@ -44,7 +48,7 @@ struct argument {
 };
 
 static enum MHD_Result find_argument(
-        void *context, enum MHD_ValueKind kind, const char *name, const char *value)
+	void *context, enum MHD_ValueKind kind, const char *name, const char *value)
 {
 	struct argument *wanted = context;
 	if (strcmp(name, wanted->name) != 0)
@@ -57,7 +61,7 @@ const char *http_request_argument(const struct http_request *request, const char
 {
 	struct argument wanted = {.name = name};
 	MHD_get_connection_values(
-	        request->connection, MHD_GET_ARGUMENT_KIND, find_argument, &wanted);
+		request->connection, MHD_GET_ARGUMENT_KIND, find_argument, &wanted);
 	return wanted.value;
 }
 
@@ -78,6 +82,13 @@ void http_response_take(struct http_response *r, int status, const char *content
 	r->content_type = content_type;
 	r->body = text;
 	r->body_len = text ? strlen(text) : 0;
+}
+
+/* NULL when it has none any more. */
+static struct peer *peer_of(struct MHD_Connection *connection)
+{
+	return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+		->socket_context;
 }
 
 static void unlink_peer(struct http *h, struct peer *p)
@@ -105,8 +116,45 @@ static void cut_peer(struct http *h, struct peer *p)
 	shutdown(p->fd, SHUT_RDWR);
 }
 
+static bool has_bytes(const struct peer *p)
+{
+	char byte;
+	return recv(p->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+/* libmicrohttpd, whose events are edge-triggered, never hears of an end of stream that came
+ * together with the last bytes, and would keep the connection until its time is over. */
+static void on_hang_up(uv_poll_t *poll, int status, int events)
+{
+	struct peer *p = poll->data;
+	if (p->cut || p->state == PEER_ANSWERED)
+		uv_poll_stop(poll); /* until the answer is sent, see on_completed */
+	else if (!has_bytes(p))
+		cut_peer(p->http, p);
+	/* Else they are read before we come here again. */
+}
+
+static void watch_peer(struct peer *p)
+{
+	if (p->polled)
+		uv_poll_start(&p->poll, UV_DISCONNECT, on_hang_up);
+}
+
+static void on_peer_closed(uv_handle_t *handle)
+{
+	free(handle->data);
+}
+
+static void free_peer(struct peer *p)
+{
+	if (p->polled)
+		uv_close((uv_handle_t *)&p->poll, on_peer_closed);
+	else
+		free(p);
+}
+
 static void on_connection(void *context, struct MHD_Connection *connection, void **socket_context,
-        enum MHD_ConnectionNotificationCode code)
+	enum MHD_ConnectionNotificationCode code)
 {
 	struct http *h = context;
 	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
@@ -114,7 +162,11 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
 		if (!p)
 			abort();
 		p->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)
-		                ->connect_fd;
+				->connect_fd;
+		p->http = h;
+		p->polled = uv_poll_init(h->loop, &p->poll, p->fd) == 0;
+		p->poll.data = p;
+		watch_peer(p);
 		append_peer(h, p);
 		h->connections++;
 		*socket_context = p;
@@ -127,37 +179,40 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
 		unlink_peer(h, p);
 	h->connections--;
 	*socket_context = NULL;
-	free(p);
+	free_peer(p);
 }
 
 static void on_completed(void *context, struct MHD_Connection *connection, void **request_context,
-        enum MHD_RequestTerminationCode code)
+	enum MHD_RequestTerminationCode code)
 {
 	struct http *h = context;
-	struct peer *p = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
-	                         ->socket_context;
+	struct peer *p = peer_of(connection);
 	if (!p || p->cut)
 		return;
-	p->asking = false;
+	p->state = PEER_IDLE;
+	p->bad = false;
+	watch_peer(p);
 	unlink_peer(h, p);
 	append_peer(h, p);
 }
 
 static void *on_first_line(void *context, const char *uri, struct MHD_Connection *connection)
 {
-	struct peer *p = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
-	                         ->socket_context;
-	if (p)
-		p->asking = true;
+	struct peer *p = peer_of(connection);
+	if (p) {
+		p->state = PEER_ASKING;
+		/* Decoded it would end the path: another than the one that was asked for. */
+		p->bad = strstr(uri, "%00") != NULL;
+	}
 	return NULL; /* what the request's context is at first */
 }
 
 static enum MHD_Result answer(struct MHD_Connection *connection, struct http_response *r)
 {
 	struct MHD_Response *response = r->body_len ? MHD_create_response_from_buffer(r->body_len,
-	                                                      r->body, MHD_RESPMEM_MUST_FREE)
-	                                            : MHD_create_response_from_buffer(
-	                                                      0, NULL, MHD_RESPMEM_PERSISTENT);
+							      r->body, MHD_RESPMEM_MUST_FREE)
+						    : MHD_create_response_from_buffer(
+							      0, NULL, MHD_RESPMEM_PERSISTENT);
 	if (!response || !r->body_len)
 		free(r->body);
 	if (!response)
@@ -170,36 +225,47 @@ static enum MHD_Result answer(struct MHD_Connection *connection, struct http_res
 		MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
 	enum MHD_Result rc = MHD_queue_response(connection, (unsigned)r->status, response);
 	MHD_destroy_response(response);
+	struct peer *p = peer_of(connection);
+	if (p)
+		p->state = PEER_ANSWERED;
 	return rc;
 }
 
-static enum MHD_Result refuse_body(struct MHD_Connection *connection)
+static enum MHD_Result refuse(struct MHD_Connection *connection, int status)
 {
-	struct http_response r = {.status = MHD_HTTP_CONTENT_TOO_LARGE, .close = true};
+	struct http_response r = {.status = status, .close = true};
 	return answer(connection, &r);
+}
+
+static bool is_bad(struct MHD_Connection *connection)
+{
+	const struct peer *p = peer_of(connection);
+	return p && p->bad;
 }
 
 static bool body_is_too_large(struct MHD_Connection *connection)
 {
 	const char *length = MHD_lookup_connection_value(
-	        connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+		connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
 	return length && strtoull(length, NULL, 10) > HTTP_BODY_MAX;
 }
 
 /* libmicrohttpd calls this once for the headers, then for each piece of the body, then once more.
  * The request's context counts the body's bytes, plus one for having been here. */
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
-        const char *method, const char *version, const char *body, size_t *body_len,
-        void **request_context)
+	const char *method, const char *version, const char *body, size_t *body_len,
+	void **request_context)
 {
 	struct http *h = context;
 	uintptr_t seen = (uintptr_t)*request_context;
 	bool expects = MHD_lookup_connection_value(
-	                       connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_EXPECT) != NULL;
+			       connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_EXPECT) != NULL;
 	if (seen == 0) {
 		*request_context = (void *)(uintptr_t)1;
+		if (is_bad(connection))
+			return refuse(connection, MHD_HTTP_BAD_REQUEST);
 		if (body_is_too_large(connection))
-			return refuse_body(connection);
+			return refuse(connection, MHD_HTTP_CONTENT_TOO_LARGE);
 		/* Who asks whether to send the body gets the answer instead of it. */
 		if (!expects)
 			return MHD_YES;
@@ -290,14 +356,14 @@ static void on_closed(uv_handle_t *handle)
 static struct MHD_Daemon *start_daemon(struct http *h)
 {
 	return MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request,
-	        h, MHD_OPTION_CONNECTION_LIMIT, (unsigned)(2 * HTTP_CONNECTIONS_MAX),
-	        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_MEMORY_MAX,
-	        MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_NOTIFY_COMPLETED,
-	        on_completed, h, MHD_OPTION_URI_LOG_CALLBACK, on_first_line, h, MHD_OPTION_END);
+		h, MHD_OPTION_CONNECTION_LIMIT, (unsigned)(2 * HTTP_CONNECTIONS_MAX),
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_MEMORY_MAX,
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_NOTIFY_COMPLETED,
+		on_completed, h, MHD_OPTION_URI_LOG_CALLBACK, on_first_line, h, MHD_OPTION_END);
 }
 
 struct http *http_new(
-        uv_loop_t *loop, int listen_fd, http_handler *handler, void *context, struct error *error)
+	uv_loop_t *loop, int listen_fd, http_handler *handler, void *context, struct error *error)
 {
 	struct http *h = calloc(1, sizeof(*h));
 	if (!h)
@@ -348,8 +414,7 @@ void http_cut_idle(struct http *h)
 	for (struct peer *p = h->first; p; p = next) {
 		next = p->next;
 		/* Bytes that wait to be read are a request that has begun. */
-		char byte;
-		if (!p->asking && recv(p->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
+		if (p->state == PEER_IDLE && !has_bytes(p))
 			cut_peer(h, p);
 	}
 }
