@@ -185,7 +185,7 @@ static const struct setting rows[] = {
 	.variables = "STANDPIPE_STARTUP_REQUIRED", .help = "names of variables that must be set"},
 {"startup.dependencies", SETTING_TEXTS, AT(dependencies), RANGE(0, GATE_CHECKS_MAX), .preset = "",
 	.variables = "STANDPIPE_STARTUP_DEPENDENCIES", .help = "checks that must pass before the database is tried"},
-{"startup.ready", SETTING_TEXT, GATE(ready), RANGE(0, 4096), .preset = "", .empty = "when it has started",
+{"startup.ready", SETTING_TEXT, GATE(ready), RANGE(0, 4096), .empty = "when it has started",
 	.variables = "STANDPIPE_STARTUP_READY", .help = "check that tells when the command is ready, or notify (sd_notify)"},
 {"startup.cache", SETTING_TEXT, GATE(cache), RANGE(0, 4096), .preset = "", .empty = "none", .secret = true,
 	.variables = "STANDPIPE_STARTUP_CACHE REDIS_URL", .help = "the Redis to check"},

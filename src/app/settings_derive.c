@@ -8,6 +8,7 @@
 #include "app/settings.h"
 #include "base/instant.h"
 #include "conf/value.h"
+#include "gate/target.h"
 #include "io/check.h"
 
 #define TERMINATION_LOG "/dev/termination-log" /* where Kubernetes mounts it */
@@ -41,6 +42,16 @@ static void derive_instance(struct config *c)
 		derive(c, "instance", *name ? name : "unknown", "host name");
 }
 
+/* A relay that opened before the command listens would only show errors. `run` chooses the port
+ * when none is set, and tells the gate's process, where this is what counts. */
+static void derive_ready(struct config *c)
+{
+	char target[48] = "";
+	if (c->gate.door_mode == DOOR_RELAY && c->gate.command_port > 0)
+		snprintf(target, sizeof(target), "tcp://127.0.0.1:%d", c->gate.command_port);
+	derive(c, "startup.ready", target, "door.command_port");
+}
+
 void config_derive(struct config *c)
 {
 	if (is_unset(c, "instance"))
@@ -59,6 +70,12 @@ void config_derive(struct config *c)
 		bool relays = c->mode == CONFIG_RUN && c->gate.door_port > 0;
 		derive(c, "door.mode", relays ? "relay" : "off", "door.port");
 	}
+	if (is_unset(c, "startup.ready")) {
+		bool relays = c->gate.door_mode == DOOR_RELAY && c->gate.door_port > 0;
+		derive(c, "startup.ready", relays ? "tcp://127.0.0.1:$PORT" : "", "door.mode");
+	}
+	if (is_unset(c, "startup.ready"))
+		derive_ready(c);
 }
 
 /* Of two keys that contradict each other, the one that somebody wrote is the one to name. */
@@ -165,8 +182,10 @@ static int check_target(
 	const struct config *c, const char *key, const char *target, struct error *error)
 {
 	struct error cause;
+	char expanded[TARGET_MAX];
 	error_init(&cause);
-	if (check_validate(target, &cause) == 0)
+	if (target_expand(&c->gate, target, expanded, &cause) == 0 &&
+		check_validate(expanded, &cause) == 0)
 		return 0;
 	return settings_error(&c->settings, key, error, "%s", cause.text);
 }

@@ -175,6 +175,27 @@ static void all_the_known_variables_are_read(void **state)
 	loaded_release(&l);
 }
 
+static void a_relay_waits_for_the_command_s_port_unless_told_otherwise(void **state)
+{
+	const char *const variables[] = {
+		URL, "PORT=8080", "STANDPIPE_DOOR_COMMAND_PORT=8081", NULL};
+	struct loaded l;
+	loaded_init(&l, CONFIG_RUN, NULL, variables);
+	assert_int_equal(l.result, 0);
+	assert_string_equal(l.config.gate.ready, "tcp://127.0.0.1:8081");
+	loaded_release(&l);
+	loaded_init(&l, CONFIG_RUN, "startup: {ready: notify}\n", variables);
+	assert_string_equal(l.config.gate.ready, "notify");
+	loaded_release(&l);
+	loaded_init(&l, CONFIG_RUN, "startup: {ready: \"\"}\n", variables);
+	assert_string_equal(l.config.gate.ready, "");
+	loaded_release(&l);
+	const char *const no_door[] = {URL, NULL};
+	loaded_init(&l, CONFIG_RUN, NULL, no_door);
+	assert_string_equal(l.config.gate.ready, "");
+	loaded_release(&l);
+}
+
 static void serve_listens_where_people_expect_a_pooler_and_has_no_door(void **state)
 {
 	const char *const variables[] = {URL, "PORT=8080", NULL};
@@ -355,6 +376,7 @@ int main(void)
 		cmocka_unit_test(variables_win_over_the_file_and_the_file_over_the_table),
 		cmocka_unit_test(the_variable_environment_wins_over_the_file_s),
 		cmocka_unit_test(all_the_known_variables_are_read),
+		cmocka_unit_test(a_relay_waits_for_the_command_s_port_unless_told_otherwise),
 		cmocka_unit_test(serve_listens_where_people_expect_a_pooler_and_has_no_door),
 		cmocka_unit_test(libpq_s_variables_work_without_a_url),
 		cmocka_unit_test(what_the_url_leaves_open_comes_from_libpq_s_variables),
