@@ -38,6 +38,22 @@ static const struct error *phase_error(const struct gate_view *view, enum phase 
 	return e && error_is_set(e) ? e : NULL;
 }
 
+/* The newest trouble came after the login: a server let us in, and was lost. */
+static bool find_lost(const struct gate_view *view, struct cause *cause)
+{
+	const struct error *e = view->database_error;
+	if (!e || !error_is_set(e) || strcmp(e->stage, stage_name(STAGE_READY)) != 0)
+		return false;
+	cause->question.attempted = true;
+	cause->question.stage = STAGE_READY;
+	cause->question.outcome =
+	        e->sqlstate[0] ? outcome_from_sqlstate(e->sqlstate) : OUTCOME_RESET;
+	cause->stage = e->stage;
+	if (!cause->error)
+		cause->error = e;
+	return true;
+}
+
 /* The attempt that tells most: the last that failed, else the one that still hangs. */
 static void find_attempt(const struct gate_view *view, struct cause *cause)
 {
@@ -78,8 +94,10 @@ static struct cause find_cause(const struct gate_view *view, enum phase phase)
 	/* Once the database has answered, or in other phases, connects are not the cause unless
 	 * nothing else is known. */
 	bool connects = phase == PHASE_DATABASE && !cause.question.table_setup;
-	if (connects || (phase == PHASE_FINALIZE && !cause.error))
-		find_attempt(view, &cause);
+	if (connects || (phase == PHASE_FINALIZE && !cause.error)) {
+		if (!find_lost(view, &cause))
+			find_attempt(view, &cause);
+	}
 	if (cause.error)
 		cause.sqlstate = cause.error->sqlstate;
 	cause.question.sqlstate = cause.sqlstate;

@@ -73,6 +73,7 @@ static struct gate_view view_of(struct gate *g)
 		.wall_ns = wall.tv_sec * NS_PER_S + wall.tv_nsec,
 		.phase_errors = g->phases.errors,
 		.attempt_errors = g->hub.attempt_errors,
+		.database_error = &g->hub.database_error,
 		.connect_times = g->hub.connect_times,
 		.counters = g->hub.counters,
 		.command = g->command,

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gate/target.h"
+
 #define READY_BY_NOTIFY "notify"
 
 /* What the database says of its limits, and how many clients it has now. */
@@ -108,13 +110,15 @@ static void check_target(struct phases *p, const char *target)
 {
 	struct hub *h = p->hub;
 	struct error error;
-	if (check_validate(target, &error) != 0) {
+	char expanded[TARGET_MAX];
+	if (target_expand(h->settings, target, expanded, &error) != 0 ||
+		check_validate(expanded, &error) != 0) {
 		p->errors[p->current] = error;
 		phase_done(p, false);
 		return;
 	}
 	step_aside(p, true);
-	p->check = check_start(h->loop, target,
+	p->check = check_start(h->loop, expanded,
 		engine_deadline_span(&h->engine, DEADLINE_HEALTH_CHECK), on_checked, p);
 }
 
