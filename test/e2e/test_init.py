@@ -68,12 +68,12 @@ class Init:
     """The driver with gates that connect back to the test."""
 
     def __init__(self):
+        self.driver = harness.test_program("init/init_driver", "STANDPIPE_INIT_DRIVER")
         self.directory = harness.short_dir("sp-init-")
         self.server = socket.socket(socket.AF_UNIX)
         self.server.bind(os.fspath(self.directory / "gate"))
         self.server.listen(8)
         self.server.settimeout(LIMIT)
-        self.driver = harness.test_program("init/init_driver", "STANDPIPE_INIT_DRIVER")
         self.program = None
 
     def start(self, *command, gate=None, grace_ms=10000, listeners=(), pass_fds=(), env=None, wrapper=(),
