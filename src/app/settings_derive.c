@@ -42,16 +42,6 @@ static void derive_instance(struct config *c)
 		derive(c, "instance", *name ? name : "unknown", "host name");
 }
 
-/* A relay that opened before the command listens would only show errors. `run` chooses the port
- * when none is set, and tells the gate's process, where this is what counts. */
-static void derive_ready(struct config *c)
-{
-	char target[48] = "";
-	if (c->gate.door_mode == DOOR_RELAY && c->gate.command_port > 0)
-		snprintf(target, sizeof(target), "tcp://127.0.0.1:%d", c->gate.command_port);
-	derive(c, "startup.ready", target, "door.command_port");
-}
-
 void config_derive(struct config *c)
 {
 	if (is_unset(c, "instance"))
@@ -71,11 +61,10 @@ void config_derive(struct config *c)
 		derive(c, "door.mode", relays ? "relay" : "off", "door.port");
 	}
 	if (is_unset(c, "startup.ready")) {
+		/* A relay that opened before the command listens would only show errors. */
 		bool relays = c->gate.door_mode == DOOR_RELAY && c->gate.door_port > 0;
 		derive(c, "startup.ready", relays ? "tcp://127.0.0.1:$PORT" : "", "door.mode");
 	}
-	if (is_unset(c, "startup.ready"))
-		derive_ready(c);
 }
 
 /* Of two keys that contradict each other, the one that somebody wrote is the one to name. */

@@ -29,6 +29,8 @@ static inline size_t buffer_len(const struct buffer *b)
 
 static inline struct bytes buffer_bytes(const struct buffer *b)
 {
+	if (!b->memory)
+		return (struct bytes){0};
 	return (struct bytes){b->memory + b->start, b->end - b->start};
 }
 

@@ -182,7 +182,7 @@ static void a_relay_waits_for_the_command_s_port_unless_told_otherwise(void **st
 	struct loaded l;
 	loaded_init(&l, CONFIG_RUN, NULL, variables);
 	assert_int_equal(l.result, 0);
-	assert_string_equal(l.config.gate.ready, "tcp://127.0.0.1:8081");
+	assert_string_equal(l.config.gate.ready, "tcp://127.0.0.1:$PORT");
 	loaded_release(&l);
 	loaded_init(&l, CONFIG_RUN, "startup: {ready: notify}\n", variables);
 	assert_string_equal(l.config.gate.ready, "notify");
