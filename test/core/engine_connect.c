@@ -410,9 +410,8 @@ static void a_password_that_changed_under_live_servers_is_not_tried_in_a_hot_loo
 
 static void limits(struct rig *r, int max_connections, int backends)
 {
-	rig_tell(r,
-		(struct engine_event){.kind = EVENT_SERVER_LIMITS,
-			.limits = {max_connections, 3, 0, backends}});
+	rig_tell(r, (struct engine_event){.kind = EVENT_SERVER_LIMITS,
+			    .limits = {max_connections, 3, 0, backends}});
 }
 
 static void no_more_servers_than_the_share(void **state)

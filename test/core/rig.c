@@ -113,9 +113,8 @@ void rig_done(struct rig *r, enum phase phase, bool ok)
 
 void rig_stage(struct rig *r, int server, enum stage stage)
 {
-	rig_tell(r,
-		(struct engine_event){
-			.kind = EVENT_CONNECT_STAGE, .server = server, .stage = stage});
+	rig_tell(r, (struct engine_event){
+			    .kind = EVENT_CONNECT_STAGE, .server = server, .stage = stage});
 }
 
 void rig_ok(struct rig *r, int server)
@@ -125,9 +124,8 @@ void rig_ok(struct rig *r, int server)
 
 void rig_failed(struct rig *r, int server, enum outcome outcome)
 {
-	rig_tell(r,
-		(struct engine_event){
-			.kind = EVENT_CONNECT_FAILED, .server = server, .outcome = outcome});
+	rig_tell(r, (struct engine_event){
+			    .kind = EVENT_CONNECT_FAILED, .server = server, .outcome = outcome});
 }
 
 void rig_released(struct rig *r, int server)
@@ -137,11 +135,10 @@ void rig_released(struct rig *r, int server)
 
 void rig_gone(struct rig *r, int server, enum outcome outcome, bool requeue)
 {
-	rig_tell(r,
-		(struct engine_event){.kind = EVENT_SERVER_GONE,
-			.server = server,
-			.outcome = outcome,
-			.requeue = requeue});
+	rig_tell(r, (struct engine_event){.kind = EVENT_SERVER_GONE,
+			    .server = server,
+			    .outcome = outcome,
+			    .requeue = requeue});
 }
 
 void rig_waits(struct rig *r, int client)
@@ -151,9 +148,8 @@ void rig_waits(struct rig *r, int client)
 
 void rig_waits_patiently(struct rig *r, int client)
 {
-	rig_tell(r,
-		(struct engine_event){
-			.kind = EVENT_CLIENT_WAITS, .client = client, .patient = true});
+	rig_tell(r, (struct engine_event){
+			    .kind = EVENT_CLIENT_WAITS, .client = client, .patient = true});
 }
 
 void rig_to_database(struct rig *r)
