@@ -2,6 +2,7 @@
  * run - PID 1 of a container: binds what is listened on, then starts the gate, and through it the
  * command.
  */
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,11 +56,26 @@ static int bind_one(struct run *r, const char *name, const char *host, int port,
 	return fd;
 }
 
+/* In a container the admin port is free. Where several instances share a host, one that nobody gave
+ * a port of its own takes any: that beats not starting. */
+static int bind_admin(struct run *r, struct error *error)
+{
+	const struct gate_settings *s = &r->config.gate;
+	int fd = bind_one(r, LISTEN_ADMIN, s->admin_host, s->admin_port, false, error);
+	const struct setting_origin *origin =
+		settings_origin(&r->config.settings, "admin.port");
+	if (fd >= 0 || error->code != EADDRINUSE || origin->source != SETTING_DEFAULT)
+		return fd;
+	log_warning(&r->log, "the default admin port is taken: using any free one",
+		field_error(error));
+	return bind_one(r, LISTEN_ADMIN, s->admin_host, 0, false, error);
+}
+
 /* All sockets are bound here and stay bound while gates come and go. */
 static int bind_all(struct run *r, struct error *error)
 {
 	const struct gate_settings *s = &r->config.gate;
-	if (bind_one(r, LISTEN_ADMIN, s->admin_host, s->admin_port, false, error) < 0)
+	if (bind_admin(r, error) < 0)
 		return -1;
 	int fd = bind_one(r, LISTEN_GATE, s->listen_host, s->listen_port, false, error);
 	if (fd < 0)
@@ -177,7 +193,7 @@ static void release(struct run *r)
 
 int run_main(int argc, char **argv)
 {
-	static struct run r;
+	static struct run r; /* large, and needed to the end */
 	struct error error;
 	struct config_options options = {
 		.environment = (const char *const *)environ,
