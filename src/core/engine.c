@@ -352,6 +352,9 @@ static void take_in(
 		break;
 	case EVENT_COMMAND_UP:
 		e->command_up = true;
+		/* What serves is not ended for what its new gate finds missing. */
+		for (enum phase phase = PHASE_DEPENDENCIES; phase < PHASE_COUNT; phase++)
+			e->startup.settings.critical[phase] = false;
 		break;
 	case EVENT_COMMAND_EXITED:
 		command_exited(e, event, actions);

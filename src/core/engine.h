@@ -69,7 +69,8 @@ enum engine_event_kind {
 	EVENT_CLIENT_LEFT, /* client: it waits no more. One that holds a server ends with
 	                        * SERVER_RELEASED or SERVER_GONE instead */
 	EVENT_SERVER_LIMITS, /* limits: what the server says */
-	EVENT_COMMAND_UP, /* the command runs and was ready once (a gate that was started again) */
+	EVENT_COMMAND_UP, /* the command runs and was ready once (a gate that was started again):
+	                   * from here on no phase is critical */
 	EVENT_COMMAND_EXITED, /* code: as for the shell, 128 + signal for a signal */
 };
 

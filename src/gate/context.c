@@ -91,6 +91,9 @@ static struct cause find_cause(const struct gate_view *view, enum phase phase)
 	};
 	if (cause.error)
 		cause.stage = cause.error->stage;
+	/* A check's own patience may end a moment before its phase's. */
+	if (cause.error && cause.error->code == ETIMEDOUT)
+		cause.question.timed_out = true;
 	/* Once the database has answered, or in other phases, connects are not the cause unless
 	 * nothing else is known. */
 	bool connects = phase == PHASE_DATABASE && !cause.question.table_setup;

@@ -104,7 +104,7 @@ static void keep_context(struct gate *g, enum phase phase)
 {
 	struct gate_view view = view_of(g);
 	const struct error *error = &g->phases.errors[phase];
-	bool critical = g->settings->engine.startup.critical[phase];
+	bool critical = g->hub.engine.startup.settings.critical[phase];
 	int code = critical ? ENGINE_EXIT_STARTUP_FAILED : -1;
 	struct error trouble;
 	free(g->context);
@@ -253,6 +253,8 @@ static void take_message(struct gate *g, const struct control_message *message)
 		/* A gate died before this one; the command went on. */
 		phases_command(&g->phases, true, 0);
 		hub_tell(&g->hub, (struct engine_event){.kind = EVENT_COMMAND_UP});
+		if (g->door)
+			door_open(g->door); /* it serves, whatever the phases find now */
 		break;
 	case CONTROL_STARTED:
 		g->command = COMMAND_RUNNING;
@@ -492,6 +494,9 @@ int gate_run(const struct gate_options *options, struct error *error)
 	g.phases.gate_port = listen_port(g.listeners[LISTENER_GATE]);
 	begin_listening_to_orders(&g);
 	int failed = begin_serving(&g, error);
+	/* PID 1's greeting first: it tells whether the door is the gate's to answer at. */
+	if (!failed && options->control_fd >= 0)
+		on_control(&g.control, 0, UV_READABLE);
 	if (!failed) {
 		log_info(g.log, "standpipe", field_text("version", STANDPIPE_VERSION),
 			field_int("gate_port", g.phases.gate_port),

@@ -71,6 +71,8 @@ static void step_aside(struct phases *p, bool aside)
 	if (p->current != PHASE_SERVICES || !p->door ||
 		p->hub->settings->door_mode != DOOR_INHERIT)
 		return;
+	if (p->hub->engine.command_up)
+		return; /* it was ready before this gate was there: the door stays open */
 	if (aside)
 		door_open(p->door);
 	else

@@ -109,8 +109,14 @@ void server_shut(struct server *s)
 	if (s->login)
 		upstream_abandon(s->login);
 	s->login = NULL;
+	struct client *c = s->client;
 	if (s->link)
 		forget(s);
+	if (!c)
+		return;
+	c->server = NULL;
+	if (c->state == CLIENT_GONE)
+		client_reap(c); /* it waited for what it had asked to be over */
 }
 
 static void note_failure(struct server *s, const struct error *error)
