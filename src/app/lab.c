@@ -18,7 +18,7 @@
 #include "lab/lab.h"
 #include "lab/report.h"
 
-#define JSON_FORMAT (JSON_INDENT(2) | JSON_PRESERVE_ORDER)
+#define JSON_FORMAT (JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12))
 
 struct arguments {
 	const char *scenario;

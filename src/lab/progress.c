@@ -21,7 +21,7 @@ void progress_show(struct progress *p, struct storm *storm, const struct scenari
 {
 	uint64_t now = uv_hrtime();
 
-	if (now < p->next_ns)
+	if (!p->title || now < p->next_ns)
 		return;
 	p->next_ns = now + (p->terminal ? TERMINAL_EVERY_NS : LINE_EVERY_NS);
 	struct storm_progress at = storm_progress(storm);
@@ -43,4 +43,5 @@ void progress_end(struct progress *p)
 	if (p->shown && p->terminal)
 		fputs("\r\x1b[K", stderr);
 	p->shown = false;
+	p->title = NULL;
 }

@@ -14,7 +14,7 @@ struct progress {
 	bool terminal;
 	bool shown; /* an unfinished line stands on the terminal */
 	uint64_t next_ns;
-	const char *title; /* borrowed */
+	const char *title; /* borrowed; NULL: nothing is under way */
 };
 
 void progress_init(struct progress *p);

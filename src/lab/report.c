@@ -179,7 +179,7 @@ static const struct {
 	{"  refused for want of room (53300)", show_refused},
 	{"connections at most, on the path", show_flows},
 	{"  handshakes: completed + SYNs dropped", show_handshakes},
-	{"  connector instances at the end", show_grown},
+	{"  connector machines at the end", show_grown},
 	{NULL, NULL},
 	{"time until an instance is up: median", show_median},
 	{"  95 of 100", show_most},
@@ -253,9 +253,9 @@ static const char *syn_again(void)
 			linear = 0;
 		fclose(file);
 	}
-	return linear > 0 ? "this kernel sends them again each second at first, older ones after "
-			    "1, 3, 7 s"
-			  : "the kernel sends them again after 1, 3, 7 s";
+	return linear > 0 ? "this kernel sends one again each second at first, older ones after 1, "
+			    "3, 7 s"
+			  : "the kernel sends one again after 1, 3, 7 s";
 }
 
 static void print_connector(const struct scenario *s, FILE *to)
@@ -265,13 +265,16 @@ static void print_connector(const struct scenario *s, FILE *to)
 	value_show_duration(s->path.scale_delay_min_ns, least, sizeof least);
 	value_show_duration(s->path.scale_delay_max_ns, most, sizeof most);
 	fprintf(to,
-		"Emulated: the connector: %d instances that grow to %d, one step in %s to %s, and "
-		"never\n  shrink; each carries %d connections",
-		s->path.instances_min, s->path.instances_max, least, most, s->path.flows);
+		"Emulated: the connector: %d machine%s growing to %d, %d more in %s to %s, and "
+		"never\n"
+		"  fewer; each carries %d connections",
+		s->path.instances_min, s->path.instances_min == 1 ? "" : "s", s->path.instances_max,
+		s->path.scale_step, least, most, s->path.flows);
 	if (s->path.connect_rate > 0)
 		fprintf(to, " and begins %g a second", s->path.connect_rate);
 	fprintf(to,
-		". What is too much is dropped\n  as a SYN, by the kernel (%s).\n"
+		". The SYNs of all others are dropped\n"
+		"  (%s).\n"
 		"  And the platform, which starts again what ended.\n",
 		syn_again());
 }

@@ -139,7 +139,7 @@ static void phases_came(void *context, int status, const char *body)
 	 * anything depends on. */
 	json_array_foreach(json_object_get(root, "phases"), i, phase)
 	{
-		const char *name = json_string_value(json_object_get(phase, "name"));
+		const char *name = json_string_value(json_object_get(phase, "phase"));
 		const json_t *duration = json_object_get(phase, "duration_s");
 		const char *state = json_string_value(json_object_get(phase, "status"));
 		if (status == 200 && name && json_is_number(duration) && state &&
