@@ -135,8 +135,11 @@ static void collect(struct collecting *c, const char *name, const char *value)
 	c->pairs = pairs;
 }
 
-/* One word of `options`, its backslashes resolved into `word`; NULL at the end. */
-static const char *next_word(const char *at, char *word, size_t size)
+#define WORD_MAX (PROFILE_BYTES_MAX + 8)
+
+/* One word of `options`, its backslashes resolved into `word`, which has room for WORD_MAX; NULL at
+ * the end. One that is longer is cut, and still too large for a profile. */
+static const char *next_word(const char *at, char *word)
 {
 	size_t len = 0;
 	while (*at == ' ' || *at == '\t' || *at == '\n')
@@ -146,7 +149,7 @@ static const char *next_word(const char *at, char *word, size_t size)
 	for (; *at && *at != ' ' && *at != '\t' && *at != '\n'; at++) {
 		if (*at == '\\' && at[1])
 			at++;
-		if (len + 1 < size)
+		if (len + 1 < WORD_MAX)
 			word[len++] = *at;
 	}
 	word[len] = 0;
@@ -156,20 +159,20 @@ static const char *next_word(const char *at, char *word, size_t size)
 /* "-c name=value", "-cname=value", "--name=value"; 0, or -1 for anything else. */
 static int collect_options(struct collecting *c, const char *options)
 {
-	char word[1024];
-	while ((options = next_word(options, word, sizeof(word)))) {
+	char word[WORD_MAX];
+	while ((options = next_word(options, word))) {
 		char *setting;
 		if (strncmp(word, "--", 2) == 0)
 			setting = word + 2;
 		else if (strcmp(word, "-c") == 0) {
-			options = next_word(options, word, sizeof(word));
+			options = next_word(options, word);
 			setting = word;
 		} else if (strncmp(word, "-c", 2) == 0)
 			setting = word + 2;
 		else
 			return -1;
 		char *equals = options ? strchr(setting, '=') : NULL;
-		if (!equals)
+		if (!equals || equals == setting)
 			return -1;
 		*equals = 0;
 		for (char *dash = setting; *dash; dash++)

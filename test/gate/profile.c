@@ -1,0 +1,341 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "gate/profile.h"
+
+/* The parameters of a startup packet: name, zero, value, zero, ..., zero. */
+struct packet {
+	struct buffer bytes;
+};
+
+static void put(struct packet *p, const char *name, const char *value)
+{
+	buffer_append_text(&p->bytes, name);
+	buffer_append_text(&p->bytes, value);
+}
+
+static struct profile *profile_of(struct profiles *all, struct packet *p, struct error *error)
+{
+	error_init(error);
+	buffer_append_u8(&p->bytes, 0);
+	struct profile *profile = profile_from_startup(all, buffer_bytes(&p->bytes), error);
+	buffer_release(&p->bytes);
+	assert_int_equal(profile == NULL, error_is_set(error));
+	return profile;
+}
+
+/* One pair, or `options`. */
+static struct profile *profile_with_one(struct profiles *all, const char *name, const char *value)
+{
+	struct packet p = {BUFFER_INIT};
+	struct error error;
+	put(&p, "user", "app");
+	put(&p, name, value);
+	return profile_of(all, &p, &error);
+}
+
+static void expect_pairs(const struct profile *p, const char *pairs, size_t len)
+{
+	assert_non_null(p);
+	assert_int_equal(buffer_len(&p->pairs), len);
+	assert_memory_equal(buffer_bytes(&p->pairs).at, pairs, len);
+}
+
+#define EXPECT_PAIRS(p, literal) expect_pairs(p, literal, sizeof(literal) - 1)
+
+static void expect_sql(const struct profile *p, const char *sql)
+{
+	struct buffer out = BUFFER_INIT;
+	profile_sql(p, &out);
+	assert_int_equal(buffer_len(&out), strlen(sql));
+	assert_memory_equal(buffer_bytes(&out).at, sql, strlen(sql));
+	buffer_release(&out);
+}
+
+static int count(const struct profiles *all)
+{
+	int n = 0;
+	for (const struct profile *p = all->first; p; p = p->next)
+		n++;
+	return n;
+}
+
+static void a_session_that_sets_nothing_is_in_the_base_profile(void **state)
+{
+	struct profiles all;
+	struct packet p = {BUFFER_INIT};
+	struct error error;
+	profiles_init(&all);
+	put(&p, "user", "app");
+	put(&p, "database", "main");
+	put(&p, "replication", "off");
+	put(&p, "_pq_.feature", "on");
+	struct profile *profile = profile_of(&all, &p, &error);
+	assert_ptr_equal(profile, all.base);
+	assert_int_equal(profile->refs, 2);
+	EXPECT_PAIRS(profile, "");
+	expect_sql(profile, "SET SESSION AUTHORIZATION DEFAULT;RESET ALL");
+	profile_drop(&all, profile);
+	assert_int_equal(count(&all), 1);
+	profiles_release(&all);
+}
+
+static void the_same_settings_in_any_order_are_one_profile(void **state)
+{
+	struct profiles all;
+	struct packet one = {BUFFER_INIT}, two = {BUFFER_INIT};
+	struct error error;
+	profiles_init(&all);
+	put(&one, "application_name", "web");
+	put(&one, "TimeZone", "UTC");
+	put(&one, "client_encoding", "UTF8");
+	put(&two, "TimeZone", "UTC");
+	put(&two, "user", "app");
+	put(&two, "client_encoding", "UTF8");
+	put(&two, "application_name", "web");
+	struct profile *a = profile_of(&all, &one, &error);
+	struct profile *b = profile_of(&all, &two, &error);
+	assert_ptr_equal(a, b);
+	assert_int_equal(a->refs, 2);
+	EXPECT_PAIRS(a, "application_name\0web\0client_encoding\0UTF8\0TimeZone\0UTC\0");
+	profile_drop(&all, a);
+	assert_int_equal(count(&all), 2);
+	profile_drop(&all, b);
+	assert_int_equal(count(&all), 1);
+	profiles_release(&all);
+}
+
+static void one_pair_more_is_another_profile_and_back_again(void **state)
+{
+	struct profiles all;
+	profiles_init(&all);
+	struct profile *utc = profile_with(&all, all.base, "TimeZone", "UTC");
+	struct profile *cet = profile_with(&all, utc, "TimeZone", "CET");
+	struct profile *again = profile_with(&all, cet, "TimeZone", "UTC");
+	assert_ptr_not_equal(utc, cet);
+	assert_ptr_equal(again, utc);
+	assert_int_equal(utc->refs, 2);
+	EXPECT_PAIRS(all.base, ""); /* what it was made from is as it was */
+	profile_drop(&all, utc);
+	profile_drop(&all, cet);
+	profile_drop(&all, again);
+	assert_int_equal(count(&all), 1);
+	profiles_release(&all);
+}
+
+static void names_are_the_same_in_capitals_values_are_not(void **state)
+{
+	struct profiles all;
+	profiles_init(&all);
+	struct profile *a = profile_with(&all, all.base, "timezone", "utc");
+	struct profile *b = profile_with(&all, a, "TimeZone", "UTC");
+	EXPECT_PAIRS(b, "TimeZone\0UTC\0");
+	struct profile *c = profile_with(&all, all.base, "TimeZone", "utc");
+	assert_ptr_not_equal(b, c);
+	profile_drop(&all, a);
+	profile_drop(&all, b);
+	profile_drop(&all, c);
+	profiles_release(&all);
+}
+
+static void what_is_put_in_keeps_the_order_of_names(void **state)
+{
+	struct profiles all;
+	profiles_init(&all);
+	static const char *const names[] = {"m", "a", "z", "k", "A"};
+	struct profile *p = profile_hold(all.base);
+	for (int i = 0; i < 5; i++) {
+		char value[2] = {(char)('0' + i), 0};
+		struct profile *next = profile_with(&all, p, names[i], value);
+		profile_drop(&all, p);
+		p = next;
+	}
+	EXPECT_PAIRS(p, "A\0"
+			"4\0k\0"
+			"3\0m\0"
+			"0\0z\0"
+			"2\0");
+	profile_drop(&all, p);
+	profiles_release(&all);
+}
+
+/* ---- options ---- */
+
+static void options_are_taken_apart(void **state)
+{
+	static const struct {
+		const char *options;
+		const char *pairs;
+		size_t len;
+	} rows[] = {
+#define ROW(options, pairs) {options, pairs, sizeof(pairs) - 1}
+		ROW("", ""),
+		ROW("  \t\n ", ""),
+		ROW("-c geqo=off", "geqo\0off\0"),
+		ROW("-cgeqo=off", "geqo\0off\0"),
+		ROW("--geqo=off", "geqo\0off\0"),
+		ROW("  -c   geqo=off\t--work-mem=4MB ", "geqo\0off\0work_mem\0"
+							"4MB\0"),
+		ROW("-c search_path=a\\ b,c", "search_path\0a b,c\0"),
+		ROW("-c a=back\\\\slash", "a\0back\\slash\0"),
+		ROW("-c a=x\\=y=z", "a\0x=y=z\0"),
+		ROW("-c a=", "a\0\0"),
+		ROW("-c a=x-y --statement-timeout=5-0", "a\0x-y\0statement_timeout\0"
+							"5-0\0"),
+		ROW("-c a=1 -c A=2", "A\0"
+				     "2\0"),
+#undef ROW
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct profiles all;
+		profiles_init(&all);
+		struct profile *p = profile_with_one(&all, "options", rows[i].options);
+		expect_pairs(p, rows[i].pairs, rows[i].len);
+		profile_drop(&all, p);
+		profiles_release(&all);
+	}
+}
+
+static void options_that_are_no_settings_are_refused(void **state)
+{
+	static const char *const options[] = {"-c", "-c geqo", "-cgeqo", "--geqo", "-d 5",
+		"geqo=off", "-c geqo=off trailing", "-", "--", "-c =x", "--=x", "-c geqo=off -c"};
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		struct profiles all;
+		profiles_init(&all);
+		assert_null(profile_with_one(&all, "options", options[i]));
+		assert_int_equal(count(&all), 1);
+		profiles_release(&all);
+	}
+}
+
+static void pairs_before_bad_options_are_let_go(void **state)
+{
+	struct profiles all;
+	struct packet p = {BUFFER_INIT};
+	struct error error;
+	profiles_init(&all);
+	put(&p, "TimeZone", "UTC");
+	put(&p, "options", "-c geqo=off -x");
+	assert_null(profile_of(&all, &p, &error));
+	assert_string_equal(error.stage, "startup");
+	assert_non_null(strstr(error.text, "-c NAME=VALUE"));
+	profiles_release(&all);
+}
+
+/* ---- limits ---- */
+
+static void no_more_pairs_than_allowed(void **state)
+{
+	for (int pairs = PROFILE_PAIRS_MAX; pairs <= PROFILE_PAIRS_MAX + 1; pairs++) {
+		struct profiles all;
+		struct packet p = {BUFFER_INIT};
+		struct error error;
+		profiles_init(&all);
+		for (int i = 0; i < pairs; i++) {
+			char name[16];
+			snprintf(name, sizeof(name), "my.s%d", i);
+			put(&p, name, "x");
+		}
+		struct profile *profile = profile_of(&all, &p, &error);
+		assert_int_equal(profile != NULL, pairs == PROFILE_PAIRS_MAX);
+		if (profile)
+			profile_drop(&all, profile);
+		else
+			assert_non_null(strstr(error.text, "more than 64 parameters"));
+		profiles_release(&all);
+	}
+}
+
+static void no_more_bytes_than_allowed_and_nothing_is_cut(void **state)
+{
+	static char value[PROFILE_BYTES_MAX + 64], options[PROFILE_BYTES_MAX + 128];
+	static const char *const before[] = {"-c a=", "-ca=", "--a="};
+	for (size_t len = PROFILE_BYTES_MAX - 20; len < PROFILE_BYTES_MAX + 20; len++) {
+		struct profiles all;
+		profiles_init(&all);
+		memset(value, 'x', len);
+		value[len] = 0;
+		bool fits = 1 + len <= PROFILE_BYTES_MAX;
+		struct profile *p = profile_with_one(&all, "a", value);
+		assert_int_equal(p != NULL, fits);
+		for (int i = 0; i < 3; i++) {
+			snprintf(options, sizeof(options), "%s%s", before[i], value);
+			/* The same profile, or none: never one with a part of the value. */
+			struct profile *same = profile_with_one(&all, "options", options);
+			assert_ptr_equal(same, p);
+			if (same)
+				profile_drop(&all, same);
+		}
+		if (p)
+			profile_drop(&all, p);
+		profiles_release(&all);
+	}
+}
+
+/* ---- SQL ---- */
+
+static void the_sql_starts_from_anything_and_sets_each(void **state)
+{
+	struct profiles all;
+	profiles_init(&all);
+	struct profile *a = profile_with(&all, all.base, "TimeZone", "UTC");
+	struct profile *b = profile_with(&all, a, "application_name", "web");
+	expect_sql(b, "SET SESSION AUTHORIZATION DEFAULT;RESET ALL;"
+		      "SELECT pg_catalog.set_config(E'application_name',E'web',false),"
+		      "pg_catalog.set_config(E'TimeZone',E'UTC',false)");
+	profile_drop(&all, a);
+	profile_drop(&all, b);
+	profiles_release(&all);
+}
+
+static void no_value_breaks_out_of_its_quotes(void **state)
+{
+	struct profiles all;
+	profiles_init(&all);
+	struct profile *p = profile_with(
+		&all, all.base, "my.na'me", "a'b\\c\\'; DROP TABLE x; --\n\"");
+	expect_sql(p, "SET SESSION AUTHORIZATION DEFAULT;RESET ALL;"
+		      "SELECT pg_catalog.set_config(E'my.na''me',"
+		      "E'a''b\\\\c\\\\''; DROP TABLE x; --\n\"',false)");
+	profile_drop(&all, p);
+	profiles_release(&all);
+}
+
+static void what_a_session_can_set_and_the_server_reports_is_known(void **state)
+{
+	assert_true(profile_is_settable("TimeZone"));
+	assert_true(profile_is_settable("timezone"));
+	assert_true(profile_is_settable("application_name"));
+	assert_true(profile_is_settable("search_path"));
+	assert_false(profile_is_settable("server_version"));
+	assert_false(profile_is_settable("is_superuser"));
+	assert_false(profile_is_settable("in_hot_standby"));
+	assert_false(profile_is_settable(""));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_session_that_sets_nothing_is_in_the_base_profile),
+		cmocka_unit_test(the_same_settings_in_any_order_are_one_profile),
+		cmocka_unit_test(one_pair_more_is_another_profile_and_back_again),
+		cmocka_unit_test(names_are_the_same_in_capitals_values_are_not),
+		cmocka_unit_test(what_is_put_in_keeps_the_order_of_names),
+		cmocka_unit_test(options_are_taken_apart),
+		cmocka_unit_test(options_that_are_no_settings_are_refused),
+		cmocka_unit_test(pairs_before_bad_options_are_let_go),
+		cmocka_unit_test(no_more_pairs_than_allowed),
+		cmocka_unit_test(no_more_bytes_than_allowed_and_nothing_is_cut),
+		cmocka_unit_test(the_sql_starts_from_anything_and_sets_each),
+		cmocka_unit_test(no_value_breaks_out_of_its_quotes),
+		cmocka_unit_test(what_a_session_can_set_and_the_server_reports_is_known),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
