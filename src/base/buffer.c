@@ -11,6 +11,7 @@ uint8_t *buffer_reserve(struct buffer *b, size_t len)
 {
 	size_t held = buffer_len(b);
 	assert(len <= BUFFER_MAX && held + len <= BUFFER_MAX);
+	assert(held == 0 || b->memory);
 	if (b->size - b->end >= len && b->memory)
 		return b->memory + b->end;
 	/* Moving to the front first is cheaper than growing, when it makes the room. */

@@ -142,6 +142,7 @@ static void collect(struct collecting *c, const char *name, const char *value)
 static const char *next_word(const char *at, char *word)
 {
 	size_t len = 0;
+	*word = 0;
 	while (*at == ' ' || *at == '\t' || *at == '\n')
 		at++;
 	if (!*at)
@@ -162,15 +163,14 @@ static int collect_options(struct collecting *c, const char *options)
 	char word[WORD_MAX];
 	while ((options = next_word(options, word))) {
 		char *setting;
-		if (strncmp(word, "--", 2) == 0)
-			setting = word + 2;
-		else if (strcmp(word, "-c") == 0) {
+		if (strcmp(word, "-c") == 0) {
 			options = next_word(options, word);
 			setting = word;
-		} else if (strncmp(word, "-c", 2) == 0)
+		} else if (strncmp(word, "--", 2) == 0 || strncmp(word, "-c", 2) == 0) {
 			setting = word + 2;
-		else
+		} else {
 			return -1;
+		}
 		char *equals = options ? strchr(setting, '=') : NULL;
 		if (!equals || equals == setting)
 			return -1;

@@ -36,7 +36,7 @@ void statement_name(const struct statement *s, char name[STATEMENT_NAME_MAX])
 void statements_init(struct statements *all, int servers_max)
 {
 	*all = (struct statements){.slot_count = SLOTS_MIN, .servers_max = servers_max};
-	all->slots = must(calloc(all->slot_count, sizeof(*all->slots)));
+	all->slots = must(calloc(all->slot_count, sizeof(struct statement *)));
 }
 
 void statements_release(struct statements *all)
@@ -61,7 +61,7 @@ static size_t words(int servers_max)
 static void grow(struct statements *all)
 {
 	size_t count = all->slot_count * 2;
-	struct statement **slots = must(calloc(count, sizeof(*slots)));
+	struct statement **slots = must(calloc(count, sizeof(struct statement *)));
 	for (size_t i = 0; i < all->slot_count; i++) {
 		struct statement *next;
 		for (struct statement *s = all->slots[i]; s; s = next) {
