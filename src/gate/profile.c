@@ -142,7 +142,6 @@ static void collect(struct collecting *c, const char *name, const char *value)
 static const char *next_word(const char *at, char *word)
 {
 	size_t len = 0;
-	*word = 0;
 	while (*at == ' ' || *at == '\t' || *at == '\n')
 		at++;
 	if (!*at)
@@ -160,7 +159,7 @@ static const char *next_word(const char *at, char *word)
 /* "-c name=value", "-cname=value", "--name=value"; 0, or -1 for anything else. */
 static int collect_options(struct collecting *c, const char *options)
 {
-	char word[WORD_MAX];
+	char word[WORD_MAX] = "";
 	while ((options = next_word(options, word))) {
 		char *setting;
 		if (strcmp(word, "-c") == 0) {
