@@ -441,6 +441,18 @@ static void a_command_older_than_its_gate_ends_the_program_in_every_phase(void *
 	}
 }
 
+static void a_command_older_than_its_gate_is_not_ended_for_a_failed_phase(void **state)
+{
+	struct rig *r = fresh();
+	rig_init(r, 1);
+	rig_tell(r, (struct engine_event){.kind = EVENT_COMMAND_UP});
+	rig_to_database(r);
+	rig_failed(r, 0, OUTCOME_AUTH);
+	assert_int_equal(rig_count(r, ACTION_EXIT), 0);
+	assert_int_equal(r->engine.startup.phases[PHASE_DATABASE].status, PHASE_FAILED);
+	assert_false(r->engine.startup.failed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -468,6 +480,7 @@ int main(void)
 		cmocka_unit_test(after_the_start_the_commands_end_is_the_programs_with_its_code),
 		cmocka_unit_test(a_command_that_was_ready_ends_the_program_in_later_phases_too),
 		cmocka_unit_test(a_command_older_than_its_gate_ends_the_program_in_every_phase),
+		cmocka_unit_test(a_command_older_than_its_gate_is_not_ended_for_a_failed_phase),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
