@@ -66,14 +66,22 @@ static int server_limit(const struct engine *e)
 	return e->budget.share < e->pool.servers_max ? e->budget.share : e->pool.servers_max;
 }
 
-static bool wants_server(const struct engine *e)
+/* From when on another server is wanted, whether or not it may be tried then; INSTANT_NEVER: not
+ * until something changes. */
+static instant wants_server_at(const struct engine *e)
 {
 	const struct pool *p = &e->pool;
 	if (!may_connect(e) || pool_servers(p) >= server_limit(e))
-		return false;
+		return INSTANT_NEVER;
 	/* After a permanent failure only a client's demand is worth another try. */
-	bool keep = e->permanent == OUTCOME_OK && pool_servers(p) < e->settings.servers_kept;
-	return keep || p->waiting > p->idle + p->connecting;
+	if (e->permanent == OUTCOME_OK && pool_servers(p) < e->settings.servers_kept)
+		return 0;
+	if (p->waiting <= p->idle + p->connecting)
+		return INSTANT_NEVER;
+	/* The first one at once; more only for a queue that those there can't drain. */
+	if (pool_servers(p) == 0)
+		return 0;
+	return standing_at(&e->standing, p->clients[p->queue_first].since);
 }
 
 int64_t engine_deadline_span(const struct engine *e, enum deadline_kind kind)
@@ -500,8 +508,10 @@ static void assign(struct engine *e, instant now, struct engine_actions *actions
 			continue;
 		}
 		instant idle_since = e->pool.servers[e->pool.idle_first].since;
+		instant waiting_since = e->pool.clients[e->pool.queue_first].since;
 		if (!pool_assign(&e->pool, &server, &client, now))
 			break;
+		standing_waited(&e->standing, now - waiting_since, now);
 		struct engine_action *a = act(actions, ACTION_ASSIGN);
 		a->server = server;
 		a->client = client;
@@ -518,7 +528,7 @@ static void open_servers(struct engine *e, instant now, struct engine_actions *a
 		breaker_cap(&e->breaker, at);
 		e->retry.next_at = instant_min(e->retry.next_at, at);
 	}
-	while (wants_server(e) && retry_admits(&e->retry, now) && has_room(e, actions)) {
+	while (now >= wants_server_at(e) && retry_admits(&e->retry, now) && has_room(e, actions)) {
 		if (!connects_admit(&e->connects))
 			return;
 		if (!breaker_admit(&e->breaker, now)) {
@@ -528,6 +538,7 @@ static void open_servers(struct engine *e, instant now, struct engine_actions *a
 		int server = pool_server_begin(&e->pool, now);
 		assert(server != POOL_NOBODY);
 		attempt_begin(e, server, now);
+		standing_answered(&e->standing, now);
 		act(actions, ACTION_CONNECT)->server = server;
 		connections_changed(e, now);
 	}
@@ -655,9 +666,11 @@ instant engine_deadline(const struct engine *e)
 	at = instant_min(at, path_deadline(&e->path));
 	if (e->pool.idle > 0)
 		at = instant_min(at, e->sweep_at);
-	if (wants_server(e) && !is_held_up(e)) {
+	instant wanted_at = wants_server_at(e);
+	if (wanted_at != INSTANT_NEVER && !is_held_up(e)) {
 		instant open_until = e->breaker.state == BREAKER_OPEN ? e->breaker.until : 0;
-		at = instant_min(at, instant_max(e->retry.next_at, open_until));
+		instant allowed_at = instant_max(e->retry.next_at, open_until);
+		at = instant_min(at, instant_max(wanted_at, allowed_at));
 	}
 	return at;
 }
@@ -675,6 +688,7 @@ void engine_init(struct engine *e, const struct engine_settings *settings,
 	breaker_init(&e->breaker, &settings->breaker);
 	retry_init(&e->retry, &settings->retry);
 	connects_init(&e->connects, &settings->connects);
+	standing_init(&e->standing, &settings->growth);
 	budget_init(&e->budget, &settings->budget);
 	path_init(&e->path, &settings->path, now);
 	pool_init(&e->pool, memory->servers, memory->servers_max, memory->clients,

@@ -7,8 +7,8 @@
  * The engine does no I/O, reads no clock, allocates nothing and cannot fail. The gate, the lab and
  * the simulator run this same code: what the simulator proves is what runs.
  *
- * It composes: startup (phases), breaker, retry and connects (when to open a server connection),
- * budget (how many), pool (who gets one), path and deadline (how long to wait).
+ * It composes: startup (phases), breaker, retry, connects and standing (when to open a server
+ * connection), budget (how many), pool (who gets one), path and deadline (how long to wait).
  *
  * Whoever drives it must carry out every action in order and report what came of it. An action
  * that no longer makes sense when it is carried out (a client has gone) is answered by the event
@@ -31,6 +31,7 @@
 #include "core/path.h"
 #include "core/pool.h"
 #include "core/retry.h"
+#include "core/standing.h"
 #include "core/startup.h"
 
 #define ENGINE_ACTIONS_MAX  32
@@ -47,6 +48,7 @@ struct engine_settings {
 	struct path_settings path;
 	struct budget_settings budget;
 	struct connects_settings connects;
+	struct standing_settings growth; /* of the pool, beyond its first server */
 	int servers_kept; /* warm, even if nobody waits; 0 or more */
 	int64_t server_life_ns; /* recycled after this, less up to a tenth; 0: never */
 	int64_t server_idle_ns; /* idle ones above servers_kept are closed after this; 0: never */
@@ -155,6 +157,7 @@ struct engine {
 	struct breaker breaker;
 	struct retry retry;
 	struct connects connects;
+	struct standing standing;
 	struct budget budget;
 	struct pool pool;
 	struct path path;
