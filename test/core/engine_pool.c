@@ -464,6 +464,50 @@ static void a_database_that_is_lost_degrades_and_one_that_returns_mends(void **s
 	assert_int_equal(rig_notice(r, NOTICE_AVAILABILITY)->to, AVAILABILITY_FULL);
 }
 
+#define MS NS_PER_MS
+
+/* Twenty clients at once, one server that serves one a millisecond. */
+static void a_burst_that_one_server_drains_opens_no_second(void **state)
+{
+	struct rig r;
+	rig_settings(&r);
+	r.settings.growth = (struct standing_settings){
+		.target_ns = 5 * MS, .interval_ns = 100 * MS};
+	rig_init(&r, 1);
+	rig_to_run_time(&r);
+	for (int client = 0; client < 20; client++)
+		rig_waits(&r, client);
+	for (int client = 0; client < 20; client++) {
+		rig_go(&r, r.now + MS);
+		assert_int_equal(rig_count(&r, ACTION_CONNECT), 0);
+		rig_released(&r, 0);
+	}
+	assert_int_equal(r.engine.pool.waiting, 0);
+	assert_int_equal(pool_servers(&r.engine.pool), 1);
+}
+
+static void a_queue_that_stands_opens_one_an_interval(void **state)
+{
+	struct rig r;
+	rig_settings(&r);
+	r.settings.growth = (struct standing_settings){
+		.target_ns = 5 * MS, .interval_ns = 100 * MS};
+	r.settings.connects.window_max = 4;
+	rig_init(&r, 1);
+	rig_to_run_time(&r);
+	instant begun = r.now;
+	for (int client = 0; client < 5; client++)
+		rig_waits(&r, client);
+	rig_go(&r, begun + 105 * MS - 1);
+	assert_int_equal(pool_servers(&r.engine.pool), 1);
+	rig_go(&r, begun + 105 * MS);
+	assert_int_equal(pool_servers(&r.engine.pool), 2);
+	rig_go(&r, begun + 205 * MS - 1);
+	assert_int_equal(pool_servers(&r.engine.pool), 2);
+	rig_go(&r, begun + 205 * MS);
+	assert_int_equal(pool_servers(&r.engine.pool), 3);
+}
+
 static void none_kept_and_none_needed_is_nothing_missed(void **state)
 {
 	struct rig *r = fresh();
@@ -512,6 +556,8 @@ int main(void)
 		cmocka_unit_test(retry_after_is_until_the_next_attempt_may_be),
 		cmocka_unit_test(rejects_have_names),
 		cmocka_unit_test(a_database_that_is_lost_degrades_and_one_that_returns_mends),
+		cmocka_unit_test(a_burst_that_one_server_drains_opens_no_second),
+		cmocka_unit_test(a_queue_that_stands_opens_one_an_interval),
 		cmocka_unit_test(none_kept_and_none_needed_is_nothing_missed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

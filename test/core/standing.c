@@ -1,12 +1,12 @@
 /* What growth relies on: a burst is no standing queue, and one answer buys an interval. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include "core/standing.h"
 
-#define MS(n) ((n) * NS_PER_MS)
+#define MS(n) ((n)*NS_PER_MS)
 
 static const struct standing_settings settings = {.target_ns = MS(5), .interval_ns = MS(100)};
 
