@@ -15,6 +15,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -157,6 +158,12 @@ def connect(port):
     return socket.create_connection((HOST, port), timeout=LIMIT)
 
 
+def cpu_s(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+        fields = f.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def read_to_end(s):
     """All that comes until the other end closes or resets; nothing is fine, a hang is not."""
     data = b""
@@ -206,6 +213,25 @@ def test_keep_alive_serves_many(driver):
     assert driver.count("admin") == 1
     connection.close()
     driver.wait_count("admin", 0)
+
+
+def test_paused_newcomers_wait_and_those_who_are_there_go_on(driver):
+    there = http.client.HTTPConnection(HOST, driver.admin, timeout=LIMIT)
+    there.request("GET", "/live")
+    there.getresponse().read()
+    driver.tell("pause")
+    with connect(driver.admin) as s:
+        s.sendall(b"GET /live HTTP/1.0\r\n\r\n")
+        there.request("GET", "/live")
+        assert there.getresponse().read()
+        assert driver.count("admin") == 1
+        s.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            s.recv(1)
+        s.settimeout(LIMIT)
+        driver.tell("resume")
+        assert read_to_end(s).startswith(b"HTTP/1.")
+    there.close()
 
 
 MALFORMED = [
@@ -418,10 +444,14 @@ def test_open_but_refused_is_503(driver):
 def test_who_has_asked_nothing_yet_is_not_kept_from_the_service(command):
     service = command()
     with running("relay", service.port) as d:
-        with connect(d.door) as early:
+        with connect(d.admin) as older, connect(d.door) as early:
             assert status_of(d.door) == 503  # the early one has been accepted before
             d.tell("open")
             assert read_to_end(early) == b""
+            # It was let go, not cut for being slow: the older one's time is not over yet.
+            older.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                older.recv(1)
         assert status_of(d.door) == 200
 
 
@@ -499,6 +529,10 @@ def test_a_reader_that_stalls_holds_the_sender_up_and_not_the_memory(command):
                 state["last"] = sent[0]
                 return state["same"] > 20
             wait_until(has_stalled, "the sender to be held up")
+            # Nothing can be done, and nothing is: it does not spin.
+            busy, began = cpu_s(d.program.pid), time.monotonic()
+            wait_until(lambda: time.monotonic() - began > 0.5, "a while")
+            assert cpu_s(d.program.pid) - busy < (time.monotonic() - began) / 2
             with open(f"/proc/{d.program.pid}/smaps_rollup", encoding="ascii") as f:
                 before = int(re.search(r"Rss:\s+(\d+)", f.read()).group(1))
             assert before < 200 * 1024  # with the sanitizers' own

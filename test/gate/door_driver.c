@@ -7,6 +7,7 @@
  *	start    the startup completes      {"ok":true}
  *	open     the door opens             {"ok":true}
  *	close    the door closes            {"ok":true}
+ *	pause    the admin pages stop accepting; resume: go on
  *	count    what is there              {"admin":..,"tunnels":..,"refusals":..,"bytes":..}
  * At the end of stdin it frees all, and ends with 0 when nothing is left on the loop.
  */
@@ -83,6 +84,10 @@ static void obey(struct driver *d, const char *line)
 		door_open(d->door);
 	else if (strcmp(line, "close") == 0)
 		door_close(d->door);
+	else if (strcmp(line, "pause") == 0)
+		http_pause(d->admin);
+	else if (strcmp(line, "resume") == 0)
+		http_resume(d->admin);
 	else
 		for (enum phase p = PHASE_DATABASE; p < PHASE_COUNT; p++)
 			instance_phase(&d->instance, 4.0, p, true);
