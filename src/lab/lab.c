@@ -15,16 +15,15 @@
 #include "lab/postgres.h"
 #include "lab/process.h"
 #include "lab/progress.h"
+#include "lab/reference.h"
 #include "lab/sampler.h"
 #include "lab/storm.h"
 
-#define TICK_MS           20
-#define INITDB_LIMIT_MS   120000
-#define START_LIMIT_MS    60000
-#define STOP_LIMIT_MS     20000
-#define GRACE_MS          3000 /* between SIGTERM and SIGKILL for the instances */
-#define CONNECTIONS_SPARE 10 /* connections on top of what a reference's pools may hold */
-#define CONNECTIONS_MAX   5000
+#define TICK_MS         20
+#define INITDB_LIMIT_MS 120000
+#define START_LIMIT_MS  60000
+#define STOP_LIMIT_MS   20000
+#define GRACE_MS        3000 /* between SIGTERM and SIGKILL for the instances */
 
 static const int end_signals[] = {SIGINT, SIGTERM, SIGHUP};
 #define END_SIGNALS ((int)(sizeof end_signals / sizeof end_signals[0]))
@@ -340,70 +339,19 @@ static int run_arm(struct lab *lab, const struct scenario_arm *arm, bool with_fa
 	return status < 0 ? error_wrap(error, "arm %s", arm->name) : 0;
 }
 
-/* The variables that say what the application does are the same; times may differ. */
-static bool same_settings(const struct scenario_arm *a, const struct scenario_arm *b)
-{
-	const struct scenario_arm *arms[2] = {a, b};
-
-	for (int side = 0; side < 2; side++) {
-		const struct scenario_arm *one = arms[side], *other = arms[!side];
-		for (int i = 0; i < one->env_count; i++) {
-			char name[128];
-			const char *text = one->env[i].text;
-			if (one->env[i].value_ns >= 0)
-				continue;
-			snprintf(name, sizeof name, "%.*s", (int)strcspn(text, "="), text);
-			const char *mine = scenario_arm_get(one, name);
-			const char *its = scenario_arm_get(other, name);
-			if (!mine || !its || strcmp(mine, its) != 0)
-				return false;
-		}
-	}
-	return true;
-}
-
-static bool is_reference_for(const struct scenario_arm *candidate, const struct scenario_arm *arm)
-{
-	if (candidate->path != ARM_PATH_NONE || candidate->standpipe)
-		return false;
-	return arm->reference[0] != '\0' ? strcmp(candidate->name, arm->reference) == 0
-					 : same_settings(candidate, arm);
-}
-
-/* The same arm without connector and Standpipe, on a database that has room for all its pools. */
-static void make_reference(const struct scenario *s, const struct scenario_arm *arm,
-	struct scenario_arm *reference, char *name, size_t size_of_name)
-{
-	const char *size = scenario_arm_get(arm, "DB_POOL_SIZE");
-	const char *overflow = scenario_arm_get(arm, "DB_MAX_OVERFLOW");
-	int each = (size ? atoi(size) : 20) + (overflow ? atoi(overflow) : 30);
-	int64_t fit = (int64_t)s->instances * each + s->database.superuser_reserved +
-		      CONNECTIONS_SPARE;
-
-	snprintf(name, size_of_name, "%s-reference", arm->name);
-	*reference = *arm;
-	reference->name = name;
-	reference->path = ARM_PATH_NONE;
-	reference->standpipe = false;
-	reference->reference = "";
-	reference->max_connections = fit < CONNECTIONS_MAX ? (int)fit : CONNECTIONS_MAX;
-	if (reference->max_connections < s->database.max_connections)
-		reference->max_connections = s->database.max_connections;
-}
-
 /* Part (a) of the bound of arm `i`: from an arm or a reference that ran, or by a run of its own. */
 static int find_bound(struct lab *lab, struct lab_report *report, int i, struct error *error)
 {
 	const struct scenario *s = lab->scenario;
 	struct result *result = &report->arms[i];
 	const struct scenario_arm *arm = &s->arms[i];
-	const struct result *found = is_reference_for(arm, arm) ? result : NULL;
+	const struct result *found = reference_fits(arm, arm) ? result : NULL;
 
 	for (int k = 0; k < s->arm_count && !found; k++) {
-		if (report->arms[k].ran && is_reference_for(&s->arms[k], arm))
+		if (report->arms[k].ran && reference_fits(&s->arms[k], arm))
 			found = &report->arms[k];
 		else if (report->references[k].ran &&
-			 is_reference_for(&report->reference_arms[k], arm))
+			 reference_fits(&report->reference_arms[k], arm))
 			found = &report->references[k];
 	}
 	if (!found) {
@@ -411,7 +359,7 @@ static int find_bound(struct lab *lab, struct lab_report *report, int i, struct 
 		if (named)
 			report->reference_arms[i] = *named;
 		else
-			make_reference(s, arm, &report->reference_arms[i],
+			reference_make(s, arm, &report->reference_arms[i],
 				report->reference_names[i], sizeof report->reference_names[i]);
 		if (run_arm(lab, &report->reference_arms[i], false, &report->references[i], error) <
 			0)

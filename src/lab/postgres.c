@@ -16,9 +16,10 @@
 #include "base/random.h"
 #include "lab/ports.h"
 
-#define PROGRAMS "/usr/lib/postgresql/*/bin/postgres" /* Debian's place */
-#define ADMIN    "postgres"
-#define OPEN_FDS 16
+#define PROGRAMS        "/usr/lib/postgresql/*/bin/postgres" /* Debian's place */
+#define ADMIN           "postgres"
+#define SOCKET_PATH_MAX 107 /* the kernel's, without the zero */
+#define OPEN_FDS        16
 
 extern char **environ;
 
@@ -75,6 +76,9 @@ int postgres_init(struct postgres *p, const char *temp, uint64_t seed, struct er
 	random_init(&random, seed ^ (uint64_t)getpid());
 	if (ports_pick(&random, &p->port, 1, error) < 0)
 		return -1;
+	if (strlen(temp) + strlen("/standpipe-lab-XXXXXX/.s.PGSQL.65535") > SOCKET_PATH_MAX)
+		return error_set(error, "postgres", 0,
+			"TMPDIR is too long for a Unix socket's path; set a shorter one: %s", temp);
 	snprintf(p->directory, sizeof p->directory, "%s/standpipe-lab-XXXXXX", temp);
 	if (!mkdtemp(p->directory)) {
 		int code = errno;

@@ -59,7 +59,8 @@ static int compare(const void *a, const void *b)
 
 void result_times(struct result *r, double *ready_s, int count, int instances)
 {
-	qsort(ready_s, (size_t)count, sizeof *ready_s, compare);
+	if (count > 0)
+		qsort(ready_s, (size_t)count, sizeof *ready_s, compare);
 	r->values[METRIC_READY_P50_S] = result_quantile(ready_s, count, 0.5);
 	r->values[METRIC_READY_P95_S] = result_quantile(ready_s, count, 0.95);
 	r->values[METRIC_MAKESPAN_S] = count == instances ? ready_s[count - 1] : NAN;

@@ -25,9 +25,9 @@ static void add_instances(struct capacity *c, int count)
 {
 	for (int i = 0; i < count && c->count < c->settings.instances_max; i++)
 		c->instances[c->count++] = (struct capacity_instance){
-		        .flows = 0,
-		        .tokens = c->settings.connect_burst,
-		        .bytes = bytes_burst(c),
+			.flows = 0,
+			.tokens = c->settings.connect_burst,
+			.bytes = bytes_burst(c),
 		};
 }
 
@@ -52,7 +52,7 @@ static void fill(struct capacity *c, instant now)
 	for (int i = 0; i < c->count; i++) {
 		struct capacity_instance *at = &c->instances[i];
 		at->tokens = fmin(
-		        at->tokens + seconds * c->settings.connect_rate, c->settings.connect_burst);
+			at->tokens + seconds * c->settings.connect_rate, c->settings.connect_burst);
 		at->bytes = fmin(at->bytes + seconds * bytes_per_second(c), bytes_burst(c));
 	}
 	c->now = now;
@@ -72,7 +72,7 @@ static void scale_if_busy(struct capacity *c)
 	if (c->scale_at != INSTANT_NEVER || c->count == c->settings.instances_max || !is_busy(c))
 		return;
 	c->scale_at = instant_add(
-	        c->now, c->settings.scale_delay_min_ns + random_span(&c->random, spread_ns));
+		c->now, c->settings.scale_delay_min_ns + random_span(&c->random, spread_ns));
 }
 
 void capacity_advance(struct capacity *c, instant now)
@@ -157,7 +157,7 @@ instant capacity_next(const struct capacity *c)
 		double whole = floor(at->tokens + TOKEN_SLACK) + 1;
 
 		if (c->settings.connect_rate <= 0 || at->flows + whole - 1 >= c->settings.flows ||
-		        whole > c->settings.connect_burst + TOKEN_SLACK)
+			whole > c->settings.connect_burst + TOKEN_SLACK)
 			continue;
 		double wait_s = (whole - at->tokens) / c->settings.connect_rate;
 		next = instant_min(next, instant_add(c->now, (int64_t)ceil(wait_s * 1e9)));

@@ -5,20 +5,20 @@
 #include <string.h>
 
 static const char *const names[METRICS] = {
-        [METRIC_STARTS] = "starts",
-        [METRIC_SUCCEEDED] = "succeeded",
-        [METRIC_UNFINISHED] = "unfinished",
-        [METRIC_SUCCESS_RATE] = "success_rate",
-        [METRIC_READY] = "ready",
-        [METRIC_INSTANCES] = "instances",
-        [METRIC_REFUSED_53300] = "refused_53300",
-        [METRIC_PEAK_CONNECTIONS] = "peak_connections",
-        [METRIC_BUDGET] = "budget",
-        [METRIC_CONNECT_ATTEMPTS] = "connect_attempts",
-        [METRIC_MAKESPAN_S] = "makespan_s",
-        [METRIC_BOUND_S] = "bound_s",
-        [METRIC_READY_P50_S] = "ready_p50_s",
-        [METRIC_READY_P95_S] = "ready_p95_s",
+	[METRIC_STARTS] = "starts",
+	[METRIC_SUCCEEDED] = "succeeded",
+	[METRIC_UNFINISHED] = "unfinished",
+	[METRIC_SUCCESS_RATE] = "success_rate",
+	[METRIC_READY] = "ready",
+	[METRIC_INSTANCES] = "instances",
+	[METRIC_REFUSED_53300] = "refused_53300",
+	[METRIC_PEAK_CONNECTIONS] = "peak_connections",
+	[METRIC_BUDGET] = "budget",
+	[METRIC_CONNECT_ATTEMPTS] = "connect_attempts",
+	[METRIC_MAKESPAN_S] = "makespan_s",
+	[METRIC_BOUND_S] = "bound_s",
+	[METRIC_READY_P50_S] = "ready_p50_s",
+	[METRIC_READY_P95_S] = "ready_p95_s",
 };
 
 /* Longer ones first where one begins with another. */
@@ -26,12 +26,12 @@ static const struct {
 	const char *text;
 	enum expect_op op;
 } operators[] = {
-        {"<=", EXPECT_LE},
-        {">=", EXPECT_GE},
-        {"==", EXPECT_EQ},
-        {"!=", EXPECT_NE},
-        {"<", EXPECT_LT},
-        {">", EXPECT_GT},
+	{"<=", EXPECT_LE},
+	{">=", EXPECT_GE},
+	{"==", EXPECT_EQ},
+	{"!=", EXPECT_NE},
+	{"<", EXPECT_LT},
+	{">", EXPECT_GT},
 };
 
 const char *metric_name(enum metric metric)

@@ -17,7 +17,7 @@
  *	  - direct.success_rate < 0.5
  *
  * All times are the scenario's; a run takes `time_scale` seconds for each of its seconds. The
- * manual and the table in scenario.c name every key.
+ * table in scenario/rows.c names every key.
  */
 #ifndef STANDPIPE_SCENARIO_SCENARIO_H
 #define STANDPIPE_SCENARIO_SCENARIO_H
@@ -115,7 +115,7 @@ int scenario_load(struct scenario *s, const char *file, struct error *error);
 
 /* The same from memory; `file` is the name for messages. */
 int scenario_parse(
-        struct scenario *s, const char *file, const char *text, size_t len, struct error *error);
+	struct scenario *s, const char *file, const char *text, size_t len, struct error *error);
 
 void scenario_release(struct scenario *s);
 

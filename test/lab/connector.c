@@ -53,14 +53,14 @@ static void *echo_all(void *context)
 static int start_echo(void **state)
 {
 	struct sockaddr_in address = {
-	        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t size = sizeof address;
 	pthread_t thread;
 
 	(void)state;
 	echo.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (bind(echo.fd, (struct sockaddr *)&address, size) < 0 || listen(echo.fd, 100) < 0 ||
-	        getsockname(echo.fd, (struct sockaddr *)&address, &size) < 0)
+		getsockname(echo.fd, (struct sockaddr *)&address, &size) < 0)
 		return -1;
 	echo.port = ntohs(address.sin_port);
 	if (pthread_create(&thread, NULL, echo_all, NULL) != 0)
@@ -73,17 +73,17 @@ static struct connector *start(int flows, double rate, double bandwidth_bit_s)
 {
 	struct error error;
 	const struct connector_settings settings = {
-	        .capacity = {.instances_min = 1,
-	                .instances_max = 1,
-	                .flows = flows,
-	                .connect_rate = rate,
-	                .connect_burst = rate > 1 ? rate : 1,
-	                .bandwidth_bit_s = bandwidth_bit_s,
-	                .scale_at = 1,
-	                .scale_step = 1},
-	        .time_scale = 1,
-	        .database_port = echo.port,
-	        .clients = 3,
+		.capacity = {.instances_min = 1,
+			.instances_max = 1,
+			.flows = flows,
+			.connect_rate = rate,
+			.connect_burst = rate > 1 ? rate : 1,
+			.bandwidth_bit_s = bandwidth_bit_s,
+			.scale_at = 1,
+			.scale_step = 1},
+		.time_scale = 1,
+		.database_port = echo.port,
+		.clients = 3,
 	};
 	struct connector *c = connector_new(&settings, &error);
 
@@ -234,12 +234,13 @@ static void a_cold_instance_gets_nothing_through(void **state)
 	int cold, warm;
 
 	(void)state;
-	connector_cold(c, 1, 600 * NS_PER_MS);
+	connector_cold(c, 1, 3600 * NS_PER_S);
 	cold = client(c, 1);
 	warm = client(c, 0);
 	assert_true(becomes(warm, POLLOUT, SAFETY_MS));
 	echoes(warm, "warm");
 	assert_false(becomes(cold, POLLOUT, 100));
+	connector_cold(c, 1, 1);
 	assert_true(becomes(cold, POLLOUT, SAFETY_MS));
 	echoes(cold, "warm now");
 	close(cold);
@@ -300,13 +301,13 @@ static void a_stopped_database_refuses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(bytes_and_ends_pass_both_ways),
-	        cmocka_unit_test(a_narrow_band_carries_all_in_the_end),
-	        cmocka_unit_test(the_flow_too_many_stalls_until_one_ends),
-	        cmocka_unit_test(a_burst_beyond_the_rate_is_dropped),
-	        cmocka_unit_test(a_cold_instance_gets_nothing_through),
-	        cmocka_unit_test(a_partition_stops_all_and_heals),
-	        cmocka_unit_test(a_stopped_database_refuses),
+		cmocka_unit_test(bytes_and_ends_pass_both_ways),
+		cmocka_unit_test(a_narrow_band_carries_all_in_the_end),
+		cmocka_unit_test(the_flow_too_many_stalls_until_one_ends),
+		cmocka_unit_test(a_burst_beyond_the_rate_is_dropped),
+		cmocka_unit_test(a_cold_instance_gets_nothing_through),
+		cmocka_unit_test(a_partition_stops_all_and_heals),
+		cmocka_unit_test(a_stopped_database_refuses),
 	};
 	return cmocka_run_group_tests(tests, start_echo, NULL);
 }

@@ -33,9 +33,9 @@ static struct doorway *open_doorway(struct doorway *d)
 static int client(const struct doorway *d, uint32_t address)
 {
 	struct sockaddr_in to = {
-	        .sin_family = AF_INET,
-	        .sin_port = htons(d->port),
-	        .sin_addr.s_addr = htonl(address),
+		.sin_family = AF_INET,
+		.sin_port = htons(d->port),
+		.sin_addr.s_addr = htonl(address),
 	};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
@@ -216,11 +216,11 @@ static void refusing_resets_and_comes_back(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(exactly_as_many_as_allowed_connect),
-	        cmocka_unit_test(a_stalled_handshake_completes_when_there_is_room),
-	        cmocka_unit_test(what_is_taken_leaves_no_room_for_others),
-	        cmocka_unit_test(a_doorway_with_an_address_takes_that_address_only),
-	        cmocka_unit_test(refusing_resets_and_comes_back),
+		cmocka_unit_test(exactly_as_many_as_allowed_connect),
+		cmocka_unit_test(a_stalled_handshake_completes_when_there_is_room),
+		cmocka_unit_test(what_is_taken_leaves_no_room_for_others),
+		cmocka_unit_test(a_doorway_with_an_address_takes_that_address_only),
+		cmocka_unit_test(refusing_resets_and_comes_back),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

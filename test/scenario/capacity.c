@@ -13,16 +13,16 @@
 static struct capacity_settings incident(void)
 {
 	return (struct capacity_settings){
-	        .instances_min = 2,
-	        .instances_max = 10,
-	        .flows = 25,
-	        .connect_rate = 8,
-	        .connect_burst = 8,
-	        .scale_at = 0.7,
-	        .scale_step = 1,
-	        .scale_delay_min_ns = 10 * S,
-	        .scale_delay_max_ns = 10 * S,
-	        .seed = 1,
+		.instances_min = 2,
+		.instances_max = 10,
+		.flows = 25,
+		.connect_rate = 8,
+		.connect_burst = 8,
+		.scale_at = 0.7,
+		.scale_step = 1,
+		.scale_delay_min_ns = 10 * S,
+		.scale_delay_max_ns = 10 * S,
+		.seed = 1,
 	};
 }
 
@@ -226,16 +226,16 @@ static void time_that_goes_back_counts_as_standing_still(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(a_burst_then_the_rate),
-	        cmocka_unit_test(flows_at_once_are_limited),
-	        cmocka_unit_test(flows_go_to_the_least_loaded),
-	        cmocka_unit_test(a_step_takes_its_delay_and_carries_new_flows_only),
-	        cmocka_unit_test(it_never_scales_in),
-	        cmocka_unit_test(dropped_handshakes_make_it_scale_to_its_maximum),
-	        cmocka_unit_test(the_delay_is_drawn_between_its_bounds),
-	        cmocka_unit_test(bandwidth_is_shared_on_one_connector_instance),
-	        cmocka_unit_test(the_earliest_moment_for_all),
-	        cmocka_unit_test(time_that_goes_back_counts_as_standing_still),
+		cmocka_unit_test(a_burst_then_the_rate),
+		cmocka_unit_test(flows_at_once_are_limited),
+		cmocka_unit_test(flows_go_to_the_least_loaded),
+		cmocka_unit_test(a_step_takes_its_delay_and_carries_new_flows_only),
+		cmocka_unit_test(it_never_scales_in),
+		cmocka_unit_test(dropped_handshakes_make_it_scale_to_its_maximum),
+		cmocka_unit_test(the_delay_is_drawn_between_its_bounds),
+		cmocka_unit_test(bandwidth_is_shared_on_one_connector_instance),
+		cmocka_unit_test(the_earliest_moment_for_all),
+		cmocka_unit_test(time_that_goes_back_counts_as_standing_still),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

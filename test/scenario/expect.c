@@ -63,10 +63,10 @@ static void the_parts_are_kept(void **state)
 static void what_is_no_expectation_is_refused(void **state)
 {
 	const char *const wrong[] = {"", "success_rate > 1", ".starts > 1", "a.speed > 1",
-	        "a.starts", "a.starts = 1", "a.starts => 1", "a.starts > ", "a.starts > much",
-	        "a.starts > 2 bound_s", "a.starts > 2 * ", "a.starts > inf", "a.starts > 1 2",
-	        "a.starts > budget budget",
-	        "0123456789012345678901234567890123456789012345678901234567890123.starts > 1"};
+		"a.starts", "a.starts = 1", "a.starts => 1", "a.starts > ", "a.starts > much",
+		"a.starts > 2 bound_s", "a.starts > 2 * ", "a.starts > inf", "a.starts > 1 2",
+		"a.starts > budget budget",
+		"0123456789012345678901234567890123456789012345678901234567890123.starts > 1"};
 	struct expect e;
 
 	(void)state;
@@ -77,10 +77,10 @@ static void what_is_no_expectation_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(comparisons_with_numbers_and_metrics),
-	        cmocka_unit_test(what_was_not_measured_never_holds),
-	        cmocka_unit_test(the_parts_are_kept),
-	        cmocka_unit_test(what_is_no_expectation_is_refused),
+		cmocka_unit_test(comparisons_with_numbers_and_metrics),
+		cmocka_unit_test(what_was_not_measured_never_holds),
+		cmocka_unit_test(the_parts_are_kept),
+		cmocka_unit_test(what_is_no_expectation_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

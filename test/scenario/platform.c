@@ -11,9 +11,9 @@
 static void restarts_back_off_to_the_maximum(void **state)
 {
 	const struct platform_settings p = {
-	        .restart_delay_ns = NS_PER_S,
-	        .restart_factor = 2,
-	        .restart_max_ns = 5 * NS_PER_S,
+		.restart_delay_ns = NS_PER_S,
+		.restart_factor = 2,
+		.restart_max_ns = 5 * NS_PER_S,
 	};
 	const int64_t expected_s[] = {1, 2, 4, 5, 5};
 
@@ -26,9 +26,9 @@ static void restarts_back_off_to_the_maximum(void **state)
 static void a_factor_of_one_keeps_the_delay(void **state)
 {
 	const struct platform_settings p = {
-	        .restart_delay_ns = 7,
-	        .restart_factor = 1,
-	        .restart_max_ns = 100,
+		.restart_delay_ns = 7,
+		.restart_factor = 1,
+		.restart_max_ns = 100,
 	};
 
 	(void)state;
@@ -39,8 +39,8 @@ static void a_factor_of_one_keeps_the_delay(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(restarts_back_off_to_the_maximum),
-	        cmocka_unit_test(a_factor_of_one_keeps_the_delay),
+		cmocka_unit_test(restarts_back_off_to_the_maximum),
+		cmocka_unit_test(a_factor_of_one_keeps_the_delay),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

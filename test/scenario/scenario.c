@@ -61,8 +61,8 @@ static void a_short_scenario_has_the_defaults(void **state)
 static void variables_of_the_scenario_come_before_the_arms(void **state)
 {
 	struct scenario s = read_well(HEAD "env: {A: 1, B: x=y}\ntimeouts: {T: 20s}\narms:\n"
-	                                   "  - {name: a, env: {A: 2, T: none}}\n"
-	                                   "  - {name: b, timeouts: {U: 250ms}}\n");
+					   "  - {name: a, env: {A: 2, T: none}}\n"
+					   "  - {name: b, timeouts: {U: 250ms}}\n");
 
 	(void)state;
 	assert_string_equal(scenario_arm_get(&s.arms[0], "A"), "2");
@@ -78,9 +78,9 @@ static void variables_of_the_scenario_come_before_the_arms(void **state)
 static void faults_and_expectations(void **state)
 {
 	struct scenario s = read_well(
-	        HEAD ARMS "faults:\n  - {at: 5s, kind: partition, for: 2s}\n"
-	                  "  - {at: 9s, kind: database_restart}\n"
-	                  "expect: [direct.ready == instances, plain.makespan_s < 30]\n");
+		HEAD ARMS "faults:\n  - {at: 5s, kind: partition, for: 2s}\n"
+			  "  - {at: 9s, kind: database_restart}\n"
+			  "expect: [direct.ready == instances, plain.makespan_s < 30]\n");
 
 	(void)state;
 	assert_int_equal(s.fault_count, 2);
@@ -97,8 +97,8 @@ static void faults_and_expectations(void **state)
 static void the_budget_and_the_earliest_moment(void **state)
 {
 	struct scenario s = read_well(
-	        HEAD "path: {connect_rate: 8, egress_warmup_min: 3s, "
-	             "egress_warmup_max: 5s}\n" ARMS "  - {name: tiny, max_connections: 22}\n");
+		HEAD "path: {connect_rate: 8, egress_warmup_min: 3s, "
+		     "egress_warmup_max: 5s}\n" ARMS "  - {name: tiny, max_connections: 22}\n");
 
 	(void)state;
 	assert_int_equal(scenario_budget(&s, &s.arms[0]), 72); /* floor(97 x 0.8) - 5 */
@@ -116,14 +116,14 @@ static void mistakes_are_named_with_their_line(void **state)
 	refused(HEAD "speed: 3\n" ARMS, "t.yaml:4", "speed");
 	refused(HEAD "path: {flows: 0}\n" ARMS, "t.yaml:4", "path.flows");
 	refused(HEAD "path:\n  instances_min: 5\n  instances_max: 3\n" ARMS, "t.yaml:1",
-	        "instances_max 3");
+		"instances_max 3");
 	refused(HEAD "arms: []\n", "t.yaml:4", "arms");
 	refused(HEAD "arms:\n  - {name: a}\n  - {name: a}\n", "t.yaml:6", "two arms");
 	refused(HEAD "arms:\n  - {name: a.b}\n", "t.yaml:5", "without dots");
 	refused(HEAD "arms:\n  - {name: a, path: tunnel}\n", "t.yaml:5", "arms[0].path");
 	refused(HEAD "arms:\n  - {name: a, reference: b}\n", "t.yaml:5", "no arm `b`");
 	refused(HEAD "arms:\n  - {name: a}\n  - {name: b, reference: a}\n", "t.yaml:6",
-	        "path: none");
+		"path: none");
 	refused(HEAD ARMS "    env: {X: [1]}\n", "t.yaml:7", "");
 	refused(HEAD ARMS "  - name: c\n    env: {X: [1]}\n", "t.yaml:8", "X");
 	refused(HEAD ARMS "  - name: c\n    timeouts: {X: soon}\n", "t.yaml:8", "20s");
@@ -136,11 +136,11 @@ static void mistakes_are_named_with_their_line(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(a_short_scenario_has_the_defaults),
-	        cmocka_unit_test(variables_of_the_scenario_come_before_the_arms),
-	        cmocka_unit_test(faults_and_expectations),
-	        cmocka_unit_test(the_budget_and_the_earliest_moment),
-	        cmocka_unit_test(mistakes_are_named_with_their_line),
+		cmocka_unit_test(a_short_scenario_has_the_defaults),
+		cmocka_unit_test(variables_of_the_scenario_come_before_the_arms),
+		cmocka_unit_test(faults_and_expectations),
+		cmocka_unit_test(the_budget_and_the_earliest_moment),
+		cmocka_unit_test(mistakes_are_named_with_their_line),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
