@@ -358,6 +358,10 @@ static void take_in(
 	case EVENT_SERVER_LIMITS:
 		limits_told(e, event);
 		break;
+	case EVENT_THROUGHPUT:
+		/* The fleet's, as with connections: as much in every instance. */
+		path_throughput(&e->path, event->bit_s * e->settings.budget.instances, event->now);
+		break;
 	case EVENT_COMMAND_UP:
 		e->command_up = true;
 		/* What serves is not ended for what its new gate finds missing. */

@@ -71,6 +71,7 @@ enum engine_event_kind {
 	EVENT_CLIENT_LEFT, /* client: it waits no more. One that holds a server ends with
 	                        * SERVER_RELEASED or SERVER_GONE instead */
 	EVENT_SERVER_LIMITS, /* limits: what the server says */
+	EVENT_THROUGHPUT, /* bit_s: what this instance moved over the path lately, both ways */
 	EVENT_COMMAND_UP, /* the command runs and was ready once (a gate that was started again):
 	                   * from here on no phase is critical */
 	EVENT_COMMAND_EXITED, /* code: as for the shell, 128 + signal for a signal */
@@ -91,6 +92,7 @@ struct engine_event {
 	enum outcome outcome;
 	bool ok, patient, requeue;
 	struct engine_limits limits;
+	double bit_s;
 };
 
 enum engine_reject {

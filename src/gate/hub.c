@@ -109,10 +109,24 @@ static void on_prepare(uv_prepare_t *prepare)
 	uv_timer_start(&h->timer, on_timer, wait_ms, 0);
 }
 
+/* What passed since the last time, as the path's estimator wants it. */
+static void tell_throughput(struct hub *h, instant now)
+{
+	int64_t bytes = h->counters.bytes_in + h->counters.bytes_out;
+	double bits = 8.0 * (double)(bytes - h->bytes_told);
+	double seconds = s_from_ns(now - h->bytes_told_at);
+	h->bytes_told = bytes;
+	h->bytes_told_at = now;
+	if (seconds > 0)
+		hub_tell(h, (struct engine_event){
+				    .kind = EVENT_THROUGHPUT, .bit_s = bits / seconds});
+}
+
 static void on_housekeeping(uv_timer_t *timer)
 {
 	struct hub *h = timer->data;
 	instant now = hub_now(h);
+	tell_throughput(h, now);
 	for (int i = 0; i < h->memory.servers_max; i++)
 		server_check(&h->servers[i], now);
 	for (int i = 0; i < h->memory.clients_max; i++)
@@ -166,6 +180,7 @@ int hub_init(struct hub *h, uv_loop_t *loop, const struct gate_settings *setting
 	h->now = (instant)uv_hrtime();
 	engine_init(&h->engine, &settings->engine, &h->memory, seed, h->now);
 	h->timer_at = INSTANT_NEVER;
+	h->bytes_told_at = h->now;
 	uv_timer_init(loop, &h->timer);
 	uv_timer_init(loop, &h->housekeeping);
 	uv_prepare_init(loop, &h->prepare);

@@ -68,6 +68,8 @@ struct hub {
 	struct error database_error; /* the last failed attempt's or lost server's */
 	struct histogram connect_times[STAGE_COUNT];
 	struct gate_counters counters;
+	int64_t bytes_told; /* of the counters, when the path was last told */
+	instant bytes_told_at;
 };
 
 /* 0, or -1 when there is no memory for the tables. `seed` is the engine's. */
