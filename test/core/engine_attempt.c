@@ -236,6 +236,21 @@ static void patience_follows_the_path(void **state)
 	assert_int_equal(r->attempts[1].timeout_ns, 25 * S);
 }
 
+static void what_connects_need_lengthens_waits_for_them_and_no_others(void **state)
+{
+	struct rig *r = fresh();
+	rig_init(r, SEED);
+	rig_to_database(r);
+	r->now = 50 * S;
+	rig_ok(r, 0);
+	int64_t *base_ns = r->engine.settings.deadlines.base_ns;
+	for (enum deadline_kind kind = 0; kind < DEADLINE_COUNT; kind++)
+		base_ns[kind] = 7 * S;
+	static const int64_t expected_s[DEADLINE_COUNT] = {50, 7, 50, 50, 7};
+	for (enum deadline_kind kind = 0; kind < DEADLINE_COUNT; kind++)
+		assert_int_equal(engine_deadline_span(&r->engine, kind), expected_s[kind] * S);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -252,6 +267,7 @@ int main(void)
 		cmocka_unit_test(a_stage_told_of_an_attempt_that_is_over_is_ignored),
 		cmocka_unit_test(the_last_sixteen_are_remembered),
 		cmocka_unit_test(patience_follows_the_path),
+		cmocka_unit_test(what_connects_need_lengthens_waits_for_them_and_no_others),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

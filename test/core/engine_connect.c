@@ -118,6 +118,23 @@ static void the_delays_between_attempts_are_full_jitter(void **state)
 	}
 }
 
+static void a_retry_is_due_in_time_though_another_attempt_is_under_way(void **state)
+{
+	struct rig *r = fresh();
+	r->settings.servers_kept = 3;
+	rig_init(r, SEED);
+	rig_to_database(r);
+	rig_ok(r, 0);
+	assert_int_equal(r->engine.pool.connecting, 2);
+	r->engine.connects.window = 4; /* room for another when half of it is lost */
+	r->now = S;
+	rig_failed(r, 1, OUTCOME_REFUSED);
+	assert_int_equal(r->engine.pool.connecting, 1);
+	assert_true(r->engine.retry.next_at > r->now);
+	rig_go(r, r->engine.retry.next_at);
+	assert_int_equal(rig_count(r, ACTION_CONNECT), 1);
+}
+
 static void what_is_neither_permanent_nor_of_capacity_is_retried_and_opens_no_breaker(void **state)
 {
 	struct rig *r = fresh();
@@ -326,9 +343,25 @@ static void at_run_time_it_stays_open_for_its_jittered_time(void **state)
 	/* One probe at a time, whoever waits. */
 	for (int client = 0; client < 10; client++)
 		rig_waits_patiently(r, client);
+	rig_go(r, r->now + 10 * S);
 	assert_int_equal(r->engine.pool.connecting, 1);
 	rig_failed(r, 0, OUTCOME_REFUSED);
 	assert_int_equal(r->engine.breaker.state, BREAKER_OPEN);
+	assert_in_range(r->engine.breaker.until - r->now, 54 * S, 66 * S);
+}
+
+static void in_other_phases_it_is_not_cut_short(void **state)
+{
+	struct rig *r = fresh();
+	rig_init(r, SEED);
+	rig_to_database(r);
+	rig_ok(r, 0);
+	rig_done(r, PHASE_DATABASE, true);
+	rig_done(r, PHASE_CACHE, true);
+	assert_int_equal(r->engine.startup.current, PHASE_SERVICES);
+	rig_gone(r, 0, OUTCOME_RESET, false);
+	for (int i = 0; i < 3; i++)
+		fail_next(r, OUTCOME_REFUSED);
 	assert_in_range(r->engine.breaker.until - r->now, 54 * S, 66 * S);
 }
 
@@ -426,6 +459,7 @@ static void no_more_servers_than_the_share(void **state)
 		rig_ok(r, server);
 	assert_int_equal(r->engine.pool.idle, 7);
 	assert_int_equal(rig_count(r, ACTION_CONNECT), 0);
+	assert_int_equal(r->engine.path.connections, 35); /* as many in every instance */
 	for (int client = 0; client < 20; client++)
 		rig_waits(r, client);
 	rig_go(r, 60 * S);
@@ -476,6 +510,7 @@ int main(void)
 		cmocka_unit_test(none_is_opened_before_it_is_needed_but_for_those_kept),
 		cmocka_unit_test(one_at_first_and_more_at_once_with_each_success),
 		cmocka_unit_test(the_delays_between_attempts_are_full_jitter),
+		cmocka_unit_test(a_retry_is_due_in_time_though_another_attempt_is_under_way),
 		cmocka_unit_test(
 			what_is_neither_permanent_nor_of_capacity_is_retried_and_opens_no_breaker),
 		cmocka_unit_test(
@@ -489,6 +524,7 @@ int main(void)
 		cmocka_unit_test(three_failures_in_a_row_open_the_breaker),
 		cmocka_unit_test(in_the_database_phase_an_open_breaker_is_capped),
 		cmocka_unit_test(at_run_time_it_stays_open_for_its_jittered_time),
+		cmocka_unit_test(in_other_phases_it_is_not_cut_short),
 		cmocka_unit_test(a_probe_has_the_longest_patience),
 		cmocka_unit_test(a_breaker_that_is_off_never_opens),
 		cmocka_unit_test(

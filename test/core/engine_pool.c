@@ -274,7 +274,11 @@ static void a_server_is_pinged_if_it_was_idle_for_longer_than_allowed(void **sta
 	rig_waits(r, 0);
 	assert_false(rig_first(r, ACTION_ASSIGN)->ping);
 	rig_released(r, 0);
-	r->now = 60 * S + 1;
+	r->now = 60 * S;
+	rig_waits(r, 0);
+	assert_false(rig_first(r, ACTION_ASSIGN)->ping);
+	rig_released(r, 0);
+	r->now = 90 * S + 1;
 	rig_waits(r, 0);
 	assert_true(rig_first(r, ACTION_ASSIGN)->ping);
 	rig_released(r, 0);
@@ -356,6 +360,23 @@ static void idle_ones_above_those_kept_are_closed_after_their_time(void **state)
 	assert_int_equal(rig_count(r, ACTION_CLOSE), 0);
 }
 
+static void without_a_time_idle_ones_stay(void **state)
+{
+	struct rig *r = fresh();
+	r->settings.server_idle_ns = 0;
+	r->settings.server_life_ns = 0;
+	rig_init(r, SEED);
+	rig_to_run_time(r);
+	rig_waits(r, 0);
+	rig_waits(r, 1);
+	rig_ok(r, 1);
+	rig_released(r, 0);
+	rig_released(r, 1);
+	rig_go(r, 100000 * S);
+	assert_int_equal(rig_count(r, ACTION_CLOSE), 0);
+	assert_int_equal(r->engine.pool.idle, 2);
+}
+
 static void over_the_share_a_server_given_back_is_closed_though_others_wait(void **state)
 {
 	struct rig *r = fresh();
@@ -428,6 +449,37 @@ static void many_servers_that_are_too_old_are_closed_in_several_steps(void **sta
 	assert_true(engine_deadline(&r->engine) <= r->now);
 	rig_go(r, r->now);
 	assert_int_equal(closed + rig_count(r, ACTION_CLOSE), 40);
+}
+
+/* However many attempts end in the step that also ends the start, nothing of it is lost. */
+static void an_end_that_finds_no_room_comes_with_the_next_step(void **state)
+{
+	for (int attempts = 20; attempts <= 40; attempts++) {
+		struct rig *r = fresh();
+		r->settings.servers_kept = attempts;
+		r->settings.connects.window_max = attempts;
+		r->settings.path.limit = 1000;
+		r->settings.budget.path_limit = 1000;
+		r->settings.budget.pool_size = 40;
+		r->settings.deadlines.capacity_aware = false;
+		r->settings.deadlines.base_ns[DEADLINE_INITIALIZATION] = 60 * S;
+		rig_init(r, SEED);
+		r->engine.connects.window = attempts;
+		rig_to_database(r);
+		rig_go(r, 0); /* to begin them takes more than one step, too */
+		assert_int_equal(r->engine.pool.connecting, attempts);
+		rig_go(r, 60 * S);
+		assert_int_equal(rig_count(r, ACTION_ABANDON), attempts);
+		assert_int_equal(rig_count(r, ACTION_PHASE_CANCEL), 1);
+		assert_int_equal(rig_count(r, ACTION_EXIT), 1);
+		int phases = 0;
+		for (int i = 0; i < r->log_count; i++)
+			phases += r->log[i].kind == ACTION_NOTICE &&
+				  r->log[i].notice == NOTICE_PHASE;
+		assert_int_equal(phases, 5); /* one failed, four skipped */
+		assert_non_null(rig_notice(r, NOTICE_BREAKER));
+		assert_non_null(rig_notice(r, NOTICE_PATH));
+	}
 }
 
 /* ---- what others are told ---- */
@@ -549,10 +601,12 @@ int main(void)
 		cmocka_unit_test(a_server_in_use_is_recycled_when_given_back_though_others_wait),
 		cmocka_unit_test(without_a_life_it_lives_on),
 		cmocka_unit_test(idle_ones_above_those_kept_are_closed_after_their_time),
+		cmocka_unit_test(without_a_time_idle_ones_stay),
 		cmocka_unit_test(over_the_share_a_server_given_back_is_closed_though_others_wait),
 		cmocka_unit_test(
 			a_hundred_to_be_turned_away_are_so_in_several_steps_and_none_is_lost),
 		cmocka_unit_test(many_servers_that_are_too_old_are_closed_in_several_steps),
+		cmocka_unit_test(an_end_that_finds_no_room_comes_with_the_next_step),
 		cmocka_unit_test(retry_after_is_until_the_next_attempt_may_be),
 		cmocka_unit_test(rejects_have_names),
 		cmocka_unit_test(a_database_that_is_lost_degrades_and_one_that_returns_mends),

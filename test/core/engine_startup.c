@@ -354,6 +354,33 @@ static void with_nothing_between_them_finalize_is_skipped_with_the_database_too(
 	assert_int_equal(status(r, PHASE_FINALIZE), PHASE_SKIPPED);
 }
 
+static void only_a_failed_database_skips_finalize(void **state)
+{
+	struct rig *r = fresh();
+	r->settings.servers_kept = 0;
+	rig_init(r, 1);
+	rig_to_database(r);
+	rig_done(r, PHASE_DATABASE, true);
+	rig_done(r, PHASE_CACHE, false);
+	rig_done(r, PHASE_SERVICES, true);
+	rig_done(r, PHASE_WEBSOCKET, false);
+	assert_int_equal(status(r, PHASE_FINALIZE), PHASE_IN_PROGRESS);
+}
+
+static void a_database_that_was_never_reached_is_missed(void **state)
+{
+	struct rig *r = fresh();
+	r->settings.servers_kept = 0;
+	r->settings.startup.critical[PHASE_DATABASE] = false;
+	rig_init(r, 1);
+	rig_to_database(r);
+	rig_done(r, PHASE_DATABASE, false);
+	rig_done(r, PHASE_CACHE, true);
+	rig_done(r, PHASE_SERVICES, true);
+	rig_done(r, PHASE_WEBSOCKET, true);
+	assert_int_equal(rig_notice(r, NOTICE_AVAILABILITY)->to, AVAILABILITY_MINIMAL);
+}
+
 /* ---- the command ---- */
 
 static void command_exits(struct rig *r, int code)
@@ -420,6 +447,8 @@ static void a_command_that_was_ready_ends_the_program_in_later_phases_too(void *
 	command_exits(r, 7);
 	assert_int_equal(rig_count(r, ACTION_EXIT), 1);
 	assert_int_equal(rig_first(r, ACTION_EXIT)->code, 7);
+	rig_go(r, 300 * S); /* the phases run out of time meanwhile */
+	assert_int_equal(rig_count(r, ACTION_EXIT), 0);
 }
 
 /* A gate that was started again goes through the phases while the command lives on. */
@@ -473,6 +502,8 @@ int main(void)
 		cmocka_unit_test(the_step_that_fails_the_start_begins_no_connect),
 		cmocka_unit_test(a_start_that_can_do_without_its_database_goes_on_trying),
 		cmocka_unit_test(a_database_that_came_late_is_asked_from_end_to_end),
+		cmocka_unit_test(only_a_failed_database_skips_finalize),
+		cmocka_unit_test(a_database_that_was_never_reached_is_missed),
 		cmocka_unit_test(
 			with_nothing_between_them_finalize_is_skipped_with_the_database_too),
 		cmocka_unit_test(a_command_that_ends_before_it_was_ready_fails_its_phase),
