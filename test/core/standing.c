@@ -1,8 +1,10 @@
 /* What growth relies on: a burst is no standing queue, and one answer buys an interval. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
 
 #include "core/standing.h"
 
