@@ -3,17 +3,14 @@
 #include <assert.h>
 #include <string.h>
 
+#include "core/engine_attempt.h"
+
 /* How often idle servers are looked at for age. */
 #define SWEEP_NS NS_PER_S
 
 /* While the database phase runs, an open breaker is half-open again, and a retry due, within this
  * part of what is left of the phase: one that outlives it would turn a pause into a failed start. */
 #define PAUSE_PHASE_PART 4
-
-/* Each redial waits longer than the one before, so that a path which is merely slow is served. */
-#define DIAL_GROWTH_NUM 3
-#define DIAL_GROWTH_DEN 2
-#define DIAL_MAX_NS     (8 * NS_PER_S)
 
 /* What the server counted is believed for so long: the count of a storm is not of the day after. */
 #define BACKENDS_FRESH_NS (60 * NS_PER_S)
@@ -37,7 +34,7 @@ static struct engine_action *act(struct engine_actions *actions, enum engine_act
 }
 
 static void notice(
-        struct engine_actions *actions, enum engine_notice what, enum phase phase, int from, int to)
+	struct engine_actions *actions, enum engine_notice what, enum phase phase, int from, int to)
 {
 	struct engine_action *a = act(actions, ACTION_NOTICE);
 	a->notice = what;
@@ -120,7 +117,7 @@ const char *engine_reject_name(enum engine_reject reject)
 	return "unknown";
 }
 
-/* ---- attempts ---- */
+/* ---- what ends ---- */
 
 static void connections_changed(struct engine *e, instant now)
 {
@@ -130,90 +127,9 @@ static void connections_changed(struct engine *e, instant now)
 	path_connections(&e->path, counted > assumed ? counted : assumed, now);
 }
 
-/* Whatever failed, the next attempt waits; and a server from before it proves nothing any more. */
-static void back_off(struct engine *e, instant now)
-{
-	e->failed_at = now;
-	retry_failed(&e->retry, now, &e->random);
-}
-
-static void attempt_stage(struct engine *e, int server, enum stage stage, instant now)
-{
-	struct engine_attempt *a = &e->attempts[server];
-	if (!a->under_way)
-		return;
-	a->path.stage_ns[a->path.stage] += now - a->stage_began_at;
-	/* Before the handshake there is no SYN to send afresh; past it patience beats starting over:
-	 * a place in a queue is held. */
-	if (stage != STAGE_TCP)
-		a->dial_until = INSTANT_NEVER;
-	else if (a->path.stage != STAGE_TCP && a->dial_patience_ns > 0)
-		/* Jittered, so that those who started together do not dial together again. */
-		a->dial_until = now + a->dial_patience_ns +
-		                random_span(&e->random, a->dial_patience_ns);
-	a->path.stage = stage;
-	a->stage_began_at = now;
-}
-
-static void attempt_begin(struct engine *e, int server, instant now)
-{
-	/* A half-open breaker's probe gets the longest patience: it must not fail for haste. */
-	enum path_state state = e->breaker.state == BREAKER_HALF_OPEN ? PATH_OVERLOADED
-	                                                              : e->path.state;
-	int64_t timeout_ns = deadline_span(&e->settings.deadlines, DEADLINE_CONNECTION, state,
-	        path_connect_quantile(&e->path, 0.95));
-	struct engine_attempt *a = &e->attempts[server];
-	*a = (struct engine_attempt){
-	        .serial = ++e->attempt_serial,
-	        .server = server,
-	        .under_way = true,
-	        .dials = 1,
-	        .began_at = now,
-	        .ended_at = -1,
-	        .stage_began_at = now,
-	        .dial_until = INSTANT_NEVER,
-	        .dial_patience_ns = e->settings.dial_patience_ns,
-	        .timeout_ns = timeout_ns,
-	        .until = instant_add(now, timeout_ns),
-	};
-	a->path.stage = STAGE_DNS;
-}
-
-/* Tells everyone who counts attempts how this one ended, and remembers it. */
-static void attempt_end(struct engine *e, int server, enum outcome outcome, instant now)
-{
-	struct engine_attempt *a = &e->attempts[server];
-	assert(a->under_way);
-	attempt_stage(e, server, outcome == OUTCOME_OK ? STAGE_READY : a->path.stage, now);
-	a->under_way = false;
-	a->ended_at = now;
-	a->path.outcome = outcome;
-	e->recent[(a->serial - 1) % ENGINE_ATTEMPTS_MAX] = *a;
-	e->attempts_ended[outcome]++;
-	path_attempt(&e->path, &a->path, now);
-
-	if (outcome == OUTCOME_OK) {
-		connects_succeeded(&e->connects, now - a->began_at, e->path.least_ns);
-		breaker_succeeded(&e->breaker);
-		e->permanent = OUTCOME_OK;
-	} else if (outcome_is_capacity(outcome)) {
-		connects_lost(&e->connects);
-		breaker_failed(&e->breaker, now, &e->random);
-		back_off(e, now);
-	} else {
-		connects_abandoned(&e->connects);
-		breaker_abandoned(&e->breaker);
-		back_off(e, now);
-		if (outcome_is_permanent(outcome)) {
-			e->permanent = outcome;
-			e->retry.next_at = now + e->settings.retry.cap_ns;
-		}
-	}
-}
-
 static void server_failed(struct engine *e, int server, enum outcome outcome, instant now)
 {
-	attempt_end(e, server, outcome, now);
+	engine_attempt_end(e, server, outcome, now);
 	pool_server_gone(&e->pool, server);
 	connections_changed(e, now);
 }
@@ -222,15 +138,15 @@ static void end_phase(struct engine *e, enum phase phase, bool ok, instant now)
 {
 	/* A start without its database has nothing yet to query from end to end. */
 	bool failed = e->startup.phases[PHASE_DATABASE].status == PHASE_FAILED ||
-	              (phase == PHASE_DATABASE && !ok);
+		      (phase == PHASE_DATABASE && !ok);
 	bool nothing = failed && e->pool.idle + e->pool.busy == 0;
-	e->startup.settings.wanted[PHASE_FINALIZE] =
-	        e->settings.startup.wanted[PHASE_FINALIZE] && !nothing;
+	e->startup.settings.wanted[PHASE_FINALIZE] = e->settings.startup.wanted[PHASE_FINALIZE] &&
+						     !nothing;
 	startup_phase_ended(&e->startup, phase, ok, now);
 }
 
 static void fail_phase(struct engine *e, enum phase phase, bool timed_out, instant now,
-        struct engine_actions *actions)
+	struct engine_actions *actions)
 {
 	e->startup.phases[phase].timed_out = timed_out;
 	act(actions, ACTION_PHASE_CANCEL)->phase = phase;
@@ -241,7 +157,7 @@ static void fail_phase(struct engine *e, enum phase phase, bool timed_out, insta
 
 static void server_ready(struct engine *e, int server, instant now)
 {
-	attempt_end(e, server, OUTCOME_OK, now);
+	engine_attempt_end(e, server, OUTCOME_OK, now);
 	instant retire_at = INSTANT_NEVER;
 	int64_t life_ns = e->settings.server_life_ns;
 	if (life_ns > 0)
@@ -267,7 +183,7 @@ static void server_gone(struct engine *e, const struct engine_event *event)
 	/* Many lost at once are one failure: whoever backs off already has heard of it. One that
 	 * was closed for its client's sake (OUTCOME_OK) is none. */
 	if (event->outcome != OUTCOME_OK && retry_admits(&e->retry, event->now))
-		back_off(e, event->now);
+		engine_back_off(e, event->now);
 	connections_changed(e, event->now);
 }
 
@@ -282,7 +198,7 @@ static void server_released(struct engine *e, int server, instant now)
 }
 
 static void command_exited(
-        struct engine *e, const struct engine_event *event, struct engine_actions *actions)
+	struct engine *e, const struct engine_event *event, struct engine_actions *actions)
 {
 	bool was_up = e->command_up;
 	e->command_up = false;
@@ -309,12 +225,12 @@ static void limits_told(struct engine *e, const struct engine_event *event)
 	e->limits = event->limits;
 	e->limits_at = event->now;
 	budget_learn(&e->budget, event->limits.max_connections, event->limits.superuser_reserved,
-	        event->limits.reserved);
+		event->limits.reserved);
 	connections_changed(e, event->now);
 }
 
 static void take_in(
-        struct engine *e, const struct engine_event *event, struct engine_actions *actions)
+	struct engine *e, const struct engine_event *event, struct engine_actions *actions)
 {
 	struct pool *p = &e->pool;
 	switch (event->kind) {
@@ -329,12 +245,12 @@ static void take_in(
 	case EVENT_PHASE_STEP:
 		if (event->phase != PHASE_DATABASE || !in_phase(e, PHASE_DATABASE))
 			break; /* crossed with its cancellation */
-		startup_restart_timeout(&e->startup, engine_deadline_span(e, DEADLINE_TABLE_SETUP),
-		        event->now);
+		startup_restart_timeout(
+			&e->startup, engine_deadline_span(e, DEADLINE_TABLE_SETUP), event->now);
 		e->in_table_setup = true;
 		break;
 	case EVENT_CONNECT_STAGE:
-		attempt_stage(e, event->server, event->stage, event->now);
+		engine_attempt_stage(e, event->server, event->stage, event->now);
 		break;
 	case EVENT_CONNECT_OK:
 		server_ready(e, event->server, event->now);
@@ -376,20 +292,12 @@ static void take_in(
 
 /* ---- decisions, each one repeatable: what found no room is found again ---- */
 
-/* By half, and over DIAL_MAX_NS only where the setting is. */
-static int64_t longer_dial(int64_t patience_ns)
-{
-	int64_t longer_ns = patience_ns * DIAL_GROWTH_NUM / DIAL_GROWTH_DEN;
-	int64_t most_ns = patience_ns > DIAL_MAX_NS ? patience_ns : DIAL_MAX_NS;
-	return longer_ns < most_ns ? longer_ns : most_ns;
-}
-
 static void watch_attempts(struct engine *e, instant now, struct engine_actions *actions)
 {
 	if (e->pool.connecting == 0)
 		return;
 	for (int server = 0; server < e->pool.servers_max; server++) {
-		struct engine_attempt *a = &e->attempts[server];
+		const struct engine_attempt *a = &e->attempts[server];
 		if (!a->under_way || !has_room(e, actions))
 			continue;
 		if (now >= a->until) {
@@ -397,10 +305,7 @@ static void watch_attempts(struct engine *e, instant now, struct engine_actions 
 			server_failed(e, server, OUTCOME_TIMEOUT, now);
 		} else if (now >= a->dial_until) {
 			act(actions, ACTION_REDIAL)->server = server;
-			attempt_stage(e, server, STAGE_DNS, now);
-			a->dials++;
-			e->redials++;
-			a->dial_patience_ns = longer_dial(a->dial_patience_ns);
+			engine_attempt_redial(e, server, now);
 		}
 	}
 }
@@ -499,8 +404,7 @@ static void close_server(struct engine *e, int server, instant now, struct engin
  * without end and it would never be idle for long. */
 static bool is_done_with(const struct engine *e, int server, instant now)
 {
-	return now >= e->pool.servers[server].retire_at ||
-	       pool_servers(&e->pool) > server_limit(e);
+	return now >= e->pool.servers[server].retire_at || pool_servers(&e->pool) > server_limit(e);
 }
 
 static void assign(struct engine *e, instant now, struct engine_actions *actions)
@@ -541,7 +445,7 @@ static void open_servers(struct engine *e, instant now, struct engine_actions *a
 		}
 		int server = pool_server_begin(&e->pool, now);
 		assert(server != POOL_NOBODY);
-		attempt_begin(e, server, now);
+		engine_attempt_begin(e, server, now);
 		standing_answered(&e->standing, now);
 		act(actions, ACTION_CONNECT)->server = server;
 		connections_changed(e, now);
@@ -559,8 +463,8 @@ static void sweep(struct engine *e, instant now, struct engine_actions *actions)
 		const struct pool_server *s = &e->pool.servers[server];
 		previous = s->previous;
 		bool surplus = e->settings.server_idle_ns > 0 &&
-		               now - s->since >= e->settings.server_idle_ns &&
-		               pool_servers(&e->pool) > e->settings.servers_kept;
+			       now - s->since >= e->settings.server_idle_ns &&
+			       pool_servers(&e->pool) > e->settings.servers_kept;
 		if (!surplus && !is_done_with(e, server, now))
 			continue;
 		if (!has_room(e, actions)) {
@@ -583,9 +487,9 @@ static bool is_database_up(const struct engine *e)
 static void announce_states(struct engine *e, struct engine_actions *actions)
 {
 	struct availability_facts facts = {
-	        .command_up = e->command_up || !e->settings.startup.wanted[PHASE_SERVICES],
-	        .database_up = is_database_up(e),
-	        .breaker_closed = e->breaker.state == BREAKER_CLOSED,
+		.command_up = e->command_up || !e->settings.startup.wanted[PHASE_SERVICES],
+		.database_up = is_database_up(e),
+		.breaker_closed = e->breaker.state == BREAKER_CLOSED,
 	};
 	enum availability availability = availability_of(&e->startup, &facts);
 	if (actions->count + 3 > ENGINE_ACTIONS_MAX) {
@@ -631,25 +535,12 @@ void engine_step(struct engine *e, const struct engine_event *event, struct engi
 
 /* ---- time ---- */
 
-static instant attempts_deadline(const struct engine *e)
-{
-	instant at = INSTANT_NEVER;
-	if (e->pool.connecting == 0)
-		return at;
-	for (int server = 0; server < e->pool.servers_max; server++) {
-		const struct engine_attempt *a = &e->attempts[server];
-		if (a->under_way)
-			at = instant_min(at, instant_min(a->until, a->dial_until));
-	}
-	return at;
-}
-
 static instant queue_deadline(const struct engine *e)
 {
 	for (int c = e->pool.queue_first; c != POOL_NOBODY; c = e->pool.clients[c].next)
 		if (!e->pool.clients[c].patient)
 			return instant_add(
-			        e->pool.clients[c].since, engine_deadline_span(e, DEADLINE_POOL));
+				e->pool.clients[c].since, engine_deadline_span(e, DEADLINE_POOL));
 	return INSTANT_NEVER;
 }
 
@@ -658,14 +549,14 @@ static bool is_held_up(const struct engine *e)
 {
 	return e->connects.under_way >= (int)e->connects.window ||
 	       (e->breaker.state == BREAKER_HALF_OPEN &&
-	               e->breaker.probing >= e->breaker.settings.probes);
+		       e->breaker.probing >= e->breaker.settings.probes);
 }
 
 instant engine_deadline(const struct engine *e)
 {
 	if (e->unfinished)
 		return 0;
-	instant at = instant_min(attempts_deadline(e), queue_deadline(e));
+	instant at = instant_min(engine_attempts_deadline(e), queue_deadline(e));
 	at = instant_min(at, startup_deadline(&e->startup));
 	at = instant_min(at, path_deadline(&e->path));
 	if (e->pool.idle > 0)
@@ -680,15 +571,15 @@ instant engine_deadline(const struct engine *e)
 }
 
 void engine_init(struct engine *e, const struct engine_settings *settings,
-        const struct engine_memory *memory, uint64_t seed, instant now)
+	const struct engine_memory *memory, uint64_t seed, instant now)
 {
 	memset(e, 0, sizeof(*e));
 	e->settings = *settings;
 	random_init(&e->random, seed);
 	startup_init(&e->startup, &settings->startup);
 	/* The database phase's deadline is the capacity-aware one. */
-	e->startup.settings.timeout_ns[PHASE_DATABASE] =
-	        deadline_span(&settings->deadlines, DEADLINE_INITIALIZATION, PATH_UNKNOWN, 0);
+	e->startup.settings.timeout_ns[PHASE_DATABASE] = deadline_span(
+		&settings->deadlines, DEADLINE_INITIALIZATION, PATH_UNKNOWN, 0);
 	breaker_init(&e->breaker, &settings->breaker);
 	retry_init(&e->retry, &settings->retry);
 	connects_init(&e->connects, &settings->connects);
@@ -696,7 +587,7 @@ void engine_init(struct engine *e, const struct engine_settings *settings,
 	budget_init(&e->budget, &settings->budget);
 	path_init(&e->path, &settings->path, now);
 	pool_init(&e->pool, memory->servers, memory->servers_max, memory->clients,
-	        memory->clients_max);
+		memory->clients_max);
 	e->attempts = memory->attempts;
 	e->limits = (struct engine_limits){-1, -1, -1, -1};
 	e->availability = AVAILABILITY_UNAVAILABLE;

@@ -194,11 +194,11 @@ struct engine_memory {
 };
 
 void engine_init(struct engine *e, const struct engine_settings *settings,
-        const struct engine_memory *memory, uint64_t seed, instant now);
+	const struct engine_memory *memory, uint64_t seed, instant now);
 
 /* Takes `event` in and replaces `actions` by what is to be done about it, in order. */
 void engine_step(
-        struct engine *e, const struct engine_event *event, struct engine_actions *actions);
+	struct engine *e, const struct engine_event *event, struct engine_actions *actions);
 
 /* When the engine wants EVENT_TICK at the latest; INSTANT_NEVER if time alone changes nothing.
  * In the past when `actions` had no room for all: step again at once. */

@@ -1,4 +1,4 @@
-/* Who gets a server connection and who is turned away; what becomes of idle connections. */
+/* Who gets a server connection and who is turned away. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -265,142 +265,6 @@ static void a_loss_that_crosses_the_closing_is_no_news(void **state)
 	assert_int_equal(fewer->engine.retry.failures, 0);
 }
 
-/* ---- ping, age, idleness ---- */
-
-static void a_server_is_pinged_if_it_was_idle_for_longer_than_allowed(void **state)
-{
-	struct rig *r = with_one_server();
-	r->now = 30 * S;
-	rig_waits(r, 0);
-	assert_false(rig_first(r, ACTION_ASSIGN)->ping);
-	rig_released(r, 0);
-	r->now = 60 * S;
-	rig_waits(r, 0);
-	assert_false(rig_first(r, ACTION_ASSIGN)->ping);
-	rig_released(r, 0);
-	r->now = 90 * S + 1;
-	rig_waits(r, 0);
-	assert_true(rig_first(r, ACTION_ASSIGN)->ping);
-	rig_released(r, 0);
-	r->engine.settings.ping_after_ns = INT64_MAX;
-	r->now = 3000 * S;
-	rig_waits(r, 0);
-	assert_false(rig_first(r, ACTION_ASSIGN)->ping);
-}
-
-static void a_server_is_recycled_at_its_jittered_age(void **state)
-{
-	for (uint64_t seed = 1; seed < 20; seed++) {
-		struct rig *r = fresh();
-		struct random mine;
-		random_init(&mine, seed);
-		rig_init(r, seed);
-		rig_to_run_time(r);
-		instant at = 3600 * S - random_span(&mine, 360 * S);
-		assert_int_equal(r->servers[0].retire_at, at);
-		assert_in_range(at, 3240 * S, 3600 * S);
-		rig_go(r, at - 1);
-		assert_int_equal(rig_count(r, ACTION_CLOSE), 0);
-		rig_go(r, at + S); /* looked at once a second; and one is kept */
-		assert_int_equal(rig_count(r, ACTION_CLOSE), 1);
-		assert_int_equal(rig_count(r, ACTION_CONNECT), 1);
-		assert_int_equal(rig_count(r, ACTION_NOTICE), 0); /* nothing is missed */
-	}
-}
-
-static void a_server_in_use_is_recycled_when_given_back_though_others_wait(void **state)
-{
-	struct rig *r = with_one_server();
-	rig_go(r, 3230 * S);
-	rig_waits(r, 0);
-	r->now = 3601 * S;
-	rig_waits(r, 1);
-	assert_int_equal(rig_count(r, ACTION_CLOSE), 0);
-	rig_released(r, 0);
-	assert_int_equal(rig_count(r, ACTION_ASSIGN), 0);
-	assert_int_equal(rig_count(r, ACTION_CLOSE), 1);
-	assert_int_equal(rig_count(r, ACTION_CONNECT), 1);
-	rig_ok(r, 0);
-	expect_assigned(r, 1, 0);
-}
-
-static void without_a_life_it_lives_on(void **state)
-{
-	struct rig *r = fresh();
-	r->settings.server_life_ns = 0;
-	rig_init(r, SEED);
-	rig_to_run_time(r);
-	rig_go(r, 100000 * S);
-	assert_int_equal(rig_count(r, ACTION_CLOSE), 0);
-}
-
-static void idle_ones_above_those_kept_are_closed_after_their_time(void **state)
-{
-	struct rig *r = fresh();
-	rig_init(r, SEED);
-	rig_to_run_time(r);
-	for (int client = 0; client < 4; client++)
-		rig_waits(r, client);
-	for (int server = 1; server < 4; server++)
-		rig_ok(r, server);
-	assert_int_equal(r->engine.pool.busy, 4);
-	for (int server = 0; server < 4; server++) {
-		r->now = (100 + server) * S;
-		rig_released(r, server);
-	}
-	rig_go(r, 700 * S - 1);
-	assert_int_equal(rig_count(r, ACTION_CLOSE), 0);
-	rig_go(r, 701 * S - 1); /* looked at once a second */
-	assert_int_equal(rig_count(r, ACTION_CLOSE), 1);
-	assert_int_equal(rig_first(r, ACTION_CLOSE)->server, 0); /* idle for the longest */
-	rig_go(r, 900 * S);
-	assert_int_equal(rig_count(r, ACTION_CLOSE), 2);
-	assert_int_equal(r->servers[3].state, SERVER_IDLE);
-	rig_go(r, 3000 * S);
-	assert_int_equal(rig_count(r, ACTION_CLOSE), 0);
-}
-
-static void without_a_time_idle_ones_stay(void **state)
-{
-	struct rig *r = fresh();
-	r->settings.server_idle_ns = 0;
-	r->settings.server_life_ns = 0;
-	rig_init(r, SEED);
-	rig_to_run_time(r);
-	rig_waits(r, 0);
-	rig_waits(r, 1);
-	rig_ok(r, 1);
-	rig_released(r, 0);
-	rig_released(r, 1);
-	rig_go(r, 100000 * S);
-	assert_int_equal(rig_count(r, ACTION_CLOSE), 0);
-	assert_int_equal(r->engine.pool.idle, 2);
-}
-
-static void over_the_share_a_server_given_back_is_closed_though_others_wait(void **state)
-{
-	struct rig *r = fresh();
-	r->settings.budget.max_connections = 12; /* (12 - 8) x 0.8 - 0 */
-	r->settings.budget.buffer = 0;
-	rig_init(r, SEED);
-	rig_to_run_time(r);
-	for (int client = 0; client < 9; client++)
-		rig_waits(r, client);
-	rig_ok(r, 1);
-	rig_ok(r, 2);
-	assert_int_equal(r->engine.pool.busy, 3);
-	rig_tell(r, (struct engine_event){.kind = EVENT_SERVER_LIMITS,
-			    .limits = {10, -1, -1, -1}}); /* (10 - 8) x 0.8 */
-	assert_int_equal(r->engine.budget.share, 1);
-	rig_released(r, 1);
-	assert_int_equal(rig_count(r, ACTION_ASSIGN), 0);
-	assert_int_equal(rig_first(r, ACTION_CLOSE)->server, 1);
-	rig_released(r, 0);
-	assert_int_equal(rig_first(r, ACTION_CLOSE)->server, 0);
-	rig_released(r, 2); /* the last one is within the share */
-	expect_assigned(r, 3, 2);
-}
-
 /* ---- more to do than one answer holds ---- */
 
 static void a_hundred_to_be_turned_away_are_so_in_several_steps_and_none_is_lost(void **state)
@@ -596,13 +460,6 @@ int main(void)
 		cmocka_unit_test(several_that_return_keep_their_order),
 		cmocka_unit_test(a_client_that_was_given_something_does_not_wait_on),
 		cmocka_unit_test(a_loss_that_crosses_the_closing_is_no_news),
-		cmocka_unit_test(a_server_is_pinged_if_it_was_idle_for_longer_than_allowed),
-		cmocka_unit_test(a_server_is_recycled_at_its_jittered_age),
-		cmocka_unit_test(a_server_in_use_is_recycled_when_given_back_though_others_wait),
-		cmocka_unit_test(without_a_life_it_lives_on),
-		cmocka_unit_test(idle_ones_above_those_kept_are_closed_after_their_time),
-		cmocka_unit_test(without_a_time_idle_ones_stay),
-		cmocka_unit_test(over_the_share_a_server_given_back_is_closed_though_others_wait),
 		cmocka_unit_test(
 			a_hundred_to_be_turned_away_are_so_in_several_steps_and_none_is_lost),
 		cmocka_unit_test(many_servers_that_are_too_old_are_closed_in_several_steps),

@@ -1,0 +1,117 @@
+#include "core/engine_attempt.h"
+
+#include <assert.h>
+
+/* Each redial waits longer than the one before, so that a path which is merely slow is served. */
+#define DIAL_GROWTH_NUM 3
+#define DIAL_GROWTH_DEN 2
+#define DIAL_MAX_NS     (8 * NS_PER_S)
+
+/* By half, and over DIAL_MAX_NS only where the setting is. */
+static int64_t longer_dial(int64_t patience_ns)
+{
+	int64_t longer_ns = patience_ns * DIAL_GROWTH_NUM / DIAL_GROWTH_DEN;
+	int64_t most_ns = patience_ns > DIAL_MAX_NS ? patience_ns : DIAL_MAX_NS;
+	return longer_ns < most_ns ? longer_ns : most_ns;
+}
+
+void engine_back_off(struct engine *e, instant now)
+{
+	e->failed_at = now;
+	retry_failed(&e->retry, now, &e->random);
+}
+
+void engine_attempt_stage(struct engine *e, int server, enum stage stage, instant now)
+{
+	struct engine_attempt *a = &e->attempts[server];
+	if (!a->under_way)
+		return;
+	a->path.stage_ns[a->path.stage] += now - a->stage_began_at;
+	/* Before the handshake there is no SYN to send afresh; past it patience beats starting over:
+	 * a place in a queue is held. */
+	if (stage != STAGE_TCP)
+		a->dial_until = INSTANT_NEVER;
+	else if (a->path.stage != STAGE_TCP && a->dial_patience_ns > 0)
+		/* Jittered, so that those who started together do not dial together again. */
+		a->dial_until = now + a->dial_patience_ns +
+				random_span(&e->random, a->dial_patience_ns);
+	a->path.stage = stage;
+	a->stage_began_at = now;
+}
+
+void engine_attempt_begin(struct engine *e, int server, instant now)
+{
+	/* A half-open breaker's probe gets the longest patience: it must not fail for haste. */
+	enum path_state state = e->breaker.state == BREAKER_HALF_OPEN ? PATH_OVERLOADED
+								      : e->path.state;
+	int64_t timeout_ns = deadline_span(&e->settings.deadlines, DEADLINE_CONNECTION, state,
+		path_connect_quantile(&e->path, 0.95));
+	struct engine_attempt *a = &e->attempts[server];
+	*a = (struct engine_attempt){
+		.serial = ++e->attempt_serial,
+		.server = server,
+		.under_way = true,
+		.dials = 1,
+		.began_at = now,
+		.ended_at = -1,
+		.stage_began_at = now,
+		.dial_until = INSTANT_NEVER,
+		.dial_patience_ns = e->settings.dial_patience_ns,
+		.timeout_ns = timeout_ns,
+		.until = instant_add(now, timeout_ns),
+	};
+	a->path.stage = STAGE_DNS;
+}
+
+void engine_attempt_end(struct engine *e, int server, enum outcome outcome, instant now)
+{
+	struct engine_attempt *a = &e->attempts[server];
+	assert(a->under_way);
+	engine_attempt_stage(e, server, outcome == OUTCOME_OK ? STAGE_READY : a->path.stage, now);
+	a->under_way = false;
+	a->ended_at = now;
+	a->path.outcome = outcome;
+	e->recent[(a->serial - 1) % ENGINE_ATTEMPTS_MAX] = *a;
+	e->attempts_ended[outcome]++;
+	path_attempt(&e->path, &a->path, now);
+
+	if (outcome == OUTCOME_OK) {
+		connects_succeeded(&e->connects, now - a->began_at, e->path.least_ns);
+		breaker_succeeded(&e->breaker);
+		e->permanent = OUTCOME_OK;
+	} else if (outcome_is_capacity(outcome)) {
+		connects_lost(&e->connects);
+		breaker_failed(&e->breaker, now, &e->random);
+		engine_back_off(e, now);
+	} else {
+		connects_abandoned(&e->connects);
+		breaker_abandoned(&e->breaker);
+		engine_back_off(e, now);
+		if (outcome_is_permanent(outcome)) {
+			e->permanent = outcome;
+			e->retry.next_at = now + e->settings.retry.cap_ns;
+		}
+	}
+}
+
+void engine_attempt_redial(struct engine *e, int server, instant now)
+{
+	struct engine_attempt *a = &e->attempts[server];
+	engine_attempt_stage(e, server, STAGE_DNS, now);
+	a->dials++;
+	e->redials++;
+	a->dial_patience_ns = longer_dial(a->dial_patience_ns);
+}
+
+instant engine_attempts_deadline(const struct engine *e)
+{
+	instant at = INSTANT_NEVER;
+	if (e->pool.connecting == 0)
+		return at;
+	for (int server = 0; server < e->pool.servers_max; server++) {
+		const struct engine_attempt *a = &e->attempts[server];
+		if (a->under_way)
+			at = instant_min(at, instant_min(a->until, a->dial_until));
+	}
+	return at;
+}
