@@ -46,8 +46,8 @@ static bool find_lost(const struct gate_view *view, struct cause *cause)
 		return false;
 	cause->question.attempted = true;
 	cause->question.stage = STAGE_READY;
-	cause->question.outcome =
-	        e->sqlstate[0] ? outcome_from_sqlstate(e->sqlstate) : OUTCOME_RESET;
+	cause->question.outcome = e->sqlstate[0] ? outcome_from_sqlstate(e->sqlstate)
+						 : OUTCOME_RESET;
 	cause->stage = e->stage;
 	if (!cause->error)
 		cause->error = e;
@@ -79,15 +79,15 @@ static struct cause find_cause(const struct gate_view *view, enum phase phase)
 {
 	const struct engine *e = view->engine;
 	struct cause cause = {
-	        .error = phase_error(view, phase),
-	        .sqlstate = "",
-	        .question =
-	                {
-	                        .phase = phase,
-	                        .timed_out = e->startup.phases[phase].timed_out,
-	                        .table_setup = phase == PHASE_DATABASE && e->in_table_setup,
-	                        .command_ended = view->command == COMMAND_ENDED,
-	                },
+		.error = phase_error(view, phase),
+		.sqlstate = "",
+		.question =
+			{
+				.phase = phase,
+				.timed_out = e->startup.phases[phase].timed_out,
+				.table_setup = phase == PHASE_DATABASE && e->in_table_setup,
+				.command_ended = view->command == COMMAND_ENDED,
+			},
 	};
 	if (cause.error)
 		cause.stage = cause.error->stage;
@@ -108,7 +108,7 @@ static struct cause find_cause(const struct gate_view *view, enum phase phase)
 }
 
 static json_t *message(const struct gate_view *view, enum phase phase, const struct cause *cause,
-        int64_t elapsed_ns)
+	int64_t elapsed_ns)
 {
 	char text[ERROR_TEXT_MAX + 192], why[ERROR_TEXT_MAX + 96] = "";
 	const struct engine_attempt *a = cause->attempt;
@@ -116,12 +116,12 @@ static json_t *message(const struct gate_view *view, enum phase phase, const str
 		snprintf(why, sizeof(why), ": %s", cause->error->text);
 	else if (a && a->under_way)
 		snprintf(why, sizeof(why), ": no answer at stage %s for %.1f s",
-		        stage_name(a->path.stage), s_from_ns(view->now - a->began_at));
+			stage_name(a->path.stage), s_from_ns(view->now - a->began_at));
 	else if (a)
 		snprintf(why, sizeof(why), ": %s at stage %s", outcome_name(a->path.outcome),
-		        stage_name(a->path.stage));
+			stage_name(a->path.stage));
 	snprintf(text, sizeof(text), "startup phase %s %s after %.1f s%s", phase_name(phase),
-	        cause->question.timed_out ? "timed out" : "failed", s_from_ns(elapsed_ns), why);
+		cause->question.timed_out ? "timed out" : "failed", s_from_ns(elapsed_ns), why);
 	return describe_text(view, text);
 }
 
@@ -133,8 +133,8 @@ static json_t *timeout(const struct gate_view *view, enum phase phase)
 	int64_t used_ns = e->startup.phases[phase].timeout_ns;
 	if (phase == PHASE_DATABASE)
 		return describe_timeout(view,
-		        e->in_table_setup ? DEADLINE_TABLE_SETUP : DEADLINE_INITIALIZATION,
-		        used_ns);
+			e->in_table_setup ? DEADLINE_TABLE_SETUP : DEADLINE_INITIALIZATION,
+			used_ns);
 	json_t *o = json_object();
 	set(o, "kind", json_string(phase_name(phase)));
 	set(o, "used_s", json_real(s_from_ns(used_ns)));
@@ -193,7 +193,20 @@ char *context_text(const struct gate_view *view, enum phase phase, int exit_code
 	set(o, "instance", describe_text(view, view->settings->instance));
 	set(o, "environment", describe_text(view, view->settings->environment));
 	set(o, "version", describe_text(view, view->version));
-	return dump(o);
+	char *text = dump(o);
+	if (strlen(text) <= CONTEXT_MAX)
+		return text;
+	char *shorter = context_trim(text, CONTEXT_MAX);
+	free(text);
+	return shorter;
+}
+
+void context_hint(const char *text, char out[CONTEXT_HINT_SIZE])
+{
+	json_t *context = json_loads(text, 0, NULL);
+	const char *hint = json_string_value(json_object_get(context, "hint"));
+	secrets_clean(NULL, hint ? hint : "", out, CONTEXT_HINT_SIZE);
+	json_decref(context);
 }
 
 /* ---- trimming ---- */

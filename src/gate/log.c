@@ -16,7 +16,9 @@
 #include <unistd.h>
 
 #define TEXT_MAX 2048 /* one text, cleaned; six times as long when escaped */
-#define TAIL_MAX 32 /* kept free for the line's end: ,"cut":true}\n */
+/* Longer objects are for machines: text for people leaves them out. */
+#define TEXT_JSON_MAX 256
+#define TAIL_MAX      32 /* kept free for the line's end: ,"cut":true}\n */
 
 static const char *const severities[] = {"DEBUG", "INFO", "WARNING", "ERROR"};
 static const char *const colors[] = {"\033[2m", "\033[32m", "\033[33m", "\033[31m"};
@@ -37,7 +39,7 @@ static void put_text(struct log *log, const char *text)
 }
 
 __attribute__((format(printf, 2, 3))) static void put_format(
-        struct log *log, const char *format, ...)
+	struct log *log, const char *format, ...)
 {
 	char text[64];
 	va_list args;
@@ -114,6 +116,16 @@ static void put_error(struct log *log, const struct error *e)
 	put_text(log, "}");
 }
 
+static void put_json(struct log *log, const char *json)
+{
+	if (!json)
+		put_text(log, "null");
+	else if (log->text && strlen(json) > TEXT_JSON_MAX)
+		put_text(log, "{...}");
+	else
+		put_text(log, json);
+}
+
 static void put_value(struct log *log, const struct log_field *field)
 {
 	switch (field->kind) {
@@ -133,7 +145,7 @@ static void put_value(struct log *log, const struct log_field *field)
 		put_text(log, field->truth ? "true" : "false");
 		break;
 	case FIELD_JSON:
-		put_text(log, field->text ? field->text : "null");
+		put_json(log, field->text);
 		break;
 	case FIELD_ERROR:
 		put_error(log, field->error);
@@ -185,7 +197,7 @@ static void put_head_text(struct log *log, enum log_level level, const char *mes
 	localtime_r(&now.tv_sec, &local);
 	strftime(time, sizeof(time), "%H:%M:%S", &local);
 	put_format(log, "%s.%03ld %s%-7s%s ", time, now.tv_nsec / 1000000,
-	        log->color ? colors[level] : "", severities[level], log->color ? "\033[0m" : "");
+		log->color ? colors[level] : "", severities[level], log->color ? "\033[0m" : "");
 	put_escaped(log, message);
 }
 
@@ -193,10 +205,10 @@ static void put_tail(struct log *log, bool cut)
 {
 	char tail[TAIL_MAX];
 	int len = snprintf(tail, sizeof(tail), "%s%s\n",
-	        !cut        ? ""
-	        : log->text ? " (cut)"
-	                    : ",\"cut\":true",
-	        log->text ? "" : "}");
+		!cut        ? ""
+		: log->text ? " (cut)"
+			    : ",\"cut\":true",
+		log->text ? "" : "}");
 	memcpy(log->line + log->len, tail, (size_t)len);
 	log->len += (size_t)len;
 }
@@ -240,7 +252,7 @@ static void say_dropped(struct log *log)
 	uint64_t dropped = log->dropped;
 	log->dropped = 0;
 	log_warning(log, "log lines were dropped: stderr was not read",
-	        field_int("dropped", (int64_t)dropped));
+		field_int("dropped", (int64_t)dropped));
 }
 
 void log_write(struct log *log, enum log_level level, const char *message, ...)
@@ -294,7 +306,7 @@ static void open_own(struct log *log)
 }
 
 void log_init(struct log *log, int fd, enum log_format format, enum log_level level,
-        const struct secrets *secrets)
+	const struct secrets *secrets)
 {
 	memset(log, 0, sizeof(*log));
 	log->fd = fd;
@@ -313,7 +325,7 @@ void log_release(struct log *log, int wait_ms)
 	while (!flush(log)) {
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		int64_t left_ms = wait_ms - (now.tv_sec - start.tv_sec) * 1000 -
-		                  (now.tv_nsec - start.tv_nsec) / 1000000;
+				  (now.tv_nsec - start.tv_nsec) / 1000000;
 		struct pollfd ready = {.fd = log->fd, .events = POLLOUT};
 		if (left_ms <= 0 || poll(&ready, 1, (int)left_ms) < 0)
 			break;

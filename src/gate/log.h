@@ -41,7 +41,7 @@ struct log {
 /* Writes to `fd`, which stays the caller's. AUTO: text on a terminal, else JSON. `secrets` is
  * borrowed and may grow later. */
 void log_init(struct log *log, int fd, enum log_format format, enum log_level level,
-        const struct secrets *secrets);
+	const struct secrets *secrets);
 
 /* Waits up to `wait_ms` for the rest of a line to be taken, and gives up what log_init opened. */
 void log_release(struct log *log, int wait_ms);
@@ -95,7 +95,8 @@ static inline struct log_field field_bool(const char *name, bool value)
 	return (struct log_field){.kind = FIELD_BOOL, .name = name, .truth = value};
 }
 
-/* JSON made elsewhere, of cleaned text (context_text). Left out if it does not fit. */
+/* JSON made elsewhere, of cleaned text (context_text). Left out if it does not fit; text for people
+ * shows short ones only. */
 static inline struct log_field field_json(const char *name, const char *json)
 {
 	return (struct log_field){.kind = FIELD_JSON, .name = name, .text = json};

@@ -263,7 +263,10 @@ static char *long_context(void)
 static void trimmed_it_is_still_the_same_object(void **state)
 {
 	char *text = long_context();
-	assert_true(strlen(text) > 8192);
+	assert_true(strlen(text) > 8192 && strlen(text) <= CONTEXT_MAX);
+	char hint[CONTEXT_HINT_SIZE];
+	context_hint(text, hint);
+	assert_non_null(strstr(hint, "was cut"));
 	for (size_t max = 2048; max <= 8192; max += 512) {
 		char *shorter = context_trim(text, max);
 		assert_true(strlen(shorter) <= max);

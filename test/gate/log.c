@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -68,7 +69,7 @@ static void a_line_is_an_object_that_cloud_logging_reads(void **state)
 {
 	struct pipe_log *p = *state;
 	log_warning(&p->log, "path is scaling", field_text("from", "normal"), field_int("n", -3),
-	        field_s("took_s", 1500000000), field_bool("again", true), field_text("gone", NULL));
+		field_s("took_s", 1500000000), field_bool("again", true), field_text("gone", NULL));
 	assert_int_equal(strchr(read_all(p), '\n')[1], 0);
 	json_t *json = json_loads(p->text, 0, NULL);
 	assert_string_equal(text_of(json, "severity"), "WARNING");
@@ -122,7 +123,7 @@ static void secrets_never(void **state)
 	struct error error;
 	error_set(&error, "x", 0, "bad password hun\"ter2");
 	log_info(&p->log, "hun\"ter2", field_text("url", "postgresql://a:hun%22ter2@b"),
-	        field_error(&error));
+		field_error(&error));
 	assert_null(strstr(read_all(p), "ter2"));
 	assert_non_null(strstr(p->text, "postgresql://a:***@b"));
 }
@@ -169,7 +170,7 @@ static void nobody_reads_and_nothing_waits(void **state)
 	int written = 5000;
 	for (int i = 0; i < written; i++)
 		log_info(&p->log, "a line that is quite long, so that the pipe is full soon",
-		        field_int("i", i));
+			field_int("i", i));
 	uint64_t dropped = p->log.dropped;
 	assert_true(dropped > 0);
 	/* The flags of the pipe that others write to, too, are as they were. */
@@ -207,11 +208,21 @@ static void text_is_for_people(void **state)
 	struct error error;
 	error_set(&error, "tcp", 110, "timed out");
 	log_info(&p->log, "phase \033[31mbegins", field_text("phase", "database"),
-	        field_text("why", "two words"), field_error(&error));
+		field_text("why", "two words"), field_error(&error));
 	const char *line = read_all(p);
 	assert_non_null(
-	        strstr(line, "INFO    phase \\u001b[31mbegins phase=database why=\"two words\" "
-	                     "error=\"timed out\" stage=tcp\n"));
+		strstr(line, "INFO    phase \\u001b[31mbegins phase=database why=\"two words\" "
+			     "error=\"timed out\" stage=tcp\n"));
+}
+
+static void text_spares_people_long_objects(void **state)
+{
+	struct pipe_log *p = *state;
+	char json[512];
+	p->log.text = true;
+	snprintf(json, sizeof(json), "{\"a\":\"%0400d\"}", 7);
+	log_info(&p->log, "m", field_json("short", "{\"a\":1}"), field_json("long", json));
+	assert_non_null(strstr(read_all(p), " m short={\"a\":1} long={...}\n"));
 }
 
 static void names_of_levels_and_formats(void **state)
@@ -231,16 +242,17 @@ static void names_of_levels_and_formats(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        LOG_TEST(a_line_is_an_object_that_cloud_logging_reads),
-	        LOG_TEST(an_error_keeps_its_parts),
-	        LOG_TEST(whatever_the_text_it_stays_one_line_of_json),
-	        LOG_TEST(secrets_never),
-	        LOG_TEST(what_is_below_the_level_is_not_said),
-	        LOG_TEST(a_line_too_long_leaves_fields_out_and_says_so),
-	        LOG_TEST(nobody_reads_and_nothing_waits),
-	        cmocka_unit_test(sockets_do_not_wait_either),
-	        LOG_TEST(text_is_for_people),
-	        cmocka_unit_test(names_of_levels_and_formats),
+		LOG_TEST(a_line_is_an_object_that_cloud_logging_reads),
+		LOG_TEST(an_error_keeps_its_parts),
+		LOG_TEST(whatever_the_text_it_stays_one_line_of_json),
+		LOG_TEST(secrets_never),
+		LOG_TEST(what_is_below_the_level_is_not_said),
+		LOG_TEST(a_line_too_long_leaves_fields_out_and_says_so),
+		LOG_TEST(nobody_reads_and_nothing_waits),
+		cmocka_unit_test(sockets_do_not_wait_either),
+		LOG_TEST(text_is_for_people),
+		LOG_TEST(text_spares_people_long_objects),
+		cmocka_unit_test(names_of_levels_and_formats),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
