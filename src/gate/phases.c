@@ -224,7 +224,7 @@ static void database_step(struct phases *p, enum database_step step)
 			inquire(p, settings->schema_check);
 			return;
 		}
-		/* fall through */
+		__attribute__((fallthrough));
 	case DATABASE_MIGRATE:
 		if (*settings->migrate) {
 			p->step = DATABASE_MIGRATE;
@@ -234,7 +234,7 @@ static void database_step(struct phases *p, enum database_step step)
 				p);
 			return;
 		}
-		/* fall through */
+		__attribute__((fallthrough));
 	case DATABASE_DONE:
 		phase_done(p, true);
 	}
