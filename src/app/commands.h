@@ -9,7 +9,10 @@
 
 #define EXIT_USAGE 2
 
+int run_main(int argc, char **argv);
+int serve_main(int argc, char **argv);
 int check_main(int argc, char **argv);
+int lab_main(int argc, char **argv);
 
 /* Prints "standpipe COMMAND: ..." and how to get help on stderr. Returns EXIT_USAGE. */
 __attribute__((format(printf, 2, 3))) int usage_error(const char *command, const char *format, ...);

@@ -21,9 +21,15 @@ static int help_main(int argc, char **argv);
 static int version_main(int argc, char **argv);
 
 static const struct command commands[] = {
+	{"run", "[-c FILE] -- COMMAND...",
+		"start COMMAND through the seven phases, behind the gate", run_main},
+	{"serve", "[-c FILE]", "the gate alone: pooler, health, metrics", serve_main},
 	{"check", "[-c FILE] [--serve] [--json]",
 		"show the effective configuration, where it came from, and whether it fits",
 		check_main},
+	{"lab", "SCENARIO [--json] [--arm NAME]... [--time-scale X] [--output FILE] [--logs DIR]",
+		"storms and faults for real: PostgreSQL, an emulated connector, real processes",
+		lab_main},
 	{"help", "[COMMAND]", "show this, or how a command is used", help_main},
 	{"version", "", "show the version", version_main},
 };
