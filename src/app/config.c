@@ -161,6 +161,16 @@ int config_load(struct config *c, const struct config_options *options, struct e
 	return 0;
 }
 
+void config_secrets(const struct config *c, struct secrets *secrets)
+{
+	secrets_add_url(secrets, c->gate.conninfo);
+	secrets_add_url(secrets, c->gate.cache);
+	secrets_add_url(secrets, c->gate.ready);
+	secrets_add_url(secrets, c->gate.websocket);
+	for (int i = 0; i < c->gate.dependencies_count; i++)
+		secrets_add_url(secrets, c->gate.dependencies[i]);
+}
+
 void config_release(struct config *c)
 {
 	arena_release(&c->arena);

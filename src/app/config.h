@@ -15,6 +15,7 @@
 #include "conf/setting.h"
 #include "conf/url.h"
 #include "gate/log.h"
+#include "gate/secrets.h"
 #include "gate/settings.h"
 
 #define CONFIG_NOTES_MAX 32
@@ -68,6 +69,9 @@ struct config {
 int config_load(struct config *c, const struct config_options *options, struct error *error);
 
 void config_release(struct config *c);
+
+/* Registers what must never be shown: the passwords in all of its URLs. */
+void config_secrets(const struct config *c, struct secrets *secrets);
 
 /* What the command is to find the gate by. */
 struct config_command {

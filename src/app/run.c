@@ -211,7 +211,7 @@ int run_main(int argc, char **argv)
 		config_release(&r.config);
 		return config_error(&error);
 	}
-	secrets_add_url(&r.secrets, r.config.gate.conninfo);
+	config_secrets(&r.config, &r.secrets);
 	log_init(&r.log, STDERR_FILENO, r.config.log_format, r.config.log_level, &r.secrets);
 	int code = run(&r, options.file, argv + optind);
 	release(&r);

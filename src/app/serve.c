@@ -36,8 +36,7 @@ static int serve(struct config *config)
 	struct error error;
 	uint64_t seed = 0;
 	entropy_fill(&seed, sizeof(seed));
-	secrets_add_url(&secrets, config->gate.conninfo);
-	secrets_add_url(&secrets, config->gate.cache);
+	config_secrets(config, &secrets);
 	log_init(&log, STDERR_FILENO, config->log_format, config->log_level, &secrets);
 	for (int i = 0; i < config->notes_count; i++)
 		log_info(&log, config->notes[i]);

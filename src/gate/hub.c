@@ -81,6 +81,8 @@ void hub_tell(struct hub *h, struct engine_event event)
 	}
 	h->told_count = 0;
 	h->stepping = false;
+	while (h->parked_count > 0)
+		h->free_ids[h->free_count++] = h->parked_ids[--h->parked_count];
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -143,7 +145,11 @@ void hub_give_id(struct hub *h, int id)
 {
 	assert(h->clients[id]);
 	h->clients[id] = NULL;
-	h->free_ids[h->free_count++] = id;
+	/* What is still to be told of it must not be taken for news of the next one. */
+	if (h->stepping)
+		h->parked_ids[h->parked_count++] = id;
+	else
+		h->free_ids[h->free_count++] = id;
 }
 
 int hub_init(struct hub *h, uv_loop_t *loop, const struct gate_settings *settings, struct log *log,
@@ -164,9 +170,10 @@ int hub_init(struct hub *h, uv_loop_t *loop, const struct gate_settings *setting
 	h->servers = calloc(servers, sizeof(*h->servers));
 	h->clients = calloc(clients, sizeof(struct client *));
 	h->free_ids = calloc(clients, sizeof(*h->free_ids));
+	h->parked_ids = calloc(clients, sizeof(*h->parked_ids));
 	h->scratch = malloc(HUB_SCRATCH);
 	if (!h->memory.servers || !h->memory.attempts || !h->memory.clients || !h->servers ||
-	        !h->clients || !h->free_ids || !h->scratch)
+	        !h->clients || !h->free_ids || !h->parked_ids || !h->scratch)
 		return -1;
 	while (h->free_count < settings->clients_max) {
 		h->free_ids[h->free_count] = settings->clients_max - 1 - h->free_count;
@@ -214,6 +221,7 @@ void hub_release(struct hub *h)
 	free(h->servers);
 	free(h->clients);
 	free(h->free_ids);
+	free(h->parked_ids);
 	free(h->scratch);
 	free(h->told);
 }

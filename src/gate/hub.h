@@ -57,6 +57,8 @@ struct hub {
 	struct client **clients; /* by id; NULL: free */
 	int *free_ids; /* a stack of client ids */
 	int free_count;
+	int *parked_ids; /* free once the events told are taken in */
+	int parked_count;
 	struct server *servers; /* by id */
 	uint64_t client_serial;
 

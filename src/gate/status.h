@@ -22,7 +22,7 @@
 void status_answer(const struct gate_view *view, const struct http_request *request,
         struct http_response *response);
 
-/* Startup complete, and neither the service nor the instance is down. */
+/* The startup is complete, and the service that it started is still there. */
 bool status_is_ready(const struct gate_view *view);
 
 #endif
