@@ -423,7 +423,7 @@ static void assign(struct engine *e, instant now, struct engine_actions *actions
 		struct engine_action *a = act(actions, ACTION_ASSIGN);
 		a->server = server;
 		a->client = client;
-		a->ping = now - idle_since > e->settings.ping_after_ns;
+		a->ping = now - idle_since >= e->settings.ping_after_ns;
 		e->assigned++;
 	}
 }

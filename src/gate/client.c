@@ -153,6 +153,13 @@ void client_fail(struct client *c, const char *sqlstate, const char *message, co
 		client_drop(c);
 		return;
 	}
+	client_finish(c);
+}
+
+void client_finish(struct client *c)
+{
+	if (c->state == CLIENT_GONE || c->state == CLIENT_CLOSING)
+		return;
 	c->state = CLIENT_CLOSING;
 	c->since = hub_now(c->hub);
 	client_send(c, NULL, 0);

@@ -94,6 +94,9 @@ void client_send(struct client *c, const void *at, size_t len);
 void client_fail(struct client *c, const char *sqlstate, const char *message, const char *detail,
         const char *hint);
 
+/* It has no server any more, and was told why: closes once that is sent. */
+void client_finish(struct client *c);
+
 /* Closes without a word. */
 void client_drop(struct client *c);
 

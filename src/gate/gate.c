@@ -349,6 +349,10 @@ static void on_signal(uv_signal_t *handle, int signal_number)
 	for (int i = 0; i < 2; i++) {
 		acceptor_free(g->acceptors[i]);
 		g->acceptors[i] = NULL;
+		/* Closed too, or the kernel would go on accepting for nobody. */
+		if (g->listeners[LISTENER_GATE + i] >= 0)
+			close(g->listeners[LISTENER_GATE + i]);
+		g->listeners[LISTENER_GATE + i] = -1;
 	}
 	g->drain_left_ms = DRAIN_MS;
 	uv_timer_start(&g->drain, on_drain, 0, DRAIN_LOOK_MS);

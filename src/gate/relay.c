@@ -9,7 +9,7 @@
 
 /* A statement's text is kept in memory to be prepared elsewhere: */
 #define NAMED_PARSE_MAX   (16u << 20) /* longer named ones are refused */
-#define UNNAMED_PARSE_MAX (16u << 10) /* longer unnamed ones are passed on and not remembered */
+#define UNNAMED_PARSE_MAX (1u << 20)  /* longer unnamed ones are passed on and not remembered */
 #define NAME_MAX_BYTES    1024 /* of a portal's or a statement's name */
 #define REPORT_MAX        65536 /* of a message of the server that is inspected */
 
@@ -415,6 +415,8 @@ static enum progress send_one(struct client *c, struct bytes *left, struct stret
 		return progress;
 	}
 	m.s = c->server;
+	if (m.s->errand == ERRAND_PING)
+		return BLOCKED; /* until it is known to be alive */
 	if (m.s->debts.count >= DEBTS_MAX || buffer_len(&m.s->out) > HUB_HIGH_WATER)
 		return BLOCKED;
 	uint32_t streaming = c->streaming;
@@ -464,6 +466,9 @@ size_t relay_from_client(struct client *c, struct bytes in)
 			client_send(c, NULL, 0);
 		}
 	}
+	/* The answer may have come before the end of the question: an error in a copy. */
+	if (c->server)
+		server_release_if_idle(c->server);
 	return in.len - left.len;
 }
 

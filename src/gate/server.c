@@ -244,6 +244,8 @@ void server_lost(struct server *s, enum outcome outcome, const char *why)
 
 	/* A client whose own bytes never went out waits on for another server. */
 	bool waits = c && !s->used && (c->state == CLIENT_ACTIVE || c->state == CLIENT_LOGIN);
+	/* The server's last word went through, if it was to the client's own question. */
+	bool told = c && *s->complaint && s->errand == ERRAND_NONE && !c->inquiry;
 	int id = s->id;
 	if (c)
 		c->server = NULL;
@@ -258,6 +260,8 @@ void server_lost(struct server *s, enum outcome outcome, const char *why)
 		return;
 	if (c->state == CLIENT_GONE)
 		client_reap(c);
+	else if (told)
+		client_finish(c);
 	else
 		client_fail(c, error.sqlstate[0] ? error.sqlstate : "08006",
 		        "the connection to the database was lost", error.text, NULL);
@@ -394,7 +398,12 @@ void server_detach(struct server *s)
 		server_lost(s, OUTCOME_OK, "its client has gone in the middle of a message");
 		return;
 	}
-	if (s->skipping || debts_are_open_ended(&s->debts)) {
+	/* A Sync would commit what the client never said the last word on. */
+	if (!s->skipping && debts_are_open_ended(&s->debts)) {
+		server_lost(s, OUTCOME_OK, "its client has gone before its Sync");
+		return;
+	}
+	if (s->skipping) {
 		s->skipping = false;
 		debts_add(&s->debts, (struct debt){.kind = DEBT_SYNC, .ours = true});
 		message_empty(&s->out, MSG_SYNC);

@@ -8,7 +8,10 @@
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
 	struct stream *s = poll->data;
-	/* An error shows as readable: the read that follows says which. */
+	/* An error shows as readable: the read that follows says which, if need be after what came
+	 * before the error. libuv has stopped watching. */
+	if (status < 0)
+		s->events = 0;
 	bool readable = status < 0 || (events & (UV_READABLE | UV_DISCONNECT));
 	s->ready(s, readable, !(status < 0) && (events & UV_WRITABLE));
 }

@@ -35,18 +35,18 @@ static void expect_assigned(const struct rig *r, int client, int server)
 	assert_int_equal(rig_first(r, ACTION_ASSIGN)->server, server);
 }
 
-static void a_server_is_pinged_if_it_was_idle_for_longer_than_allowed(void **state)
+static void a_server_is_pinged_if_it_was_idle_for_too_long(void **state)
 {
 	struct rig *r = with_one_server();
-	r->now = 30 * S;
+	r->now = 30 * S - 1;
 	rig_waits(r, 0);
 	assert_false(rig_first(r, ACTION_ASSIGN)->ping);
 	rig_released(r, 0);
-	r->now = 60 * S;
+	r->now = 60 * S - 2;
 	rig_waits(r, 0);
 	assert_false(rig_first(r, ACTION_ASSIGN)->ping);
 	rig_released(r, 0);
-	r->now = 90 * S + 1;
+	r->now = 90 * S - 2;
 	rig_waits(r, 0);
 	assert_true(rig_first(r, ACTION_ASSIGN)->ping);
 	rig_released(r, 0);
@@ -172,7 +172,7 @@ static void over_the_share_a_server_given_back_is_closed_though_others_wait(void
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_server_is_pinged_if_it_was_idle_for_longer_than_allowed),
+		cmocka_unit_test(a_server_is_pinged_if_it_was_idle_for_too_long),
 		cmocka_unit_test(a_server_is_recycled_at_its_jittered_age),
 		cmocka_unit_test(a_server_in_use_is_recycled_when_given_back_though_others_wait),
 		cmocka_unit_test(without_a_life_it_lives_on),

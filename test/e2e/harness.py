@@ -309,21 +309,24 @@ class Postgres:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
+    def _family(self):
+        """The server's processes. (Each has a process group of its own.)"""
+        return [self.process.pid, *descendants(self.process.pid)]
+
+    def _signal(self, number):
+        for pid in self._family():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     def kill(self):
         """SIGKILL for the server and every backend: a crash of the machine, but for the sockets."""
-        process, self.process = self.process, None
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        self.process.send_signal(signal.SIGSTOP)  # no new ones
+        family = self._family()
+        self._signal(signal.SIGKILL)
+        self.process.wait()
+        self.process = None
         # Each backend holds a part of the shared memory that the next start asks about.
-        wait_until(lambda: not self._group_lives(process.pid), "the backends' ends")
-
-    @staticmethod
-    def _group_lives(group):
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return False
-        return True
+        wait_until(lambda: not any(process_exists(p) for p in family), "the backends' ends")
 
     def restart(self, **settings):
         self.stop()
@@ -331,10 +334,10 @@ class Postgres:
 
     def pause(self):
         """Every process stops: connections hang, as over a path that drops all."""
-        os.killpg(self.process.pid, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def resume(self):
-        os.killpg(self.process.pid, signal.SIGCONT)
+        self._signal(signal.SIGCONT)
 
     def url(self, user="app", password=None, database="app", scheme="postgresql", host=HOST, port=None, query=""):
         password = self._password(user) if password is None else password
