@@ -8,10 +8,6 @@
 /* How often idle servers are looked at for age. */
 #define SWEEP_NS NS_PER_S
 
-/* While the database phase runs, an open breaker is half-open again, and a retry due, within this
- * part of what is left of the phase: one that outlives it would turn a pause into a failed start. */
-#define PAUSE_PHASE_PART 4
-
 /* What the server counted is believed for so long: the count of a storm is not of the day after. */
 #define BACKENDS_FRESH_NS (60 * NS_PER_S)
 
@@ -72,6 +68,9 @@ static instant wants_server_at(const struct engine *e)
 		return INSTANT_NEVER;
 	/* After a permanent failure only a client's demand is worth another try. */
 	if (e->permanent == OUTCOME_OK && pool_servers(p) < e->settings.servers_kept)
+		return 0;
+	/* A breaker that is not closed wants to know, whoever waits: its state is being shown. */
+	if (e->permanent == OUTCOME_OK && e->breaker.state != BREAKER_CLOSED)
 		return 0;
 	if (p->waiting <= p->idle + p->connecting)
 		return INSTANT_NEVER;
@@ -361,7 +360,10 @@ static bool is_hopeless(const struct engine *e, instant now, enum engine_reject 
 		*reject = REJECT_PERMANENT;
 		return true;
 	}
-	if (e->breaker.state == BREAKER_OPEN && now < e->breaker.until) {
+	/* A service that is just starting would take the error for the end of its start; the next
+	 * probe is near then, and worth waiting for. */
+	if (e->breaker.state == BREAKER_OPEN && now < e->breaker.until &&
+		startup_is_over(&e->startup)) {
 		*reject = REJECT_BREAKER_OPEN;
 		return true;
 	}
@@ -430,12 +432,6 @@ static void assign(struct engine *e, instant now, struct engine_actions *actions
 
 static void open_servers(struct engine *e, instant now, struct engine_actions *actions)
 {
-	instant end = startup_deadline(&e->startup);
-	if (in_phase(e, PHASE_DATABASE) && end > now) {
-		instant at = now + (end - now) / PAUSE_PHASE_PART;
-		breaker_cap(&e->breaker, at);
-		e->retry.next_at = instant_min(e->retry.next_at, at);
-	}
 	while (now >= wants_server_at(e) && retry_admits(&e->retry, now) && has_room(e, actions)) {
 		if (!connects_admit(&e->connects))
 			return;

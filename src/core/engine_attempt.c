@@ -7,6 +7,9 @@
 #define DIAL_GROWTH_DEN 2
 #define DIAL_MAX_NS     (8 * NS_PER_S)
 
+/* The longest pause while the startup goes on. */
+#define PAUSE_STARTING_NS (5 * NS_PER_S)
+
 /* By half, and over DIAL_MAX_NS only where the setting is. */
 static int64_t longer_dial(int64_t patience_ns)
 {
@@ -15,10 +18,27 @@ static int64_t longer_dial(int64_t patience_ns)
 	return longer_ns < most_ns ? longer_ns : most_ns;
 }
 
+/* Until the startup is over no pause is long: one that outlives a phase, or the patience of a
+ * service that is just starting, turns a pause into a failed start. A quarter of what is left of
+ * the phase, a few seconds at most, and jittered, so that the fleet does not come back as one. */
+static void cap_pauses(struct engine *e, instant now)
+{
+	instant end = startup_deadline(&e->startup);
+	if (end == INSTANT_NEVER || end <= now)
+		return;
+	int64_t longest_ns = (end - now) / 4;
+	if (longest_ns > PAUSE_STARTING_NS)
+		longest_ns = PAUSE_STARTING_NS;
+	instant at = now + longest_ns / 2 + random_span(&e->random, longest_ns / 2);
+	breaker_cap(&e->breaker, at);
+	e->retry.next_at = instant_min(e->retry.next_at, at);
+}
+
 void engine_back_off(struct engine *e, instant now)
 {
 	e->failed_at = now;
 	retry_failed(&e->retry, now, &e->random);
+	cap_pauses(e, now);
 }
 
 void engine_attempt_stage(struct engine *e, int server, enum stage stage, instant now)

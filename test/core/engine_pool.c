@@ -176,7 +176,7 @@ static void an_open_breaker_lets_clients_wait_for_a_server_that_is_there(void **
 	expect_rejected(r, 2, REJECT_BREAKER_OPEN);
 }
 
-static void whoever_comes_when_its_time_is_over_is_the_probe(void **state)
+static void when_its_time_is_over_it_is_probed_whoever_waits(void **state)
 {
 	struct rig *r = fresh();
 	r->settings.servers_kept = 0; /* nothing else would try */
@@ -185,14 +185,14 @@ static void whoever_comes_when_its_time_is_over_is_the_probe(void **state)
 	open_breaker(r);
 	rig_waits(r, 0);
 	expect_rejected(r, 0, REJECT_BREAKER_OPEN);
-	rig_go(r, 3600 * S);
-	assert_int_equal(r->engine.breaker.state, BREAKER_OPEN);
-	rig_waits(r, 1);
-	assert_int_equal(rig_count(r, ACTION_REJECT), 0);
+	rig_go(r, r->engine.breaker.until);
 	assert_int_equal(rig_count(r, ACTION_CONNECT), 1);
 	assert_int_equal(r->engine.breaker.state, BREAKER_HALF_OPEN);
+	rig_waits(r, 1);
+	assert_int_equal(rig_count(r, ACTION_REJECT), 0);
 	rig_ok(r, 0);
 	expect_assigned(r, 1, 0);
+	assert_int_equal(r->engine.breaker.state, BREAKER_CLOSED);
 }
 
 /* ---- a server is lost ---- */
@@ -455,7 +455,7 @@ int main(void)
 		cmocka_unit_test(a_server_that_is_free_in_the_last_moment_serves),
 		cmocka_unit_test(an_open_breaker_turns_clients_away_at_once_if_no_server_is_there),
 		cmocka_unit_test(an_open_breaker_lets_clients_wait_for_a_server_that_is_there),
-		cmocka_unit_test(whoever_comes_when_its_time_is_over_is_the_probe),
+		cmocka_unit_test(when_its_time_is_over_it_is_probed_whoever_waits),
 		cmocka_unit_test(a_client_that_got_nothing_waits_on_at_the_front_as_of_before),
 		cmocka_unit_test(several_that_return_keep_their_order),
 		cmocka_unit_test(a_client_that_was_given_something_does_not_wait_on),
