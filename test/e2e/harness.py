@@ -314,7 +314,8 @@ class Postgres:
         return [self.process.pid, *descendants(self.process.pid)]
 
     def _signal(self, number):
-        for pid in self._family():
+        # The postmaster last: who is left without it says so to its client.
+        for pid in reversed(self._family()):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
