@@ -1,6 +1,7 @@
 #include "gate/client.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,16 +166,43 @@ void client_finish(struct client *c)
 	client_send(c, NULL, 0);
 }
 
+/* Nothing that it sends can be passed on now. */
+static bool is_waiting(const struct client *c)
+{
+	return c->state == CLIENT_QUEUED || c->state == CLIENT_LOGIN ||
+		(c->server && c->server->errand == ERRAND_PING);
+}
+
 void client_rewatch(struct client *c)
 {
 	if (c->inquiry || c->state == CLIENT_GONE)
 		return;
-	/* One that waits is only watched for its end; one that floods its server, not at all. */
-	bool waits = c->state == CLIENT_QUEUED || c->state == CLIENT_LOGIN;
+	/* Few clients send on while they wait: those that do are not read from meanwhile, and only
+	 * they cost a change of interest (two system calls a transaction, if all did). */
+	bool waits = is_waiting(c);
+	if (!waits)
+		c->talks_on = false;
 	bool full = c->server && (buffer_len(&c->server->out) > HUB_HIGH_WATER ||
-	                                 c->server->debts.count >= DEBTS_MAX);
-	bool read = c->state == CLIENT_CLOSING ? false : !waits && !full;
-	stream_watch(&c->stream, read, buffer_len(&c->out) > 0, waits);
+					 c->server->debts.count >= DEBTS_MAX);
+	bool read = c->state != CLIENT_CLOSING && !c->talks_on && !full;
+	stream_watch(&c->stream, read, buffer_len(&c->out) > 0, c->talks_on);
+}
+
+/* Readable while it waits: it has gone, or it sends on. */
+static void look_at_waiting(struct client *c)
+{
+	char byte;
+	ssize_t got = recv(c->stream.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
+		client_drop(c);
+		return;
+	}
+	if (got > 0 && c->talks_on) {
+		client_drop(c); /* only its end is watched for now: this is it */
+		return;
+	}
+	c->talks_on = got > 0;
+	client_rewatch(c);
 }
 
 /* ---- startup ---- */
@@ -397,8 +425,8 @@ static void on_ready(struct stream *stream, bool readable, bool writable)
 		if (was_full && c->server)
 			server_rewatch(c->server);
 	}
-	if (readable && (c->state == CLIENT_QUEUED || c->state == CLIENT_LOGIN))
-		client_drop(c); /* only its end is watched for while it waits */
+	if (readable && is_waiting(c))
+		look_at_waiting(c);
 	else if (readable)
 		read_once(c);
 	else

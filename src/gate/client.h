@@ -45,6 +45,7 @@ struct client {
 	enum client_state state;
 	bool reading; /* its bytes are being worked on further up the stack */
 	bool closed; /* its stream is, or it has none */
+	bool talks_on;    /* sends while it waits, and is not read from until it has a server */
 	bool big_unnamed; /* its unnamed statement is too large to be remembered */
 	struct stream stream;
 	instant since; /* in STARTUP */

@@ -417,7 +417,7 @@ static enum progress send_one(struct client *c, struct bytes *left, struct stret
 	m.s = c->server;
 	if (m.s->errand == ERRAND_PING)
 		return BLOCKED; /* until it is known to be alive */
-	if (m.s->debts.count >= DEBTS_MAX || buffer_len(&m.s->out) > HUB_HIGH_WATER)
+	if (m.s->errand == ERRAND_PING || m.s->debts.count >= DEBTS_MAX || buffer_len(&m.s->out) > HUB_HIGH_WATER)
 		return BLOCKED;
 	uint32_t streaming = c->streaming;
 	progress = send_message(&m);
