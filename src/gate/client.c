@@ -43,6 +43,8 @@ void client_reap(struct client *c)
 		statements_drop(&c->hub->statements, c->unnamed);
 	if (c->profile)
 		profile_drop(&c->hub->profiles, c->profile);
+	if (c->origin)
+		profile_drop(&c->hub->profiles, c->origin);
 	buffer_release(&c->in);
 	buffer_release(&c->out);
 	hub_give_id(c->hub, c->id);
@@ -284,6 +286,7 @@ static void begin_session(struct client *c, const struct wire_startup *startup)
 		refuse(c, "08P01", error.text, NULL);
 		return;
 	}
+	c->origin = profile_hold(c->profile);
 	if (buffer_len(&c->profile->welcome) > 0) {
 		client_welcomed(c);
 		return;

@@ -50,7 +50,8 @@ struct client {
 	struct stream stream;
 	instant since; /* in STARTUP */
 	struct server *server;
-	struct profile *profile;
+	struct profile *profile; /* a reference; NULL before the startup packet */
+	struct profile *origin; /* the same, as its startup packet had it: what RESET goes back to */
 	struct buffer in; /* read and not passed on */
 	struct buffer out; /* not yet taken by the socket */
 	uint32_t streaming; /* bytes of the current frame still to be passed on */

@@ -108,6 +108,16 @@ struct profile *profile_with(
 	return intern(all, &pairs);
 }
 
+const char *profile_value(const struct profile *p, const char *name)
+{
+	struct bytes left = buffer_bytes(&p->pairs);
+	const char *there, *value;
+	while (wire_pair_next(&left, &there, &value))
+		if (strcasecmp(there, name) == 0)
+			return value;
+	return NULL;
+}
+
 /* ---- the startup packet ---- */
 
 /* Is it about the connection, not a setting? */

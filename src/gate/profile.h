@@ -50,6 +50,9 @@ struct profile *profile_with(
 struct profile *profile_from_startup(
         struct profiles *all, struct bytes parameters, struct error *error);
 
+/* The value that it gives to a parameter, borrowed; NULL: none of its own. */
+const char *profile_value(const struct profile *p, const char *name);
+
 /* Is it a parameter that the server reports and that a session can set? */
 bool profile_is_settable(const char *name);
 

@@ -545,20 +545,38 @@ static bool is_ours(struct server *s)
 	return first && first->ours;
 }
 
+/* A command of the client's own has changed more than its answer says. */
 static void note_tag(struct server *s, const char *tag)
 {
-	bool all = strcmp(tag, "DISCARD ALL") == 0;
+	struct client *c = s->client;
+	bool all = strcmp(tag, "DISCARD ALL") == 0, reset = all || strcmp(tag, "RESET") == 0;
+	if (!c || is_ours(s))
+		return;
 	if (all || strcmp(tag, "DEALLOCATE ALL") == 0) {
 		statements_forget_server(&s->hub->statements, s->id);
 		s->prepared = 0;
 		s->unnamed = NULL;
-		if (s->client && !is_ours(s))
-			statement_names_clear(&s->client->names, &s->hub->statements);
+		statement_names_clear(&c->names, &s->hub->statements);
 	}
-	if (!is_ours(s) && (all || strcmp(tag, "SET") == 0 || strcmp(tag, "RESET") == 0)) {
-		s->dirty = true;
-		s->dirty_by = s->client ? s->client->serial : 0;
-	}
+	if (!reset && strcmp(tag, "SET") != 0)
+		return;
+	/* The server goes back to what our own login has; what the client means is what its own
+	 * startup packet had: it is set up anew before its next transaction. */
+	s->resetting = s->resetting || (reset && c->origin);
+	s->dirty = true;
+	s->dirty_by = s->resetting ? 0 : c->serial;
+}
+
+/* What a client is told in place of the value that its RESET went back to; NULL: the very value. */
+static const char *value_meant(const struct server *s, const struct frame *frame, struct bytes body,
+	const char **name)
+{
+	const char *value;
+	if (frame->type != MSG_PARAMETER_STATUS || !s->resetting || !s->client)
+		return NULL;
+	if (message_parse_parameter(body, name, &value) != 0)
+		return NULL;
+	return profile_value(s->client->origin, *name);
 }
 
 /* ReadyForQuery: what was asked for up to a Sync or a Query is over. False: not a debt. */
@@ -569,7 +587,7 @@ static bool pay_ready(struct server *s, char status)
 		return false;
 	debts_drop_first(&s->debts);
 	s->status = status;
-	s->copying_in = false;
+	s->copying_in = s->resetting = false;
 	return true;
 }
 
@@ -674,7 +692,11 @@ static enum progress receive_one(struct receiving *r, struct bytes *left)
 	/* An error ends what the client asked for, even if ours was the first to fail. */
 	if (frame.type == MSG_ERROR && ours && s->errand == ERRAND_NONE)
 		for_client = is_for_client(s, false);
-	if (for_client)
+	const char *name, *meant = value_meant(s, &frame, frame_body(*left, &frame), &name);
+	if (for_client && meant) {
+		stretch_end(&r->stretch, &s->client->out);
+		message_parameter(&s->client->out, name, meant);
+	} else if (for_client)
 		stretch_add(&r->stretch, left->at, there);
 	else if (s->client)
 		stretch_end(&r->stretch, &s->client->out);

@@ -275,11 +275,15 @@ static void server_setup(struct server *s)
 	struct buffer *out = &s->out;
 	size_t mark;
 	message_begin(out, MSG_QUERY, &mark);
-	profile_sql(c->profile, out);
 	if (s->prepared > PREPARED_MAX) {
-		static const char sql[] = ";DEALLOCATE ALL";
+		/* First, so that it is done even if the rest fails; and forgotten now, for what the
+		 * client prepares is sent behind it before it is answered. */
+		static const char sql[] = "DEALLOCATE ALL;";
 		buffer_append(out, sql, sizeof(sql) - 1);
+		statements_forget_server(&s->hub->statements, s->id);
+		s->prepared = 0;
 	}
+	profile_sql(c->profile, out);
 	buffer_append_u8(out, 0);
 	message_end(out, mark);
 	s->errand = ERRAND_SETUP;
@@ -572,6 +576,9 @@ void server_parameter(struct server *s, const char *name, const char *value)
 	if (!c || c->inquiry || c->state != CLIENT_ACTIVE || s->errand != ERRAND_NONE ||
 	        !profile_is_settable(name))
 		return;
+	const char *own = s->resetting ? profile_value(c->origin, name) : NULL;
+	if (own)
+		value = own;
 	struct profile *changed = profile_with(&h->profiles, c->profile, name, value);
 	profile_drop(&h->profiles, c->profile);
 	c->profile = changed;

@@ -82,7 +82,8 @@ struct server {
 	char complaint[ERROR_TEXT_MAX]; /* its text */
 	struct profile *profile; /* a reference */
 	bool dirty; /* a client SET what no profile knows of */
-	uint64_t dirty_by; /* that client's serial */
+	uint64_t dirty_by; /* that client's serial; 0: it is not even as that client wants it */
+	bool resetting; /* since a client's RESET, until ReadyForQuery */
 	const struct statement *unnamed; /* compared, never followed */
 	int prepared; /* how many statements of ours it holds */
 	int cancels; /* cancel requests on their way: not to be given to another */

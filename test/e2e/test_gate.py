@@ -815,3 +815,69 @@ def test_sigterm_lets_clients_finish(gate):
         c.ask("commit")
     assert g.standpipe.wait() == 0
     assert g.server.query("select s from t") == [("kept",)]
+
+
+def test_asyncpg_pool_resets_to_the_clients_own(gate):
+    """asyncpg's pool says RESET ALL for each connection given back: the startup packet's settings stay."""
+    async def work(g):
+        pool = await asyncpg.create_pool(g.url(), min_size=4, max_size=4, server_settings={
+            "application_name": "pooled", "TimeZone": "Asia/Tokyo", "statement_timeout": "77777"})
+        plain = await g.asyncpg()
+        for turn in range(5):
+            async def one():
+                async with pool.acquire() as c:
+                    await c.execute("set datestyle to 'German'")
+                    return await c.fetchrow("select current_setting('application_name'), current_setting('TimeZone'),"
+                                            " current_setting('statement_timeout'), current_setting('DateStyle')")
+            for row in await asyncio.gather(*(one() for _ in range(8))):
+                assert tuple(row)[:3] == ("pooled", "Asia/Tokyo", "77777ms"), (turn, row)
+                assert row[3].startswith("German")
+            assert await plain.fetchval("show application_name") == ""
+            assert (await plain.fetchval("show datestyle")).startswith("ISO")
+        await plain.close()
+        await pool.close()
+
+    g = gate(2)
+    g.open_all(2)
+    asyncio.run(work(g))
+
+
+def test_more_statements_than_a_server_keeps(gate):
+    async def client(number, g):
+        c = await g.asyncpg(statement_cache_size=0)
+        held = [await c.prepare(f"select {n} + $1::int + {number % 2}") for n in range(400)]
+        for turn in range(0, 1200, 7):
+            n = turn % 400
+            assert await held[n].fetchval(1000) == 1000 + n + number % 2
+        await c.close()
+
+    async def all_of_them(g):
+        await asyncio.gather(*(client(n, g) for n in range(4)))
+
+    g = gate(2)
+    g.open_all(2)
+    asyncio.run(all_of_them(g))
+    assert int(g.one("select count(*) from pg_prepared_statements")) <= 1000
+
+
+def test_deallocate_and_discard(gate):
+    g = gate(1)
+    with contextlib.closing(g.raw(TimeZone="Asia/Tokyo")) as a, contextlib.closing(g.raw()) as b:
+        def run(c, expected):
+            c.send(raw.bind("s"), raw.EXECUTE, raw.SYNC)
+            messages = c.until_ready()
+            if expected is None:
+                assert raw.error(messages)["C"] == "26000"
+            else:
+                assert [raw.row(body) for kind, body in messages if kind == "D"] == [(expected,)]
+        for c, text in ((a, "select 'a'"), (b, "select 'b'")):
+            c.send(raw.parse("s", text), raw.SYNC)
+            c.until_ready()
+        run(a, "a")
+        run(b, "b")
+        a.ask("deallocate all")
+        run(a, None)
+        run(b, "b")
+        a.ask("discard all")
+        assert a.ask("show timezone") == [("Asia/Tokyo",)]
+        run(b, "b")
