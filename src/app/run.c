@@ -15,14 +15,13 @@
 #include "io/entropy.h"
 #include "io/listen.h"
 
-#define SOCKET_PATH_MAX 108
-
 struct run {
 	struct config config;
 	struct log log;
 	struct secrets secrets;
 	struct init_settings init;
 	int gate_port, command_port;
+	char socket_path[LISTEN_PATH_MAX]; /* ours to remove at the end; empty: none */
 	char notify[64];       /* the name of the command's sd_notify socket, or empty */
 	char notify_pair[128]; /* NAME=value for the command */
 	char port_pair[64], gate_notify_pair[128]; /* for the gate */
@@ -82,11 +81,11 @@ static int bind_all(struct run *r, struct error *error)
 		return -1;
 	r->gate_port = listen_port(fd);
 	if (*s->socket_dir) {
-		char path[SOCKET_PATH_MAX];
-		snprintf(path, sizeof(path), "%s/.s.PGSQL.%d", s->socket_dir, r->gate_port);
-		fd = listen_unix(path, error);
+		char path[LISTEN_PATH_MAX];
+		fd = listen_postgres_unix(s->socket_dir, r->gate_port, path, error);
 		if (fd < 0)
 			return -1;
+		memcpy(r->socket_path, path, sizeof(path));
 		add_listener(r, fd, LISTEN_UNIX, false);
 	}
 	if (s->door_mode == DOOR_OFF || s->door_port == 0)
@@ -185,6 +184,8 @@ static void release(struct run *r)
 {
 	for (int i = 0; i < r->init.listeners_count; i++)
 		close(r->init.listeners[i].fd);
+	if (*r->socket_path)
+		unlink(r->socket_path);
 	free(r->gate_environment);
 	log_release(&r->log, 100);
 	secrets_release(&r->secrets);

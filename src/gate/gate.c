@@ -40,6 +40,7 @@ struct gate {
 	struct hub hub;
 	struct phases phases;
 	int listeners[LISTENER_COUNT]; /* -1: none */
+	char socket_path[LISTEN_PATH_MAX]; /* made here and to be removed; empty: none */
 	struct acceptor *acceptors[2]; /* TCP, Unix */
 	struct http *admin;
 	struct door *door;
@@ -386,12 +387,12 @@ static int bind_listeners(struct gate *g, struct error *error)
 		return -1;
 	fds[LISTENER_UNIX] = listen_inherited(LISTEN_UNIX);
 	if (fds[LISTENER_UNIX] < 0 && *s->socket_dir) {
-		char path[256];
-		snprintf(path, sizeof(path), "%s/.s.PGSQL.%d", s->socket_dir,
-			listen_port(fds[LISTENER_GATE]));
-		fds[LISTENER_UNIX] = listen_unix(path, error);
+		char path[LISTEN_PATH_MAX];
+		fds[LISTENER_UNIX] = listen_postgres_unix(
+			s->socket_dir, listen_port(fds[LISTENER_GATE]), path, error);
 		if (fds[LISTENER_UNIX] < 0)
 			return -1;
+		memcpy(g->socket_path, path, sizeof(path));
 	}
 	if (s->door_mode != DOOR_OFF && s->door_port > 0) {
 		fds[LISTENER_DOOR] = listener(LISTEN_DOOR, s->door_host, s->door_port, error);
@@ -514,6 +515,8 @@ int gate_run(const struct gate_options *options, struct error *error)
 	uv_run(&g.loop, UV_RUN_DEFAULT);
 	hub_release(&g.hub);
 	uv_loop_close(&g.loop);
+	if (*g.socket_path)
+		unlink(g.socket_path);
 	for (int i = 0; i < LISTENER_COUNT; i++)
 		if (g.listeners[i] >= 0)
 			close(g.listeners[i]);

@@ -152,6 +152,13 @@ int listen_unix(const char *path, struct error *error)
 				   : "");
 }
 
+int listen_postgres_unix(
+	const char *directory, int port, char path[LISTEN_PATH_MAX], struct error *error)
+{
+	snprintf(path, LISTEN_PATH_MAX, "%s/.s.PGSQL.%d", directory, port);
+	return listen_unix(path, error);
+}
+
 /* A whole number in the environment, or -1. */
 static long variable_number(const char *name)
 {

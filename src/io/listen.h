@@ -9,7 +9,8 @@
 
 #include "base/error.h"
 
-#define LISTEN_BACKLOG 512
+#define LISTEN_BACKLOG  512
+#define LISTEN_PATH_MAX 512 /* longer than any that the kernel takes, so that it says no */
 
 /* The names that PID 1 and the gate agree on. */
 #define LISTEN_GATE  "gate" /* PostgreSQL's protocol over TCP */
@@ -26,6 +27,11 @@ int listen_tcp(const char *host, int port, struct error *error);
  * is replaced if nobody answers on it; anything else that is there is left alone: an error.
  * The path is at most 107 bytes. */
 int listen_unix(const char *path, struct error *error);
+
+/* As listen_unix, on the name that PostgreSQL's clients look for in a directory: `path` becomes
+ * DIRECTORY/.s.PGSQL.PORT, to be unlinked at the end. */
+int listen_postgres_unix(
+	const char *directory, int port, char path[LISTEN_PATH_MAX], struct error *error);
 
 /* The inherited descriptor with this name, or -1. A LISTEN_PID that is not ours means none. */
 int listen_inherited(const char *name);
