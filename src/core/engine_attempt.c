@@ -9,6 +9,9 @@
 
 /* The longest pause while the startup goes on. */
 #define PAUSE_STARTING_NS (5 * NS_PER_S)
+/* And what it shrinks to at least: quarters of what is left add up to ever more attempts, ever
+ * closer to each other. */
+#define PAUSE_LEAST_NS (250 * NS_PER_MS)
 
 /* By half, and over DIAL_MAX_NS only where the setting is. */
 static int64_t longer_dial(int64_t patience_ns)
@@ -29,6 +32,8 @@ static void cap_pauses(struct engine *e, instant now)
 	int64_t longest_ns = (end - now) / 4;
 	if (longest_ns > PAUSE_STARTING_NS)
 		longest_ns = PAUSE_STARTING_NS;
+	if (longest_ns < PAUSE_LEAST_NS)
+		longest_ns = PAUSE_LEAST_NS;
 	instant at = now + longest_ns / 2 + random_span(&e->random, longest_ns / 2);
 	breaker_cap(&e->breaker, at);
 	e->retry.next_at = instant_min(e->retry.next_at, at);

@@ -168,6 +168,26 @@ static void in_the_database_phase_no_pause_takes_more_than_a_quarter_of_what_is_
 	}
 }
 
+static void pauses_do_not_shrink_to_nothing_at_the_end_of_a_phase(void **state)
+{
+	for (uint64_t seed = 1; seed <= 50; seed++) {
+		struct rig *r = fresh();
+		r->settings.retry.base_ns = 30 * S;
+		r->settings.deadlines.base_ns[DEADLINE_INITIALIZATION] = 3 * S;
+		rig_init(r, seed);
+		rig_to_database(r);
+		int attempts = 0;
+		while (!r->engine.startup.failed && attempts < 1000) {
+			attempts++;
+			if (r->engine.pool.connecting > 0)
+				rig_failed(r, 0, OUTCOME_REFUSED);
+			else
+				rig_go(r, engine_deadline(&r->engine));
+		}
+		assert_in_range(attempts, 5, 50);
+	}
+}
+
 static void a_success_alone_does_not_end_the_backing_off_a_release_does(void **state)
 {
 	struct rig *r = fresh();
@@ -519,6 +539,7 @@ int main(void)
 			what_is_neither_permanent_nor_of_capacity_is_retried_and_opens_no_breaker),
 		cmocka_unit_test(
 			in_the_database_phase_no_pause_takes_more_than_a_quarter_of_what_is_left),
+		cmocka_unit_test(pauses_do_not_shrink_to_nothing_at_the_end_of_a_phase),
 		cmocka_unit_test(a_success_alone_does_not_end_the_backing_off_a_release_does),
 		cmocka_unit_test(a_server_from_before_a_failure_does_not_shorten_the_pause),
 		cmocka_unit_test(a_database_that_lets_in_and_then_cuts_is_not_asked_in_a_hot_loop),
