@@ -22,7 +22,7 @@ struct run {
 	struct init_settings init;
 	int gate_port, command_port;
 	char socket_path[LISTEN_PATH_MAX]; /* ours to remove at the end; empty: none */
-	char notify[64];       /* the name of the command's sd_notify socket, or empty */
+	char notify[64]; /* the name of the command's sd_notify socket, or empty */
 	char notify_pair[128]; /* NAME=value for the command */
 	char port_pair[64], gate_notify_pair[128]; /* for the gate */
 	const char **gate_environment;
@@ -42,16 +42,19 @@ static void report(void *context, enum init_severity severity, const char *text)
 
 static void add_listener(struct run *r, int fd, const char *name, bool command)
 {
-	r->init.listeners[r->init.listeners_count++] =
-		(struct init_listener){.fd = fd, .name = name, .command = command};
+	r->init.listeners[r->init.listeners_count++] = (struct init_listener){
+		.fd = fd, .name = name, .command = command};
 }
 
-static int bind_one(struct run *r, const char *name, const char *host, int port, bool command,
-	struct error *error)
+/* `key` is the setting that names the port: where to mend it. */
+static int bind_one(struct run *r, const char *name, const char *key, const char *host, int port,
+	bool command, struct error *error)
 {
 	int fd = listen_tcp(host, port, error);
 	if (fd >= 0)
 		add_listener(r, fd, name, command);
+	else
+		error_origin(error, key);
 	return fd;
 }
 
@@ -60,14 +63,14 @@ static int bind_one(struct run *r, const char *name, const char *host, int port,
 static int bind_admin(struct run *r, struct error *error)
 {
 	const struct gate_settings *s = &r->config.gate;
-	int fd = bind_one(r, LISTEN_ADMIN, s->admin_host, s->admin_port, false, error);
-	const struct setting_origin *origin =
-		settings_origin(&r->config.settings, "admin.port");
+	int fd = bind_one(
+		r, LISTEN_ADMIN, "admin.port", s->admin_host, s->admin_port, false, error);
+	const struct setting_origin *origin = settings_origin(&r->config.settings, "admin.port");
 	if (fd >= 0 || error->code != EADDRINUSE || origin->source != SETTING_DEFAULT)
 		return fd;
-	log_warning(&r->log, "the default admin port is taken: using any free one",
-		field_error(error));
-	return bind_one(r, LISTEN_ADMIN, s->admin_host, 0, false, error);
+	log_warning(
+		&r->log, "the default admin port is taken: using any free one", field_error(error));
+	return bind_one(r, LISTEN_ADMIN, "admin.port", s->admin_host, 0, false, error);
 }
 
 /* All sockets are bound here and stay bound while gates come and go. */
@@ -76,7 +79,8 @@ static int bind_all(struct run *r, struct error *error)
 	const struct gate_settings *s = &r->config.gate;
 	if (bind_admin(r, error) < 0)
 		return -1;
-	int fd = bind_one(r, LISTEN_GATE, s->listen_host, s->listen_port, false, error);
+	int fd = bind_one(
+		r, LISTEN_GATE, "listen.port", s->listen_host, s->listen_port, false, error);
 	if (fd < 0)
 		return -1;
 	r->gate_port = listen_port(fd);
@@ -90,7 +94,7 @@ static int bind_all(struct run *r, struct error *error)
 	}
 	if (s->door_mode == DOOR_OFF || s->door_port == 0)
 		return 0;
-	fd = bind_one(r, LISTEN_DOOR, s->door_host, s->door_port,
+	fd = bind_one(r, LISTEN_DOOR, "door.port", s->door_host, s->door_port,
 		s->door_mode == DOOR_INHERIT, error);
 	return fd < 0 ? -1 : 0;
 }

@@ -27,7 +27,7 @@
 #include "io/notify.h"
 
 /* In `serve`, how long clients may take to finish after SIGTERM. */
-#define DRAIN_MS     8000
+#define DRAIN_MS      8000
 #define DRAIN_LOOK_MS 100
 
 enum listener { LISTENER_GATE, LISTENER_UNIX, LISTENER_ADMIN, LISTENER_DOOR, LISTENER_COUNT };
@@ -107,20 +107,22 @@ static void keep_context(struct gate *g, enum phase phase)
 	const struct error *error = &g->phases.errors[phase];
 	bool critical = g->hub.engine.startup.settings.critical[phase];
 	int code = critical ? ENGINE_EXIT_STARTUP_FAILED : -1;
+	char hint[CONTEXT_HINT_SIZE];
 	struct error trouble;
 	free(g->context);
 	g->context = context_text(&view, phase, code);
+	context_hint(g->context, hint);
 	log_error(g->log, critical ? "startup failed" : "a phase failed, going on without it",
 		field_text("phase", phase_name(phase)), field_error(error),
-		field_json("context", g->context));
+		field_text("hint", hint), field_json("context", g->context));
 	if (*g->settings->error_file &&
 		context_write_file(g->settings->error_file, g->context, &trouble) != 0)
 		log_warning(g->log, "the error file could not be written", field_error(&trouble));
 	if (*g->settings->termination_log &&
-		context_write_termination_log(
-			g->settings->termination_log, g->context, &trouble) != 0)
-		log_warning(g->log, "the termination log could not be written",
-			field_error(&trouble));
+		context_write_termination_log(g->settings->termination_log, g->context, &trouble) !=
+			0)
+		log_warning(
+			g->log, "the termination log could not be written", field_error(&trouble));
 }
 
 static void phase_changed(struct gate *g, const struct engine_action *a)
@@ -166,9 +168,11 @@ static void noticed(struct gate *g, const struct engine_action *a)
 		phase_changed(g, a);
 		break;
 	case NOTICE_BREAKER:
-		log_warning(g->log, "circuit breaker",
+		/* A probe that fails like all before it is no news. */
+		log_write(g->log, a->from == BREAKER_CLOSED ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
+			"circuit breaker",
 			field_text("from", breaker_state_name((enum breaker_state)a->from)),
-			field_text("to", breaker_state_name((enum breaker_state)a->to)));
+			field_text("to", breaker_state_name((enum breaker_state)a->to)), LOG_END);
 		break;
 	case NOTICE_PATH:
 		log_info(g->log, "path", field_text("from", path_state_name(a->from)),
@@ -369,20 +373,26 @@ static void on_accept(void *context, int fd)
 	client_accept(&g->hub, fd);
 }
 
-static int listener(const char *name, const char *host, int port, struct error *error)
+/* `key` is the setting that names the port: where to mend it. */
+static int listener(
+	const char *name, const char *host, int port, const char *key, struct error *error)
 {
 	int fd = listen_inherited(name);
-	return fd >= 0 ? fd : listen_tcp(host, port, error);
+	if (fd < 0 && (fd = listen_tcp(host, port, error)) < 0)
+		error_origin(error, key);
+	return fd;
 }
 
 static int bind_listeners(struct gate *g, struct error *error)
 {
 	const struct gate_settings *s = g->settings;
 	int *fds = g->listeners;
-	fds[LISTENER_ADMIN] = listener(LISTEN_ADMIN, s->admin_host, s->admin_port, error);
+	fds[LISTENER_ADMIN] = listener(
+		LISTEN_ADMIN, s->admin_host, s->admin_port, "admin.port", error);
 	if (fds[LISTENER_ADMIN] < 0)
 		return -1;
-	fds[LISTENER_GATE] = listener(LISTEN_GATE, s->listen_host, s->listen_port, error);
+	fds[LISTENER_GATE] = listener(
+		LISTEN_GATE, s->listen_host, s->listen_port, "listen.port", error);
 	if (fds[LISTENER_GATE] < 0)
 		return -1;
 	fds[LISTENER_UNIX] = listen_inherited(LISTEN_UNIX);
@@ -395,7 +405,8 @@ static int bind_listeners(struct gate *g, struct error *error)
 		memcpy(g->socket_path, path, sizeof(path));
 	}
 	if (s->door_mode != DOOR_OFF && s->door_port > 0) {
-		fds[LISTENER_DOOR] = listener(LISTEN_DOOR, s->door_host, s->door_port, error);
+		fds[LISTENER_DOOR] = listener(
+			LISTEN_DOOR, s->door_host, s->door_port, "door.port", error);
 		if (fds[LISTENER_DOOR] < 0)
 			return -1;
 	}

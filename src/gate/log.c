@@ -136,8 +136,10 @@ static void put_value(struct log *log, const struct log_field *field)
 		put_format(log, "%lld", (long long)field->integer);
 		break;
 	case FIELD_REAL:
+		/* Nobody reads nanoseconds on a terminal. */
 		if (isfinite(field->real))
-			put_format(log, "%.9g", field->real);
+			put_format(log, "%.9g",
+				log->text ? round(field->real * 1000) / 1000 : field->real);
 		else
 			put_text(log, "null");
 		break;

@@ -10,11 +10,11 @@
 #define READY_BY_NOTIFY "notify"
 
 /* What the database says of its limits, and how many clients it has now. */
-#define LIMITS_SQL                                                                       \
-	"select current_setting('max_connections'),"                                     \
-	" current_setting('superuser_reserved_connections'),"                            \
-	" coalesce(current_setting('reserved_connections', true), '0'),"                 \
-	" (select count(*) from pg_catalog.pg_stat_activity"                             \
+#define LIMITS_SQL                                                       \
+	"select current_setting('max_connections'),"                     \
+	" current_setting('superuser_reserved_connections'),"            \
+	" coalesce(current_setting('reserved_connections', true), '0')," \
+	" (select count(*) from pg_catalog.pg_stat_activity"             \
 	"  where backend_type = 'client backend')"
 
 enum database_step { DATABASE_LIMITS, DATABASE_SCHEMA, DATABASE_MIGRATE, DATABASE_DONE };
@@ -42,8 +42,7 @@ static void phase_done(struct phases *p, bool ok)
 		error_init(&p->errors[phase]);
 	p->current = PHASE_COUNT;
 	stop_work(p);
-	hub_tell(p->hub,
-		(struct engine_event){.kind = EVENT_PHASE_DONE, .phase = phase, .ok = ok});
+	hub_tell(p->hub, (struct engine_event){.kind = EVENT_PHASE_DONE, .phase = phase, .ok = ok});
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -68,8 +67,7 @@ static const char *dependency(const struct phases *p)
  * is ready, the gate must not be the one that answers. */
 static void step_aside(struct phases *p, bool aside)
 {
-	if (p->current != PHASE_SERVICES || !p->door ||
-		p->hub->settings->door_mode != DOOR_INHERIT)
+	if (p->current != PHASE_SERVICES || !p->door || p->hub->settings->door_mode != DOOR_INHERIT)
 		return;
 	if (p->hub->engine.command_up)
 		return; /* it was ready before this gate was there: the door stays open */
@@ -81,8 +79,7 @@ static void step_aside(struct phases *p, bool aside)
 
 static void check_passed(struct phases *p)
 {
-	if (p->current == PHASE_DEPENDENCIES &&
-		++p->target < p->hub->settings->dependencies_count)
+	if (p->current == PHASE_DEPENDENCIES && ++p->target < p->hub->settings->dependencies_count)
 		try_now(p);
 	else if (p->current == PHASE_DATABASE)
 		database_step(p, DATABASE_DONE);
@@ -127,13 +124,18 @@ static void check_target(struct phases *p, const char *target)
 static void check_required(struct phases *p)
 {
 	const struct gate_settings *settings = p->hub->settings;
-	for (int i = 0; i < settings->required_count; i++) {
+	char missing[ERROR_TEXT_MAX / 2] = "";
+	size_t len = 0;
+	for (int i = 0; i < settings->required_count && len < sizeof(missing); i++) {
 		const char *value = getenv(settings->required[i]);
-		if (value && *value)
-			continue;
+		if (!value || !*value)
+			len += (size_t)snprintf(missing + len, sizeof(missing) - len, "%s%s (%s)",
+				len > 0 ? ", " : "", settings->required[i],
+				value ? "empty" : "not set");
+	}
+	if (len > 0) {
 		error_set(&p->errors[PHASE_DEPENDENCIES], "environment", 0,
-			"the variable %s is required (startup.required) and is %s",
-			settings->required[i], value ? "empty" : "not set");
+			"required variables (startup.required) are missing: %s", missing);
 		phase_done(p, false);
 		return;
 	}
@@ -159,7 +161,7 @@ static int column_number(const struct bytes *column)
 static bool is_of_connection(const struct error *error)
 {
 	return strncmp(error->sqlstate, "08", 2) == 0 || strncmp(error->sqlstate, "57P", 3) == 0 ||
-		strncmp(error->sqlstate, "53", 2) == 0;
+	       strncmp(error->sqlstate, "53", 2) == 0;
 }
 
 static void on_answered(
@@ -184,8 +186,8 @@ static void on_answered(
 							 column_number(&columns[2]),
 							 column_number(&columns[3])},
 					 });
-		hub_tell(p->hub, (struct engine_event){
-					 .kind = EVENT_PHASE_STEP, .phase = PHASE_DATABASE});
+		hub_tell(p->hub,
+			(struct engine_event){.kind = EVENT_PHASE_STEP, .phase = PHASE_DATABASE});
 		database_step(p, DATABASE_SCHEMA);
 		return;
 	}
@@ -342,8 +344,7 @@ void phases_cancel(struct phases *p, enum phase phase)
 
 void phases_command_ready(struct phases *p)
 {
-	if (p->current == PHASE_SERVICES &&
-		strcmp(p->hub->settings->ready, READY_BY_NOTIFY) == 0)
+	if (p->current == PHASE_SERVICES && strcmp(p->hub->settings->ready, READY_BY_NOTIFY) == 0)
 		phase_done(p, true);
 }
 
@@ -357,8 +358,8 @@ void phases_command(struct phases *p, bool running, int code)
 			"the command ended with code %d before it was ready", code);
 }
 
-void phases_init(struct phases *p, struct hub *hub, void (*start_command)(void *context),
-	void *context)
+void phases_init(
+	struct phases *p, struct hub *hub, void (*start_command)(void *context), void *context)
 {
 	*p = (struct phases){.hub = hub, .current = PHASE_COUNT};
 	p->start_command = start_command;

@@ -446,9 +446,10 @@ door:
 
 def test_a_variable_that_is_missing(start, postgres, directory):
     url = postgres.url()
-    standpipe = start(url, STANDPIPE_STARTUP_REQUIRED="DATABASE_URL,API_KEY")
+    standpipe = start(url, STANDPIPE_STARTUP_REQUIRED="DATABASE_URL,API_KEY,API_URL",
+                      API_URL="")
     context = failed_start(standpipe, directory, "dependencies", url)
-    assert "API_KEY" in context["error"]["text"]
+    assert "API_KEY (not set), API_URL (empty)" in context["error"]["text"]
     assert context["attempts"]["recent"] == []  # the database was not asked
 
 
