@@ -94,7 +94,7 @@ static int bind_all(struct run *r, struct error *error)
 	}
 	if (s->door_mode == DOOR_OFF || s->door_port == 0)
 		return 0;
-	fd = bind_one(r, LISTEN_DOOR, "door.port", s->door_host, s->door_port,
+	fd = bind_one(r, LISTEN_DOOR, "door.port (PORT)", s->door_host, s->door_port,
 		s->door_mode == DOOR_INHERIT, error);
 	return fd < 0 ? -1 : 0;
 }

@@ -406,7 +406,7 @@ static int bind_listeners(struct gate *g, struct error *error)
 	}
 	if (s->door_mode != DOOR_OFF && s->door_port > 0) {
 		fds[LISTENER_DOOR] = listener(
-			LISTEN_DOOR, s->door_host, s->door_port, "door.port", error);
+			LISTEN_DOOR, s->door_host, s->door_port, "door.port (PORT)", error);
 		if (fds[LISTENER_DOOR] < 0)
 			return -1;
 	}
