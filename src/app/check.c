@@ -10,18 +10,30 @@
 /* The exit code when the configuration is valid, but the plan does not fit the capacity. */
 #define EXIT_MISFIT 1
 
-#define KEY_WIDTH   31
-#define VALUE_WIDTH 30
+#define KEY_WIDTH       31
+#define VALUE_WIDTH_MAX 60 /* a longer value pushes its origin aside */
+
+/* Of the longest value that is not too long, and of its column's title. */
+static int value_width(const struct settings *s)
+{
+	int width = (int)strlen("VALUE");
+	for (int i = 0; i < s->count; i++) {
+		int len = (int)strlen(settings_show(s, i));
+		if (len > width && len <= VALUE_WIDTH_MAX)
+			width = len;
+	}
+	return width;
+}
 
 static void print_settings(const struct config *c)
 {
 	const struct settings *s = &c->settings;
-	printf("%-*s%-*s%s\n", KEY_WIDTH, "KEY", VALUE_WIDTH, "VALUE", "FROM");
+	int width = value_width(s);
+	printf("%-*s%-*s  %s\n", KEY_WIDTH, "KEY", width, "VALUE", "FROM");
 	for (int i = 0; i < s->count; i++) {
 		const char *value = settings_show(s, i);
-		printf("%-*s%-*s", KEY_WIDTH, s->rows[i].key, VALUE_WIDTH - 1,
-			*value ? value : "-");
-		printf(" %s\n", s->origins[i].text);
+		printf("%-*s%-*s  %s\n", KEY_WIDTH, s->rows[i].key, width, *value ? value : "-",
+			s->origins[i].text);
 	}
 }
 

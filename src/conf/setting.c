@@ -246,6 +246,7 @@ static const char *meant(const struct settings *s, const char *path, const char 
 	if (key)
 		return key;
 	for (int i = 0; i < s->count; i++) { /* right, but in the wrong section */
+		assert(s->rows[i].key);
 		const char *dot = strrchr(s->rows[i].key, '.');
 		if (!strcmp(s->rows[i].key, word) || (dot && !strcmp(dot + 1, word)))
 			return s->rows[i].key;

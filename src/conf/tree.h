@@ -18,7 +18,7 @@
 #include "base/error.h"
 #include "conf/arena.h"
 
-#define TREE_FILE_MAX  (1024 * 1024) /* bytes */
+#define TREE_FILE_MAX  ((size_t)1024 * 1024) /* bytes */
 #define TREE_DEPTH_MAX 16 /* mappings and lists inside each other */
 #define TREE_NODES_MAX 20000
 
@@ -50,8 +50,10 @@ const struct tree_node *tree_parse(
 	struct arena *arena, const char *file, const char *text, size_t len, struct error *error);
 
 /* for (each entry of a mapping or list) */
+/* NOLINTBEGIN(bugprone-macro-parentheses): `entry` is declared here, and takes none */
 #define tree_each(entry, node) \
 	for (const struct tree_node *entry = (node)->first; entry; entry = entry->next)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* The value of `key` in a mapping, or NULL. */
 const struct tree_node *tree_get(const struct tree_node *mapping, const char *key);

@@ -192,7 +192,7 @@ static int take_userinfo(struct parser *p, struct slice *rest)
 static int take_host(struct parser *p, struct slice s, struct url_host *host)
 {
 	char met = 0;
-	struct slice name = s, port = {NULL, 0};
+	struct slice name, port;
 	if (s.len > 0 && s.at[0] == '[') {
 		port = (struct slice){s.at + 1, s.len - 1};
 		name = cut(&port, "]", &met);

@@ -29,7 +29,7 @@ struct door {
 };
 
 static void on_request(
-        void *context, const struct http_request *request, struct http_response *response)
+	void *context, const struct http_request *request, struct http_response *response)
 {
 	struct door *d = context;
 	d->refusals++;
@@ -68,9 +68,9 @@ static bool relay(struct door *d, int fd)
 	if (!p)
 		abort();
 	struct sockaddr_in address = {
-	        .sin_family = AF_INET,
-	        .sin_port = htons((uint16_t)d->settings.command_port),
-	        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)d->settings.command_port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 	};
 	struct tunnel_events events = {.refused = on_refused, .ended = on_ended, .context = p};
 	p->door = d;
@@ -95,7 +95,7 @@ static void on_accepted(void *context, int fd)
 }
 
 struct door *door_new(uv_loop_t *loop, const struct door_settings *settings, http_handler *answer,
-        void *context, struct error *error)
+	void *context, struct error *error)
 {
 	assert(settings->mode != DOOR_OFF);
 	struct door *d = calloc(1, sizeof(*d));
@@ -161,6 +161,7 @@ void door_free(struct door *d)
 		return;
 	while (d->passages) {
 		struct passage *p = d->passages;
+		assert(p->door == d && !p->previous);
 		tunnel_free(p->tunnel);
 		remove_passage(p);
 	}

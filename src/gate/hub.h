@@ -25,7 +25,7 @@
 #define HUB_SCRATCH 65536
 
 /* More than this waiting to be sent to one side, and the other is not read from. */
-#define HUB_HIGH_WATER (256 * 1024)
+#define HUB_HIGH_WATER ((size_t)256 * 1024)
 
 struct client;
 struct server;
@@ -76,7 +76,7 @@ struct hub {
 
 /* 0, or -1 when there is no memory for the tables. `seed` is the engine's. */
 int hub_init(struct hub *h, uv_loop_t *loop, const struct gate_settings *settings, struct log *log,
-        const struct hub_duties *duties, uint64_t seed);
+	const struct hub_duties *duties, uint64_t seed);
 
 /* Closes all sessions; hub_release may be called once the loop has run out of handles. */
 void hub_close(struct hub *h);

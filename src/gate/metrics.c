@@ -1,5 +1,6 @@
 #include "gate/metrics.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -64,7 +65,7 @@ static void add_process(struct buffer *b, const struct gate_view *view)
 	secrets_clean(view->secrets, view->version ? view->version : "", version, sizeof(version));
 	secrets_clean(view->secrets, s->instance ? s->instance : "", instance, sizeof(instance));
 	secrets_clean(view->secrets, s->environment ? s->environment : "", environment,
-	        sizeof(environment));
+		sizeof(environment));
 	head(b, "build_info", "gauge", "Constant 1; what runs here.");
 	add(b, "standpipe_build_info");
 	label(b, "version", version, "{");
@@ -85,8 +86,8 @@ static void add_startup(struct buffer *b, const struct gate_view *view)
 	for (enum phase p = 0; p < PHASE_COUNT; p++)
 		for (enum phase_status status = 0; status < PHASE_STATUS_COUNT; status++)
 			add(b, "standpipe_phase_status{phase=\"%s\",status=\"%s\"} %d\n",
-			        phase_name(p), phase_status_name(status),
-			        s->phases[p].status == status);
+				phase_name(p), phase_status_name(status),
+				s->phases[p].status == status);
 	head(b, "phase_duration_seconds", "gauge", "How long a phase took, or has taken so far.");
 	for (enum phase p = 0; p < PHASE_COUNT; p++) {
 		const struct phase_record *r = &s->phases[p];
@@ -94,7 +95,7 @@ static void add_startup(struct buffer *b, const struct gate_view *view)
 			continue;
 		instant end = r->ended_at < 0 ? view->now : r->ended_at;
 		add(b, "standpipe_phase_duration_seconds{phase=\"%s\"} %.9g\n", phase_name(p),
-		        s_from_ns(end - r->began_at));
+			s_from_ns(end - r->began_at));
 	}
 }
 
@@ -104,25 +105,25 @@ static void add_states(struct buffer *b, const struct gate_view *view)
 	head(b, "availability", "gauge", "1 for what this instance can give now.");
 	for (enum availability a = 0; a < AVAILABILITY_COUNT; a++)
 		add(b, "standpipe_availability{state=\"%s\"} %d\n", availability_name(a),
-		        e->availability == a);
+			e->availability == a);
 	head(b, "breaker_state", "gauge", "1 for the state that the circuit breaker is in.");
 	for (enum breaker_state s = 0; s < BREAKER_STATE_COUNT; s++)
 		add(b, "standpipe_breaker_state{state=\"%s\"} %d\n", breaker_state_name(s),
-		        e->breaker.state == s);
+			e->breaker.state == s);
 	counter(b, "breaker_opened_total", "How often the circuit breaker opened.",
-	        e->breaker.opened_count);
+		e->breaker.opened_count);
 	head(b, "path_state", "gauge", "1 for the state that the path to the database is in.");
 	for (enum path_state s = 0; s < PATH_STATE_COUNT; s++)
 		add(b, "standpipe_path_state{state=\"%s\"} %d\n", path_state_name(s),
-		        e->path.state == s);
+			e->path.state == s);
 	gauge(b, "path_utilisation_ratio", "Share of the path's capacity that is in use.",
-	        path_utilisation(&e->path));
+		path_utilisation(&e->path));
 	gauge(b, "path_connections", "Connections over the path, the fleet's as far as known.",
-	        e->path.connections);
+		e->path.connections);
 	gauge(b, "path_connections_limit", "Connections that the path carries.",
-	        e->path.settings.limit);
+		e->path.settings.limit);
 	counter(b, "path_scaling_events_total", "Steps in connect latency under load.",
-	        e->path.scaling_events);
+		e->path.scaling_events);
 }
 
 static const char *stage_label(enum stage stage)
@@ -139,14 +140,14 @@ static void add_connect_seconds(struct buffer *b, enum stage stage, const struct
 		for (; i < HISTOGRAM_BUCKETS && histogram_edge(i) <= edge_ns; i++)
 			seen += h->buckets[i];
 		add(b, "standpipe_connect_seconds_bucket{stage=\"%s\",le=\"%.9g\"} %llu\n",
-		        stage_label(stage), s_from_ns(edge_ns), (unsigned long long)seen);
+			stage_label(stage), s_from_ns(edge_ns), (unsigned long long)seen);
 	}
 	add(b, "standpipe_connect_seconds_bucket{stage=\"%s\",le=\"+Inf\"} %llu\n",
-	        stage_label(stage), (unsigned long long)h->count);
+		stage_label(stage), (unsigned long long)h->count);
 	add(b, "standpipe_connect_seconds_sum{stage=\"%s\"} %.9g\n", stage_label(stage),
-	        s_from_ns(h->sum_ns));
+		s_from_ns(h->sum_ns));
 	add(b, "standpipe_connect_seconds_count{stage=\"%s\"} %llu\n", stage_label(stage),
-	        (unsigned long long)h->count);
+		(unsigned long long)h->count);
 }
 
 static void add_connects(struct buffer *b, const struct gate_view *view)
@@ -155,9 +156,9 @@ static void add_connects(struct buffer *b, const struct gate_view *view)
 	head(b, "connect_attempts_total", "counter", "Attempts to connect that ended, by outcome.");
 	for (enum outcome o = 0; o < OUTCOME_COUNT; o++)
 		add(b, "standpipe_connect_attempts_total{outcome=\"%s\"} %lld\n", outcome_name(o),
-		        (long long)e->attempts_ended[o]);
+			(long long)e->attempts_ended[o]);
 	gauge(b, "connect_attempts_under_way", "Attempts to connect under way.",
-	        e->pool.connecting);
+		e->pool.connecting);
 	gauge(b, "connect_window", "Attempts that may be under way at once.", e->connects.window);
 	counter(b, "connect_redials_total", "Handshakes begun afresh after no answer.", e->redials);
 	if (!view->connect_times)
@@ -185,7 +186,7 @@ static void add_pool(struct buffer *b, const struct gate_view *view)
 	gauge(b, "budget_fleet", "Connections that all instances may use together.", g->fleet);
 	gauge(b, "budget_share", "Connections that this instance may open.", g->share);
 	gauge(b, "budget_instances", "Instances that the budget is shared by.",
-	        g->settings.instances);
+		g->settings.instances);
 	gauge(b, "budget_fits", "1 when every instance's share fits the fleet's budget.", g->fits);
 }
 
@@ -212,7 +213,9 @@ char *metrics_text(const struct gate_view *view)
 	add_pool(&b, view);
 	add_traffic(&b, view);
 	buffer_append(&b, "", 1);
-	char *text = strdup((const char *)buffer_bytes(&b).at);
+	const struct bytes all = buffer_bytes(&b);
+	assert(all.at);
+	char *text = strdup((const char *)all.at);
 	buffer_release(&b);
 	if (!text)
 		abort();

@@ -17,13 +17,13 @@ static const struct {
 	const char *doing; /* for the list */
 	const char *waits_for; /* while it is in progress */
 } phase_texts[PHASE_COUNT] = {
-        [PHASE_INIT] = {"Getting ready", "its own configuration"},
-        [PHASE_DEPENDENCIES] = {"Dependencies", "something that it depends on"},
-        [PHASE_DATABASE] = {"Database", "a connection to its database"},
-        [PHASE_CACHE] = {"Cache", "its cache"},
-        [PHASE_SERVICES] = {"Service", "the service itself to come up"},
-        [PHASE_WEBSOCKET] = {"WebSocket", "its WebSocket to answer"},
-        [PHASE_FINALIZE] = {"Last check", "a last check end to end"},
+	[PHASE_INIT] = {"Getting ready", "its own configuration"},
+	[PHASE_DEPENDENCIES] = {"Dependencies", "something that it depends on"},
+	[PHASE_DATABASE] = {"Database", "a connection to its database"},
+	[PHASE_CACHE] = {"Cache", "its cache"},
+	[PHASE_SERVICES] = {"Service", "the service itself to come up"},
+	[PHASE_WEBSOCKET] = {"WebSocket", "its WebSocket to answer"},
+	[PHASE_FINALIZE] = {"Last check", "a last check end to end"},
 };
 
 struct notice {
@@ -60,7 +60,7 @@ static struct notice find_notice(const struct gate_view *view)
 	} else if (!startup_is_over(s)) {
 		n.state = "starting";
 		n.title = "The service is starting";
-		n.sentence = "This page comes back by itself as soon as it is ready.";
+		n.sentence = "This page reloads by itself until the service is ready.";
 		n.phase = s->begun ? s->current : PHASE_INIT;
 		n.waits_for = phase_texts[n.phase].waits_for;
 		if (s->begun)
@@ -106,29 +106,29 @@ static char *page_json(const struct gate_view *view, const struct notice *n)
 /* ---- HTML ---- */
 
 static const char style[] =
-        ":root{color-scheme:light dark;--ink:#1c2430;--dim:#68738a;--line:#dfe3ea;--bg:#f6f7f9;"
-        "--card:#fff;--go:#2563eb;--ok:#15803d;--bad:#b91c1c}"
-        "@media(prefers-color-scheme:dark){:root{--ink:#e6e9ef;--dim:#8f9bb3;--line:#2a3242;"
-        "--bg:#12161d;--card:#1a202b;--go:#7aa2ff;--ok:#5fd38d;--bad:#ff8080}}"
-        "*{box-sizing:border-box}body{margin:0;min-height:100vh;display:grid;place-items:center;"
-        "padding:1rem;background:var(--bg);color:var(--ink);"
-        "font:16px/1.5 system-ui,-apple-system,'Segoe UI',sans-serif}"
-        "main{width:100%;max-width:26rem;padding:2rem;background:var(--card);"
-        "border:1px solid var(--line);border-radius:14px}"
-        "h1{margin:0 0 .25rem;font-size:1.3rem}p{margin:0 0 1rem;color:var(--dim)}"
-        "b{color:var(--ink);font-weight:600}ol{margin:0;padding:0;list-style:none}"
-        "li{display:flex;gap:.75rem;align-items:center;padding:.3rem 0;color:var(--dim)}"
-        "li::before{content:'';flex:none;width:.7rem;height:.7rem;border-radius:50%;"
-        "border:2px solid var(--line)}"
-        ".completed::before{background:var(--ok);border-color:var(--ok)}"
-        ".failed::before{background:var(--bad);border-color:var(--bad)}"
-        ".in_progress{color:var(--ink);font-weight:600}"
-        ".in_progress::before{border-color:var(--go);background:var(--go);"
-        "animation:pulse 1.4s ease-in-out infinite}"
-        "@keyframes pulse{50%{opacity:.25}}"
-        "@media(prefers-reduced-motion:reduce){.in_progress::before{animation:none}}"
-        "time{font-variant-numeric:tabular-nums}footer{margin-top:1.25rem;font-size:.85rem;"
-        "color:var(--dim)}";
+	":root{color-scheme:light dark;--ink:#1c2430;--dim:#68738a;--line:#dfe3ea;--bg:#f6f7f9;"
+	"--card:#fff;--go:#2563eb;--ok:#15803d;--bad:#b91c1c}"
+	"@media(prefers-color-scheme:dark){:root{--ink:#e6e9ef;--dim:#8f9bb3;--line:#2a3242;"
+	"--bg:#12161d;--card:#1a202b;--go:#7aa2ff;--ok:#5fd38d;--bad:#ff8080}}"
+	"*{box-sizing:border-box}body{margin:0;min-height:100vh;display:grid;place-items:center;"
+	"padding:1rem;background:var(--bg);color:var(--ink);"
+	"font:16px/1.5 system-ui,-apple-system,'Segoe UI',sans-serif}"
+	"main{width:100%;max-width:26rem;padding:2rem;background:var(--card);"
+	"border:1px solid var(--line);border-radius:14px}"
+	"h1{margin:0 0 .25rem;font-size:1.3rem}p{margin:0 0 1rem;color:var(--dim)}"
+	"b{color:var(--ink);font-weight:600}ol{margin:0;padding:0;list-style:none}"
+	"li{display:flex;gap:.75rem;align-items:center;padding:.3rem 0;color:var(--dim)}"
+	"li::before{content:'';flex:none;width:.7rem;height:.7rem;border-radius:50%;"
+	"border:2px solid var(--line)}"
+	".completed::before{background:var(--ok);border-color:var(--ok)}"
+	".failed::before{background:var(--bad);border-color:var(--bad)}"
+	".in_progress{color:var(--ink);font-weight:600}"
+	".in_progress::before{border-color:var(--go);background:var(--go);"
+	"animation:pulse 1.4s ease-in-out infinite}"
+	"@keyframes pulse{50%{opacity:.25}}"
+	"@media(prefers-reduced-motion:reduce){.in_progress::before{animation:none}}"
+	"time{font-variant-numeric:tabular-nums}footer{margin-top:1.25rem;font-size:.85rem;"
+	"color:var(--dim)}";
 
 static void add(struct buffer *b, const char *text)
 {
@@ -136,7 +136,7 @@ static void add(struct buffer *b, const char *text)
 }
 
 __attribute__((format(printf, 2, 3))) static void add_format(
-        struct buffer *b, const char *format, ...)
+	struct buffer *b, const char *format, ...)
 {
 	char text[512];
 	va_list args;
@@ -157,7 +157,7 @@ static void add_phases(struct buffer *b, const struct gate_view *view)
 		if (!s->settings.wanted[phase])
 			continue;
 		add_format(b, "<li class=\"%s\">%s</li>", phase_status_name(status),
-		        phase_texts[phase].doing);
+			phase_texts[phase].doing);
 	}
 	add(b, "</ol>");
 }
@@ -169,9 +169,9 @@ static char *page_html(const struct gate_view *view, const struct notice *n)
 	char since[VIEW_TIME_SIZE];
 	view_time(view, n->since, since);
 	add(&b, "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-	        "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">");
+		"<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">");
 	add_format(&b, "<meta http-equiv=\"refresh\" content=\"%d\"><title>%s</title><style>",
-	        n->retry_after_s, n->title);
+		n->retry_after_s, n->title);
 	add(&b, style);
 	add_format(&b, "</style></head><body><main><h1>%s</h1><p>%s</p>", n->title, n->sentence);
 	if (n->waits_for)
@@ -179,12 +179,14 @@ static char *page_html(const struct gate_view *view, const struct notice *n)
 	if (strcmp(n->state, "starting") == 0 || strcmp(n->state, "failed") == 0)
 		add_phases(&b, view);
 	add_format(&b,
-	        "<footer>Since <time datetime=\"%s\">%.8s UTC</time>, %lld s ago. "
-	        "Next look in %d s.</footer></main></body></html>\n",
-	        since, since + 11, (long long)((view->now - n->since) / NS_PER_S),
-	        n->retry_after_s);
+		"<footer>Since <time datetime=\"%s\">%.8s UTC</time>, %lld s ago. "
+		"Next look in %d s.</footer></main></body></html>\n",
+		since, since + 11, (long long)((view->now - n->since) / NS_PER_S),
+		n->retry_after_s);
 	buffer_append(&b, "", 1);
-	char *text = strdup((const char *)buffer_bytes(&b).at);
+	const struct bytes all = buffer_bytes(&b);
+	assert(all.at);
+	char *text = strdup((const char *)all.at);
 	buffer_release(&b);
 	if (!text)
 		abort();
@@ -218,7 +220,7 @@ bool page_prefers_html(const char *accept)
 }
 
 void page_answer(const struct gate_view *view, const struct http_request *request,
-        struct http_response *response)
+	struct http_response *response)
 {
 	struct notice n = find_notice(view);
 	bool html = page_prefers_html(http_request_header(request, "Accept"));
@@ -228,8 +230,8 @@ void page_answer(const struct gate_view *view, const struct http_request *reques
 	http_response_header(response, "X-Content-Type-Options", "nosniff");
 	if (html)
 		http_response_header(response, "Content-Security-Policy",
-		        "default-src 'none'; style-src 'unsafe-inline'");
+			"default-src 'none'; style-src 'unsafe-inline'");
 	response->close = true;
 	http_response_take(response, 503, html ? "text/html; charset=utf-8" : "application/json",
-	        html ? page_html(view, &n) : page_json(view, &n));
+		html ? page_html(view, &n) : page_json(view, &n));
 }

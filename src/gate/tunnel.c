@@ -212,7 +212,7 @@ static void on_connected(uv_poll_t *poll, int status, int events)
 	getsockopt(t->server.fd, SOL_SOCKET, SO_ERROR, &code, &len);
 	uv_timer_stop(&t->timer);
 	if (code != 0 || status < 0 ||
-	        uv_poll_init(t->timer.loop, &t->client.poll, t->client.fd) != 0) {
+		uv_poll_init(t->timer.loop, &t->client.poll, t->client.fd) != 0) {
 		refuse(t);
 		return;
 	}
@@ -229,7 +229,7 @@ static void on_connect_timeout(uv_timer_t *timer)
 }
 
 struct tunnel *tunnel_new(uv_loop_t *loop, int client_fd, const struct sockaddr_in *address,
-        uint8_t *scratch, const struct tunnel_events *events)
+	uint8_t *scratch, const struct tunnel_events *events)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
@@ -238,9 +238,9 @@ struct tunnel *tunnel_new(uv_loop_t *loop, int client_fd, const struct sockaddr_
 	if (!t)
 		abort();
 	*t = (struct tunnel){
-	        .client.fd = client_fd, .server.fd = fd, .scratch = scratch, .events = *events};
+		.client.fd = client_fd, .server.fd = fd, .scratch = scratch, .events = *events};
 	/* A refusal that comes at once is found again at the first event. */
-	connect(fd, (const struct sockaddr *)address, sizeof(*address));
+	(void)connect(fd, (const struct sockaddr *)address, sizeof(*address));
 	if (uv_poll_init(loop, &t->server.poll, fd) != 0) {
 		close(fd);
 		free(t);

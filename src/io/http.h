@@ -20,7 +20,7 @@
 #define HTTP_REQUEST_MS      10000
 #define HTTP_CONNECTIONS_MAX 256
 #define HTTP_MEMORY_MAX      16384 /* a connection's: request line and headers must fit */
-#define HTTP_BODY_MAX        (1024 * 1024) /* a request's body, read and thrown away */
+#define HTTP_BODY_MAX        ((size_t)1024 * 1024) /* a request's body, read and thrown away */
 #define HTTP_HEADERS_MAX     8
 #define HTTP_HEADER_LEN_MAX  256
 
@@ -52,21 +52,21 @@ struct http_response {
 
 /* Adds a header; the text is copied, cut to fit. No more than HTTP_HEADERS_MAX (asserted). */
 __attribute__((format(printf, 3, 4))) void http_response_header(
-        struct http_response *response, const char *name, const char *format, ...);
+	struct http_response *response, const char *name, const char *format, ...);
 
 /* The body is `text`, malloc'ed, now the response's; with its type and status. */
 void http_response_take(
-        struct http_response *response, int status, const char *content_type, char *text);
+	struct http_response *response, int status, const char *content_type, char *text);
 
 /* Answers a request, at once. `response` comes as an empty 500. HEAD needs no care: the body is
  * left out on the way. Must not free the server. */
 typedef void http_handler(
-        void *context, const struct http_request *request, struct http_response *response);
+	void *context, const struct http_request *request, struct http_response *response);
 
 /* A server that accepts from `listen_fd` (borrowed, see acceptor_new), or only what is handed to
  * it when that is -1. NULL with `error` if it can't start. */
 struct http *http_new(
-        uv_loop_t *loop, int listen_fd, http_handler *handler, void *context, struct error *error);
+	uv_loop_t *loop, int listen_fd, http_handler *handler, void *context, struct error *error);
 
 /* Serves a connection that was accepted elsewhere and of which nothing was read yet. `fd` is
  * taken: it is closed when it can't be served. */

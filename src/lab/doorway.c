@@ -179,7 +179,7 @@ int doorway_accept(struct doorway *d, uint32_t *address)
 	struct pollfd ready = {.fd = d->fd, .events = POLLIN};
 
 	while (!d->refusing && d->allowed > 0 && poll(&ready, 1, 0) == 1) {
-		struct sockaddr_in peer, local;
+		struct sockaddr_in peer = {0}, local = {0};
 		socklen_t peer_size = sizeof peer, local_size = sizeof local;
 
 		/* What the next one takes is taken away before its place in the queue gets free,

@@ -21,8 +21,6 @@
 #define SOCKET_PATH_MAX 107 /* the kernel's, without the zero */
 #define OPEN_FDS        16
 
-extern char **environ;
-
 /* Debian keeps every major version in a directory of its own: the highest one. */
 static int find_programs(struct postgres *p, struct error *error)
 {

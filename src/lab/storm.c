@@ -20,8 +20,6 @@
 #define TICK_MS          20
 #define PROBE_TIMEOUT_MS 5000 /* one probe's */
 
-extern char **environ;
-
 enum instance_state {
 	INSTANCE_WAITING, /* for its (re)start */
 	INSTANCE_STARTING, /* it runs, and is probed */
@@ -272,9 +270,9 @@ static int pick_ports(struct storm *s, struct error *error)
 	if (ports_pick(&random, ports, s->count * 3, error) < 0)
 		return -1;
 	for (int i = 0; i < s->count; i++) {
-		s->instances[i].port = ports[3 * i];
-		s->instances[i].admin_port = ports[3 * i + 1];
-		s->instances[i].gate_port = ports[3 * i + 2];
+		s->instances[i].port = *ports++;
+		s->instances[i].admin_port = *ports++;
+		s->instances[i].gate_port = *ports++;
 	}
 	return 0;
 }
