@@ -15,9 +15,9 @@
 
 struct buffer {
 	uint8_t *memory; /* owned */
-	uint32_t start;  /* first byte not yet taken */
-	uint32_t end;    /* one past the last byte */
-	uint32_t size;   /* of memory */
+	uint32_t start; /* first byte not yet taken */
+	uint32_t end; /* one past the last byte */
+	uint32_t size; /* of memory */
 };
 
 #define BUFFER_INIT ((struct buffer){0})

@@ -16,11 +16,11 @@
 #define ERROR_ORIGIN_MAX 128
 
 struct error {
-	const char *stage;             /* static text: "config", "tcp", "auth", ...; NULL: no error */
-	int code;                      /* errno or a library's code; 0 when there is none */
-	char sqlstate[6];              /* five characters, or empty */
+	const char *stage; /* static text: "config", "tcp", "auth", ...; NULL: no error */
+	int code; /* errno or a library's code; 0 when there is none */
+	char sqlstate[6]; /* five characters, or empty */
 	char origin[ERROR_ORIGIN_MAX]; /* where: "standpipe.yaml:12", "10.0.0.5:5432" */
-	char text[ERROR_TEXT_MAX];     /* what, and the mend where one is known */
+	char text[ERROR_TEXT_MAX]; /* what, and the mend where one is known */
 };
 
 /* No error. */

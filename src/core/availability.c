@@ -3,10 +3,10 @@
 #include <assert.h>
 
 static const char *const names[AVAILABILITY_COUNT] = {
-        [AVAILABILITY_FULL] = "full",
-        [AVAILABILITY_DEGRADED] = "degraded",
-        [AVAILABILITY_MINIMAL] = "minimal",
-        [AVAILABILITY_UNAVAILABLE] = "unavailable",
+	[AVAILABILITY_FULL] = "full",
+	[AVAILABILITY_DEGRADED] = "degraded",
+	[AVAILABILITY_MINIMAL] = "minimal",
+	[AVAILABILITY_UNAVAILABLE] = "unavailable",
 };
 
 static enum availability worse(enum availability a, enum availability b)
@@ -35,7 +35,7 @@ static enum availability without(enum phase phase, const struct availability_fac
 }
 
 enum availability availability_of(
-        const struct startup *startup, const struct availability_facts *facts)
+	const struct startup *startup, const struct availability_facts *facts)
 {
 	if (!startup_is_complete(startup))
 		return AVAILABILITY_UNAVAILABLE;

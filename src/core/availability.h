@@ -11,16 +11,16 @@
 /* From best to worst. */
 enum availability {
 	AVAILABILITY_FULL,
-	AVAILABILITY_DEGRADED,    /* all but something that can be done without (cache, websocket) */
-	AVAILABILITY_MINIMAL,     /* health endpoints and an honest page: no database, or no service */
+	AVAILABILITY_DEGRADED, /* all but something that can be done without (cache, websocket) */
+	AVAILABILITY_MINIMAL, /* health endpoints and an honest page: no database, or no service */
 	AVAILABILITY_UNAVAILABLE, /* not started yet, or a critical phase failed */
 	AVAILABILITY_COUNT
 };
 
 /* What, besides the phases, decides. */
 struct availability_facts {
-	bool command_up;     /* or none was asked for */
-	bool database_up;    /* at least one server connection, or one not needed */
+	bool command_up; /* or none was asked for */
+	bool database_up; /* at least one server connection, or one not needed */
 	bool breaker_closed;
 };
 

@@ -3,16 +3,16 @@
 #include <assert.h>
 
 static const char *const state_names[BREAKER_STATE_COUNT] = {
-        [BREAKER_CLOSED] = "closed",
-        [BREAKER_OPEN] = "open",
-        [BREAKER_HALF_OPEN] = "half_open",
+	[BREAKER_CLOSED] = "closed",
+	[BREAKER_OPEN] = "open",
+	[BREAKER_HALF_OPEN] = "half_open",
 };
 
 /* Which state may follow which; everything else is a bug. */
 static const bool state_may[BREAKER_STATE_COUNT][BREAKER_STATE_COUNT] = {
-        [BREAKER_CLOSED] = {[BREAKER_OPEN] = true},
-        [BREAKER_OPEN] = {[BREAKER_HALF_OPEN] = true},
-        [BREAKER_HALF_OPEN] = {[BREAKER_CLOSED] = true, [BREAKER_OPEN] = true},
+	[BREAKER_CLOSED] = {[BREAKER_OPEN] = true},
+	[BREAKER_OPEN] = {[BREAKER_HALF_OPEN] = true},
+	[BREAKER_HALF_OPEN] = {[BREAKER_CLOSED] = true, [BREAKER_OPEN] = true},
 };
 
 static void become(struct breaker *b, enum breaker_state state)
@@ -36,9 +36,9 @@ void breaker_init(struct breaker *b, const struct breaker_settings *settings)
 	assert(settings->failure_threshold >= 1 && settings->probes >= 1);
 	assert(settings->open_ns >= 0 && settings->jitter >= 0.0 && settings->jitter <= 1.0);
 	*b = (struct breaker){
-	        .settings = *settings,
-	        .state = BREAKER_CLOSED,
-	        .until = INSTANT_NEVER,
+		.settings = *settings,
+		.state = BREAKER_CLOSED,
+		.until = INSTANT_NEVER,
 	};
 }
 

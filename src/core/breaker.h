@@ -25,17 +25,17 @@ enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN, BREAKER_ST
 struct breaker_settings {
 	bool enabled;
 	int failure_threshold; /* in a row */
-	int64_t open_ns;       /* how long it stays open, before jitter */
-	double jitter;         /* open for open_ns x U(1 - jitter, 1 + jitter) */
-	int probes;            /* attempts at a time while half-open */
+	int64_t open_ns; /* how long it stays open, before jitter */
+	double jitter; /* open for open_ns x U(1 - jitter, 1 + jitter) */
+	int probes; /* attempts at a time while half-open */
 };
 
 struct breaker {
 	struct breaker_settings settings;
 	enum breaker_state state;
-	int failures;     /* in a row, while closed */
-	int probing;      /* admitted attempts under way, in every state */
-	instant until;    /* open until; INSTANT_NEVER when not open */
+	int failures; /* in a row, while closed */
+	int probing; /* admitted attempts under way, in every state */
+	instant until; /* open until; INSTANT_NEVER when not open */
 	int64_t opened_count;
 };
 

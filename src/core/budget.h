@@ -14,15 +14,15 @@
 #include <stdbool.h>
 
 struct budget_settings {
-	int max_connections;    /* until the server says its own */
+	int max_connections; /* until the server says its own */
 	int superuser_reserved; /* superuser_reserved_connections */
-	int reserved;           /* reserved_connections (PostgreSQL 16) */
-	int agents;             /* held by the database's own agents */
-	double margin;          /* share of usable that the fleet may use, 0..1 */
-	int buffer;             /* held back for the path's scaling */
-	int path_limit;         /* connections that the path carries */
-	double path_share;      /* share of them that the fleet may use, 0..1 */
-	int instances;          /* of the fleet, this one included */
+	int reserved; /* reserved_connections (PostgreSQL 16) */
+	int agents; /* held by the database's own agents */
+	double margin; /* share of usable that the fleet may use, 0..1 */
+	int buffer; /* held back for the path's scaling */
+	int path_limit; /* connections that the path carries */
+	double path_share; /* share of them that the fleet may use, 0..1 */
+	int instances; /* of the fleet, this one included */
 	int pool_size;
 	int pool_overflow;
 };
@@ -31,10 +31,10 @@ struct budget {
 	struct budget_settings settings;
 	int usable;
 	int by_database; /* floor(usable x margin) - buffer, never below 0 */
-	int by_path;     /* floor(path_limit x path_share) */
-	int fleet;       /* the smaller of the two */
-	int share;       /* this instance's, 1 or more */
-	int needed;      /* instances x share */
+	int by_path; /* floor(path_limit x path_share) */
+	int fleet; /* the smaller of the two */
+	int share; /* this instance's, 1 or more */
+	int needed; /* instances x share */
 	bool fits;
 };
 

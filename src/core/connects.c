@@ -12,9 +12,9 @@ void connects_init(struct connects *c, const struct connects_settings *settings)
 {
 	assert(settings->window_max >= 1);
 	*c = (struct connects){
-	        .settings = *settings,
-	        .window = 1.0,
-	        .threshold = settings->window_max,
+		.settings = *settings,
+		.window = 1.0,
+		.threshold = settings->window_max,
 	};
 }
 

@@ -22,7 +22,7 @@ struct connects_settings {
 
 struct connects {
 	struct connects_settings settings;
-	double window;    /* 1.0 .. window_max */
+	double window; /* 1.0 .. window_max */
 	double threshold; /* slow start below it */
 	int under_way;
 };

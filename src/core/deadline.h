@@ -16,18 +16,18 @@
 
 enum deadline_kind {
 	DEADLINE_INITIALIZATION, /* the database phase */
-	DEADLINE_TABLE_SETUP,    /* schema check, migrations */
-	DEADLINE_CONNECTION,     /* one attempt */
-	DEADLINE_POOL,           /* a client's wait for a server connection */
-	DEADLINE_HEALTH_CHECK,   /* one check of something outside */
+	DEADLINE_TABLE_SETUP, /* schema check, migrations */
+	DEADLINE_CONNECTION, /* one attempt */
+	DEADLINE_POOL, /* a client's wait for a server connection */
+	DEADLINE_HEALTH_CHECK, /* one check of something outside */
 	DEADLINE_COUNT
 };
 
 struct deadline_settings {
 	int64_t base_ns[DEADLINE_COUNT];
-	bool capacity_aware;       /* off: the base alone */
+	bool capacity_aware; /* off: the base alone */
 	int64_t scaling_buffer_ns; /* added while the path is scaling */
-	int64_t cap_ns;            /* what the platform allows at most; 0: no cap */
+	int64_t cap_ns; /* what the platform allows at most; 0: no cap */
 };
 
 /* "initialization", "table_setup", ... */

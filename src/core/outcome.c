@@ -5,11 +5,11 @@
 #include <string.h>
 
 static const char *const stage_names[STAGE_COUNT] = {
-        [STAGE_DNS] = "dns",
-        [STAGE_TCP] = "tcp",
-        [STAGE_TLS] = "tls",
-        [STAGE_AUTH] = "auth",
-        [STAGE_READY] = "ready",
+	[STAGE_DNS] = "dns",
+	[STAGE_TCP] = "tcp",
+	[STAGE_TLS] = "tls",
+	[STAGE_AUTH] = "auth",
+	[STAGE_READY] = "ready",
 };
 
 /* What each outcome is called and what it counts as: neither, for what says nothing of the path
@@ -19,19 +19,19 @@ static const struct {
 	bool permanent;
 	bool capacity;
 } traits[OUTCOME_COUNT] = {
-        [OUTCOME_OK] = {"ok"},
-        [OUTCOME_TIMEOUT] = {"timeout", .capacity = true},
-        [OUTCOME_REFUSED] = {"refused", .capacity = true},
-        [OUTCOME_UNREACHABLE] = {"unreachable", .capacity = true},
-        [OUTCOME_RESET] = {"reset", .capacity = true},
-        [OUTCOME_DNS] = {"dns", .capacity = true},
-        [OUTCOME_TLS] = {"tls", .permanent = true},
-        [OUTCOME_FULL] = {"full", .capacity = true},
-        [OUTCOME_STARTING] = {"starting", .capacity = true},
-        [OUTCOME_SHUTDOWN] = {"shutdown", .capacity = true},
-        [OUTCOME_AUTH] = {"auth", .permanent = true},
-        [OUTCOME_DATABASE] = {"database", .permanent = true},
-        [OUTCOME_PROTOCOL] = {"protocol"},
+	[OUTCOME_OK] = {"ok"},
+	[OUTCOME_TIMEOUT] = {"timeout", .capacity = true},
+	[OUTCOME_REFUSED] = {"refused", .capacity = true},
+	[OUTCOME_UNREACHABLE] = {"unreachable", .capacity = true},
+	[OUTCOME_RESET] = {"reset", .capacity = true},
+	[OUTCOME_DNS] = {"dns", .capacity = true},
+	[OUTCOME_TLS] = {"tls", .permanent = true},
+	[OUTCOME_FULL] = {"full", .capacity = true},
+	[OUTCOME_STARTING] = {"starting", .capacity = true},
+	[OUTCOME_SHUTDOWN] = {"shutdown", .capacity = true},
+	[OUTCOME_AUTH] = {"auth", .permanent = true},
+	[OUTCOME_DATABASE] = {"database", .permanent = true},
+	[OUTCOME_PROTOCOL] = {"protocol"},
 };
 
 /* By the state itself, or by its class: its first two characters. */
@@ -39,12 +39,12 @@ static const struct {
 	const char *prefix;
 	enum outcome outcome;
 } sqlstates[] = {
-        {"53300", OUTCOME_FULL}, /* too_many_connections */
-        {"57P01", OUTCOME_SHUTDOWN}, /* admin_shutdown */
-        {"57P02", OUTCOME_SHUTDOWN}, /* crash_shutdown */
-        {"57P03", OUTCOME_STARTING}, /* cannot_connect_now */
-        {"28", OUTCOME_AUTH}, /* invalid authorization specification */
-        {"3D000", OUTCOME_DATABASE}, /* invalid_catalog_name */
+	{"53300", OUTCOME_FULL}, /* too_many_connections */
+	{"57P01", OUTCOME_SHUTDOWN}, /* admin_shutdown */
+	{"57P02", OUTCOME_SHUTDOWN}, /* crash_shutdown */
+	{"57P03", OUTCOME_STARTING}, /* cannot_connect_now */
+	{"28", OUTCOME_AUTH}, /* invalid authorization specification */
+	{"3D000", OUTCOME_DATABASE}, /* invalid_catalog_name */
 };
 
 const char *stage_name(enum stage s)

@@ -18,18 +18,18 @@ enum stage {
 
 enum outcome {
 	OUTCOME_OK,
-	OUTCOME_TIMEOUT,     /* no answer in time, at whatever stage */
-	OUTCOME_REFUSED,     /* ECONNREFUSED: the host is there, the server is not */
+	OUTCOME_TIMEOUT, /* no answer in time, at whatever stage */
+	OUTCOME_REFUSED, /* ECONNREFUSED: the host is there, the server is not */
 	OUTCOME_UNREACHABLE, /* no route, network down */
-	OUTCOME_RESET,       /* cut: RST or end of stream where none belongs */
-	OUTCOME_DNS,         /* the name does not resolve */
-	OUTCOME_TLS,         /* handshake or certificate */
-	OUTCOME_FULL,        /* SQLSTATE 53300: too many connections */
-	OUTCOME_STARTING,    /* SQLSTATE 57P03: starting up, shutting down, in recovery */
-	OUTCOME_SHUTDOWN,    /* SQLSTATE 57P01, 57P02: the server ended the session */
-	OUTCOME_AUTH,        /* SQLSTATE 28xxx: wrong password, no such role, pg_hba */
-	OUTCOME_DATABASE,    /* SQLSTATE 3D000: no such database */
-	OUTCOME_PROTOCOL,    /* not PostgreSQL, or any other error from the server */
+	OUTCOME_RESET, /* cut: RST or end of stream where none belongs */
+	OUTCOME_DNS, /* the name does not resolve */
+	OUTCOME_TLS, /* handshake or certificate */
+	OUTCOME_FULL, /* SQLSTATE 53300: too many connections */
+	OUTCOME_STARTING, /* SQLSTATE 57P03: starting up, shutting down, in recovery */
+	OUTCOME_SHUTDOWN, /* SQLSTATE 57P01, 57P02: the server ended the session */
+	OUTCOME_AUTH, /* SQLSTATE 28xxx: wrong password, no such role, pg_hba */
+	OUTCOME_DATABASE, /* SQLSTATE 3D000: no such database */
+	OUTCOME_PROTOCOL, /* not PostgreSQL, or any other error from the server */
 	OUTCOME_COUNT
 };
 

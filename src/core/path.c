@@ -10,11 +10,11 @@
 #define RANK_EPSILON 1e-6
 
 static const char *const state_names[PATH_STATE_COUNT] = {
-        [PATH_UNKNOWN] = "unknown",
-        [PATH_NORMAL] = "normal",
-        [PATH_PRESSURE] = "capacity_pressure",
-        [PATH_SCALING] = "scaling",
-        [PATH_OVERLOADED] = "overloaded",
+	[PATH_UNKNOWN] = "unknown",
+	[PATH_NORMAL] = "normal",
+	[PATH_PRESSURE] = "capacity_pressure",
+	[PATH_SCALING] = "scaling",
+	[PATH_OVERLOADED] = "overloaded",
 };
 
 const char *path_state_name(enum path_state state)
@@ -76,7 +76,7 @@ double path_utilisation(const struct path *p)
 	const struct path_settings *s = &p->settings;
 	double by_connections = s->limit > 0 ? (double)p->connections / s->limit : 0.0;
 	double by_throughput = s->baseline_bit_s > 0 ? p->throughput_bit_s / s->baseline_bit_s
-	                                             : 0.0;
+						     : 0.0;
 	return by_connections > by_throughput ? by_connections : by_throughput;
 }
 

@@ -39,11 +39,11 @@
 #define PATH_SAMPLES             32
 
 struct path_settings {
-	bool monitoring;         /* off: state is unknown until a connect, then normal */
-	double threshold;        /* pressure above this utilisation, 0..1 */
-	int limit;               /* connections that the path carries; 0: not looked at */
-	double baseline_bit_s;   /* throughput at which it is full; 0: not looked at */
-	int64_t scaling_ns;      /* how long the state holds after a step */
+	bool monitoring; /* off: state is unknown until a connect, then normal */
+	double threshold; /* pressure above this utilisation, 0..1 */
+	int limit; /* connections that the path carries; 0: not looked at */
+	double baseline_bit_s; /* throughput at which it is full; 0: not looked at */
+	int64_t scaling_ns; /* how long the state holds after a step */
 };
 
 /* One connect as it went: time spent in each stage, in ns (0 where it did not get). */
@@ -57,17 +57,17 @@ struct path {
 	struct path_settings settings;
 	enum path_state state;
 	bool overloaded_by_use, overloaded_by_timeouts, pressed; /* what the state is made of */
-	int connections;          /* over the path, as far as is known */
+	int connections; /* over the path, as far as is known */
 	double throughput_bit_s;
-	uint64_t history;         /* one bit an attempt, newest lowest; set: failed */
-	uint64_t timeouts;        /* the same, set: timed out */
+	uint64_t history; /* one bit an attempt, newest lowest; set: failed */
+	uint64_t timeouts; /* the same, set: timed out */
 	int64_t attempts, failures;
 	int64_t total_ns[PATH_SAMPLES]; /* the last successful connects, a ring */
 	int64_t stage_ns[STAGE_COUNT][PATH_SAMPLES];
-	uint32_t samples;         /* ever; the ring's place is samples % PATH_SAMPLES */
-	int64_t least_ns;         /* the fastest connect ever; 0: none */
-	instant timed_out_at;     /* the last timeout; -1: never */
-	instant scaling_until;    /* -1: not scaling */
+	uint32_t samples; /* ever; the ring's place is samples % PATH_SAMPLES */
+	int64_t least_ns; /* the fastest connect ever; 0: none */
+	instant timed_out_at; /* the last timeout; -1: never */
+	instant scaling_until; /* -1: not scaling */
 	int64_t scaling_events;
 	instant changed_at;
 };

@@ -7,8 +7,8 @@
 enum path_state {
 	PATH_UNKNOWN, /* nothing has connected yet: egress may still be warming up */
 	PATH_NORMAL,
-	PATH_PRESSURE,   /* utilisation over the threshold */
-	PATH_SCALING,    /* a step in connect latency under load, and for 30 s after one */
+	PATH_PRESSURE, /* utilisation over the threshold */
+	PATH_SCALING, /* a step in connect latency under load, and for 30 s after one */
 	PATH_OVERLOADED, /* utilisation over 0.9, or attempts timing out */
 	PATH_STATE_COUNT
 };

@@ -4,16 +4,16 @@
 
 /* Which state may follow which; everything else is a bug. */
 static const bool server_may[SERVER_BUSY + 1][SERVER_BUSY + 1] = {
-        [SERVER_NONE] = {[SERVER_CONNECTING] = true},
-        [SERVER_CONNECTING] = {[SERVER_IDLE] = true, [SERVER_NONE] = true},
-        [SERVER_IDLE] = {[SERVER_BUSY] = true, [SERVER_NONE] = true},
-        [SERVER_BUSY] = {[SERVER_IDLE] = true, [SERVER_NONE] = true},
+	[SERVER_NONE] = {[SERVER_CONNECTING] = true},
+	[SERVER_CONNECTING] = {[SERVER_IDLE] = true, [SERVER_NONE] = true},
+	[SERVER_IDLE] = {[SERVER_BUSY] = true, [SERVER_NONE] = true},
+	[SERVER_BUSY] = {[SERVER_IDLE] = true, [SERVER_NONE] = true},
 };
 
 static const bool client_may[CLIENT_HOLDING + 1][CLIENT_HOLDING + 1] = {
-        [CLIENT_NONE] = {[CLIENT_WAITING] = true},
-        [CLIENT_WAITING] = {[CLIENT_HOLDING] = true, [CLIENT_NONE] = true},
-        [CLIENT_HOLDING] = {[CLIENT_NONE] = true},
+	[CLIENT_NONE] = {[CLIENT_WAITING] = true},
+	[CLIENT_WAITING] = {[CLIENT_HOLDING] = true, [CLIENT_NONE] = true},
+	[CLIENT_HOLDING] = {[CLIENT_NONE] = true},
 };
 
 static struct pool_server *server_at(const struct pool *p, int server)
@@ -152,31 +152,31 @@ static void client_become(struct pool *p, int client, enum pool_client_state sta
 }
 
 void pool_init(struct pool *p, struct pool_server *servers, int servers_max,
-        struct pool_client *clients, int clients_max)
+	struct pool_client *clients, int clients_max)
 {
 	assert(servers_max >= 0 && clients_max >= 0);
 	*p = (struct pool){
-	        .servers = servers,
-	        .clients = clients,
-	        .servers_max = servers_max,
-	        .clients_max = clients_max,
-	        .idle_first = POOL_NOBODY,
-	        .idle_last = POOL_NOBODY,
-	        .queue_first = POOL_NOBODY,
-	        .queue_last = POOL_NOBODY,
+		.servers = servers,
+		.clients = clients,
+		.servers_max = servers_max,
+		.clients_max = clients_max,
+		.idle_first = POOL_NOBODY,
+		.idle_last = POOL_NOBODY,
+		.queue_first = POOL_NOBODY,
+		.queue_last = POOL_NOBODY,
 	};
 	for (int i = 0; i < servers_max; i++)
 		servers[i] = (struct pool_server){
-		        .client = POOL_NOBODY,
-		        .next = POOL_NOBODY,
-		        .previous = POOL_NOBODY,
-		        .retire_at = INSTANT_NEVER,
+			.client = POOL_NOBODY,
+			.next = POOL_NOBODY,
+			.previous = POOL_NOBODY,
+			.retire_at = INSTANT_NEVER,
 		};
 	for (int i = 0; i < clients_max; i++)
 		clients[i] = (struct pool_client){
-		        .server = POOL_NOBODY,
-		        .next = POOL_NOBODY,
-		        .previous = POOL_NOBODY,
+			.server = POOL_NOBODY,
+			.next = POOL_NOBODY,
+			.previous = POOL_NOBODY,
 		};
 }
 

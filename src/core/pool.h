@@ -23,26 +23,26 @@ enum pool_client_state { CLIENT_NONE, CLIENT_WAITING, CLIENT_HOLDING };
 
 struct pool_server {
 	enum pool_server_state state;
-	int client;         /* holding it, or POOL_NOBODY */
+	int client; /* holding it, or POOL_NOBODY */
 	int next, previous; /* in the idle list */
-	instant since;      /* in this state */
-	instant retire_at;  /* to be closed when idle after this */
+	instant since; /* in this state */
+	instant retire_at; /* to be closed when idle after this */
 };
 
 struct pool_client {
 	enum pool_client_state state;
-	int server;         /* held, or POOL_NOBODY */
+	int server; /* held, or POOL_NOBODY */
 	int next, previous; /* in the queue */
-	instant since;      /* waiting, or holding */
-	instant asked_at;   /* when its wait began, kept while it holds */
-	bool patient;       /* no time limit on its wait */
+	instant since; /* waiting, or holding */
+	instant asked_at; /* when its wait began, kept while it holds */
+	bool patient; /* no time limit on its wait */
 };
 
 struct pool {
 	struct pool_server *servers; /* borrowed, servers_max of them */
 	struct pool_client *clients; /* borrowed, clients_max of them */
 	int servers_max, clients_max;
-	int idle_first;              /* most recently used first: the rest may age and be closed */
+	int idle_first; /* most recently used first: the rest may age and be closed */
 	int idle_last;
 	int queue_first, queue_last;
 	int waiting, holding;

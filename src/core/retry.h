@@ -23,7 +23,7 @@ struct retry_settings {
 
 struct retry {
 	struct retry_settings settings;
-	int failures;   /* in a row */
+	int failures; /* in a row */
 	instant next_at; /* not before; INT64_MIN..: at once */
 };
 

@@ -14,7 +14,7 @@
 #include "base/instant.h"
 
 struct standing_settings {
-	int64_t target_ns;   /* a wait shorter than this is none */
+	int64_t target_ns; /* a wait shorter than this is none */
 	int64_t interval_ns; /* of longer waits only; 0: every queue stands at once */
 };
 

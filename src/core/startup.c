@@ -4,27 +4,27 @@
 #include <string.h>
 
 static const char *const phase_names[PHASE_COUNT] = {
-        [PHASE_INIT] = "init",
-        [PHASE_DEPENDENCIES] = "dependencies",
-        [PHASE_DATABASE] = "database",
-        [PHASE_CACHE] = "cache",
-        [PHASE_SERVICES] = "services",
-        [PHASE_WEBSOCKET] = "websocket",
-        [PHASE_FINALIZE] = "finalize",
+	[PHASE_INIT] = "init",
+	[PHASE_DEPENDENCIES] = "dependencies",
+	[PHASE_DATABASE] = "database",
+	[PHASE_CACHE] = "cache",
+	[PHASE_SERVICES] = "services",
+	[PHASE_WEBSOCKET] = "websocket",
+	[PHASE_FINALIZE] = "finalize",
 };
 
 static const char *const status_names[PHASE_STATUS_COUNT] = {
-        [PHASE_PENDING] = "pending",
-        [PHASE_IN_PROGRESS] = "in_progress",
-        [PHASE_COMPLETED] = "completed",
-        [PHASE_FAILED] = "failed",
-        [PHASE_SKIPPED] = "skipped",
+	[PHASE_PENDING] = "pending",
+	[PHASE_IN_PROGRESS] = "in_progress",
+	[PHASE_COMPLETED] = "completed",
+	[PHASE_FAILED] = "failed",
+	[PHASE_SKIPPED] = "skipped",
 };
 
 /* Which status may follow which; everything else is a bug. */
 static const bool status_may[PHASE_STATUS_COUNT][PHASE_STATUS_COUNT] = {
-        [PHASE_PENDING] = {[PHASE_IN_PROGRESS] = true, [PHASE_SKIPPED] = true},
-        [PHASE_IN_PROGRESS] = {[PHASE_COMPLETED] = true, [PHASE_FAILED] = true},
+	[PHASE_PENDING] = {[PHASE_IN_PROGRESS] = true, [PHASE_SKIPPED] = true},
+	[PHASE_IN_PROGRESS] = {[PHASE_COMPLETED] = true, [PHASE_FAILED] = true},
 };
 
 static void become(struct startup *s, enum phase phase, enum phase_status status)
@@ -123,7 +123,7 @@ enum phase startup_failed_phase(const struct startup *s)
 {
 	enum phase phase = 0;
 	while (phase < PHASE_COUNT &&
-	        !(s->phases[phase].status == PHASE_FAILED && s->settings.critical[phase]))
+		!(s->phases[phase].status == PHASE_FAILED && s->settings.critical[phase]))
 		phase++;
 	return phase;
 }

@@ -39,7 +39,7 @@ enum phase_status {
 
 struct startup_settings {
 	bool critical[PHASE_COUNT];
-	bool wanted[PHASE_COUNT];       /* false: skipped, there is nothing to do */
+	bool wanted[PHASE_COUNT]; /* false: skipped, there is nothing to do */
 	int64_t timeout_ns[PHASE_COUNT]; /* the base; PHASE_DATABASE's comes from core/deadline */
 };
 

@@ -131,14 +131,14 @@ void client_send(struct client *c, const void *at, size_t len)
 static void inquiry_end(struct client *c, const struct error *error);
 
 void client_fail(struct client *c, const char *sqlstate, const char *message, const char *detail,
-        const char *hint)
+	const char *hint)
 {
 	if (c->state == CLIENT_GONE || c->state == CLIENT_CLOSING)
 		return;
 	if (c->inquiry) {
 		struct error error;
 		error_set(&error, "query", 0, "%s%s%s", message, detail ? ": " : "",
-		        detail ? detail : "");
+			detail ? detail : "");
 		error_sqlstate(&error, sqlstate);
 		error_origin(&error, c->hub->settings->host);
 		inquiry_end(c, &error);
@@ -172,7 +172,7 @@ void client_finish(struct client *c)
 static bool is_waiting(const struct client *c)
 {
 	return c->state == CLIENT_QUEUED || c->state == CLIENT_LOGIN ||
-		(c->server && c->server->errand == ERRAND_PING);
+	       (c->server && c->server->errand == ERRAND_PING);
 }
 
 void client_rewatch(struct client *c)
@@ -240,7 +240,7 @@ static void cancel(struct client *asker, const struct wire_startup *request)
 	int id = (int)(request->pid - 1);
 	struct client *c = id >= 0 && id < h->memory.clients_max ? h->clients[id] : NULL;
 	if (c && c->key == request->key && c->state == CLIENT_ACTIVE && c->server &&
-	        c->server->errand == ERRAND_NONE)
+		c->server->errand == ERRAND_NONE)
 		server_cancel(c->server);
 	client_drop(asker);
 }
@@ -258,7 +258,7 @@ static void begin_session(struct client *c, const struct wire_startup *startup)
 			database = value;
 		else if (strcmp(name, "replication") == 0)
 			replication = strcmp(value, "0") != 0 && strcmp(value, "false") != 0 &&
-			              strcmp(value, "off") != 0 && strcmp(value, "no") != 0;
+				      strcmp(value, "off") != 0 && strcmp(value, "no") != 0;
 	}
 	if (!user || !*user) {
 		refuse(c, "28000", "no PostgreSQL user name specified in startup packet", NULL);
@@ -268,16 +268,16 @@ static void begin_session(struct client *c, const struct wire_startup *startup)
 		database = user;
 	if (replication) {
 		refuse(c, "0A000", "standpipe does not serve replication connections",
-		        "Connect to the database itself for replication.");
+			"Connect to the database itself for replication.");
 		return;
 	}
 	if (strcmp(user, settings->user) != 0 || strcmp(database, settings->database) != 0) {
 		char message[ERROR_TEXT_MAX];
 		snprintf(message, sizeof(message),
-		        "standpipe does not serve user \"%.60s\" of database \"%.60s\" here", user,
-		        database);
+			"standpipe does not serve user \"%.60s\" of database \"%.60s\" here", user,
+			database);
 		refuse(c, strcmp(user, settings->user) != 0 ? "28000" : "3D000", message,
-		        "It serves the user and the database of its DATABASE_URL.");
+			"It serves the user and the database of its DATABASE_URL.");
 		return;
 	}
 	struct error error;
@@ -320,7 +320,7 @@ static size_t take_startup(struct client *c, struct bytes in)
 	case WIRE_STARTUP_SESSION:
 		if (startup.major != 3)
 			refuse(c, "0A000", "unsupported frontend protocol version",
-			        "Standpipe speaks version 3.");
+				"Standpipe speaks version 3.");
 		else
 			begin_session(c, &startup);
 		break;
@@ -442,7 +442,7 @@ void client_accept(struct hub *h, int fd)
 	if (!c) {
 		struct buffer out = BUFFER_INIT;
 		message_error(&out, "FATAL", "53300", "standpipe has no room for more clients",
-		        NULL, "Raise pool.clients, or open fewer connections.");
+			NULL, "Raise pool.clients, or open fewer connections.");
 		ssize_t sent = send(fd, out.memory, buffer_len(&out), MSG_DONTWAIT | MSG_NOSIGNAL);
 		(void)sent; /* it is refused either way */
 		buffer_release(&out);
@@ -463,7 +463,7 @@ void client_assigned(struct client *c, struct server *s, bool ping)
 	if (!c || (c->state != CLIENT_QUEUED && c->state != CLIENT_LOGIN) || c->server) {
 		/* It left while the engine decided. */
 		hub_tell(s->hub,
-		        (struct engine_event){.kind = EVENT_SERVER_RELEASED, .server = s->id});
+			(struct engine_event){.kind = EVENT_SERVER_RELEASED, .server = s->id});
 		return;
 	}
 	if (c->state == CLIENT_QUEUED)
@@ -519,10 +519,10 @@ void client_rejected(struct client *c, enum engine_reject reject)
 	char detail[ERROR_TEXT_MAX], hint[ERROR_TEXT_MAX];
 	const struct engine *e = &h->engine;
 	snprintf(detail, sizeof(detail),
-	        "share %d of a budget of %d, %d open; path %s; breaker %s; last failure: %.100s",
-	        e->budget.share, e->budget.fleet, pool_servers(&e->pool),
-	        path_state_name(e->path.state), breaker_state_name(e->breaker.state),
-	        error_is_set(&h->database_error) ? h->database_error.text : "none");
+		"share %d of a budget of %d, %d open; path %s; breaker %s; last failure: %.100s",
+		e->budget.share, e->budget.fleet, pool_servers(&e->pool),
+		path_state_name(e->path.state), breaker_state_name(e->breaker.state),
+		error_is_set(&h->database_error) ? h->database_error.text : "none");
 	snprintf(hint, sizeof(hint), "Try again in %d s.", engine_retry_after_s(e, hub_now(h)));
 	switch (reject) {
 	case REJECT_POOL_TIMEOUT:
@@ -530,12 +530,12 @@ void client_rejected(struct client *c, enum engine_reject reject)
 		break;
 	case REJECT_BREAKER_OPEN:
 		client_fail(c, "57P03",
-		        "the database can't be reached: the circuit breaker is open", detail, hint);
+			"the database can't be reached: the circuit breaker is open", detail, hint);
 		break;
 	case REJECT_PERMANENT:
 		client_fail(c, *h->database_error.sqlstate ? h->database_error.sqlstate : "08004",
-		        "the database refuses standpipe's login", detail,
-		        "Mend the DATABASE_URL or the database's access rules.");
+			"the database refuses standpipe's login", detail,
+			"Mend the DATABASE_URL or the database's access rules.");
 		break;
 	}
 }
@@ -560,7 +560,7 @@ struct client *client_inquire(struct hub *h, struct inquiry *inquiry, bool patie
 	error_init(&inquiry->error);
 	inquiry->row = BUFFER_INIT;
 	hub_tell(h, (struct engine_event){
-	                    .kind = EVENT_CLIENT_WAITS, .client = c->id, .patient = patient});
+			    .kind = EVENT_CLIENT_WAITS, .client = c->id, .patient = patient});
 	return c;
 }
 

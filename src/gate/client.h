@@ -31,7 +31,7 @@ struct inquiry {
 	/* `columns`: texts that are not terminated, count of them (0: no row), borrowed for the
 	 * call. `error` is NULL when all is well. The client is freed afterwards. */
 	void (*answered)(
-	        void *context, const struct bytes *columns, int count, const struct error *error);
+		void *context, const struct bytes *columns, int count, const struct error *error);
 	void *context;
 	struct buffer row;
 	struct error error;
@@ -45,13 +45,14 @@ struct client {
 	enum client_state state;
 	bool reading; /* its bytes are being worked on further up the stack */
 	bool closed; /* its stream is, or it has none */
-	bool talks_on;    /* sends while it waits, and is not read from until it has a server */
+	bool talks_on; /* sends while it waits, and is not read from until it has a server */
 	bool big_unnamed; /* its unnamed statement is too large to be remembered */
 	struct stream stream;
 	instant since; /* in STARTUP */
 	struct server *server;
 	struct profile *profile; /* a reference; NULL before the startup packet */
-	struct profile *origin; /* the same, as its startup packet had it: what RESET goes back to */
+	struct profile
+		*origin; /* the same, as its startup packet had it: what RESET goes back to */
 	struct buffer in; /* read and not passed on */
 	struct buffer out; /* not yet taken by the socket */
 	uint32_t streaming; /* bytes of the current frame still to be passed on */
@@ -94,7 +95,7 @@ void client_send(struct client *c, const void *at, size_t len);
 
 /* Says why, and closes once it is sent. `detail`, `hint` may be NULL. */
 void client_fail(struct client *c, const char *sqlstate, const char *message, const char *detail,
-        const char *hint);
+	const char *hint);
 
 /* It has no server any more, and was told why: closes once that is sent. */
 void client_finish(struct client *c);

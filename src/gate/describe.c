@@ -53,7 +53,7 @@ json_t *describe_target(const struct gate_view *view, const char *target)
 	const char *at = memrchr(authority, '@', len);
 	const char *rest = at ? at + 1 : authority;
 	snprintf(shown, sizeof(shown), "%.*s%.*s", (int)(authority - target), target,
-	        (int)(authority + len - rest), rest);
+		(int)(authority + len - rest), rest);
 	return describe_text(view, shown);
 }
 
@@ -101,7 +101,7 @@ json_t *describe_phases(const struct gate_view *view)
 		set(o, "status", literal(phase_status_name(r->status)));
 		set(o, "critical", json_boolean(s->settings.critical[phase]));
 		set(o, "timeout_s",
-		        seconds(r->timeout_ns ? r->timeout_ns : s->settings.timeout_ns[phase]));
+			seconds(r->timeout_ns ? r->timeout_ns : s->settings.timeout_ns[phase]));
 		set(o, "duration_s", phase_duration(view, r));
 		if (r->timed_out)
 			set(o, "timed_out", json_true());
@@ -141,8 +141,8 @@ static json_t *path_connect_times(const struct path *p)
 	json_t *o = object();
 	for (enum stage stage = STAGE_DNS; stage < STAGE_READY; stage++)
 		set(o, stage_name(stage),
-		        quantiles(path_stage_quantile(p, stage, 0.5),
-		                path_stage_quantile(p, stage, 0.95)));
+			quantiles(path_stage_quantile(p, stage, 0.5),
+				path_stage_quantile(p, stage, 0.95)));
 	set(o, "total", quantiles(path_connect_quantile(p, 0.5), path_connect_quantile(p, 0.95)));
 	set(o, "least", seconds(p->least_ns));
 	return o;
@@ -242,7 +242,7 @@ json_t *describe_database(const struct gate_view *view)
 	set(o, "last_failure_at", describe_time(view, failed ? failed->ended_at : -1));
 	bool waits = wanted && !up;
 	set(o, "retry_after_s",
-	        waits ? json_integer(engine_retry_after_s(e, view->now)) : json_null());
+		waits ? json_integer(engine_retry_after_s(e, view->now)) : json_null());
 	return o;
 }
 
@@ -315,7 +315,7 @@ json_t *describe_attempts(const struct gate_view *view, int max)
 
 /* The state in which the deadline came to be `used_ns`: it is kept when the path gets better. */
 static enum path_state state_behind(
-        const struct engine *e, enum deadline_kind kind, int64_t used_ns)
+	const struct engine *e, enum deadline_kind kind, int64_t used_ns)
 {
 	const struct deadline_settings *d = &e->settings.deadlines;
 	if (deadline_span(d, kind, e->path.state, 0) == used_ns)
@@ -327,7 +327,7 @@ static enum path_state state_behind(
 }
 
 static const char *decided_by(const struct deadline_settings *d, enum deadline_kind kind,
-        int64_t used_ns, int64_t stretched_ns)
+	int64_t used_ns, int64_t stretched_ns)
 {
 	if (d->cap_ns > 0 && used_ns == d->cap_ns)
 		return "cap";
@@ -387,9 +387,9 @@ json_t *describe_counters(const struct gate_view *view)
 json_t *describe_command(const struct gate_view *view)
 {
 	static const char *const states[] = {
-	        [COMMAND_NOT_STARTED] = "not_started",
-	        [COMMAND_RUNNING] = "running",
-	        [COMMAND_ENDED] = "ended",
+		[COMMAND_NOT_STARTED] = "not_started",
+		[COMMAND_RUNNING] = "running",
+		[COMMAND_ENDED] = "ended",
 	};
 	if (!view->settings->has_command)
 		return json_null();

@@ -34,7 +34,7 @@ struct door;
 /* A closed door. `answer` says what there is to say (page_answer); the door adds Connection: close
  * itself. NULL with `error` if it can't be watched. */
 struct door *door_new(uv_loop_t *loop, const struct door_settings *settings, http_handler *answer,
-        void *context, struct error *error);
+	void *context, struct error *error);
 
 /* The command is ready. No effect when open. */
 void door_open(struct door *d);

@@ -16,7 +16,7 @@ struct gate_options {
 	const struct gate_settings *settings;
 	struct log *log;
 	const struct secrets *secrets;
-	uint64_t seed;  /* of the engine's jitter */
+	uint64_t seed; /* of the engine's jitter */
 	int control_fd; /* to PID 1; -1: there is none (`serve`) */
 };
 

@@ -11,62 +11,62 @@ static const struct {
 	const char *sqlstate; /* its beginning; NULL: any */
 	const char *text;
 } connect_hints[] = {
-        {OUTCOME_TIMEOUT, STAGE_DNS, NULL,
-                "the name server does not answer: egress may still be warming up, or the network "
-                "that the name server is on is not reached through this path"},
-        {OUTCOME_TIMEOUT, STAGE_TCP, NULL,
-                "handshakes are being dropped: the connector (VPC) is exhausted or still scaling, "
-                "or "
-                "a firewall drops; open fewer connections per instance, give the connector more "
-                "instances, or use direct VPC egress"},
-        {OUTCOME_TIMEOUT, STAGE_TLS, NULL,
-                "TCP connects but TLS stalls: the path is overloaded or loses large packets (MTU), "
-                "or what listens there is not PostgreSQL"},
-        {OUTCOME_TIMEOUT, STAGE_AUTH, NULL,
-                "the server accepts connections but does not finish the login: it is short of CPU "
-                "or slots, or a proxy before it waits for a connection of its own"},
-        {OUTCOME_TIMEOUT, ANY, NULL,
-                "the server let us in and then did not answer: it is overloaded, or the path was "
-                "cut"},
-        {OUTCOME_FULL, ANY, NULL,
-                "the server has no connection slots left: is the number of instances in the budget "
-                "too small, or do others use this server beside the fleet?"},
-        {OUTCOME_STARTING, ANY, NULL,
-                "the server is starting up, shutting down or in recovery: wait for it, and look at "
-                "its log if it does not come up"},
-        {OUTCOME_SHUTDOWN, ANY, NULL,
-                "the server ended the session: it is being restarted, or an administrator "
-                "terminated the connection"},
-        {OUTCOME_AUTH, ANY, "28P01",
-                "the password is wrong, or the role does not exist: compare DATABASE_URL with the "
-                "server's role; a percent sign in the password must be written %25"},
-        {OUTCOME_AUTH, ANY, NULL,
-                "the server refuses this user from here: look at pg_hba.conf (address, database, "
-                "TLS required?) and at whether the role may log in"},
-        {OUTCOME_DATABASE, ANY, NULL,
-                "the database does not exist on this server: create it, or mend the name at the "
-                "end "
-                "of DATABASE_URL"},
-        {OUTCOME_REFUSED, ANY, NULL,
-                "the host is there, but nothing listens on that port: the server is down, or host "
-                "or port in DATABASE_URL are another's"},
-        {OUTCOME_UNREACHABLE, ANY, NULL,
-                "there is no route to the host: the VPC connector or its routes are missing, or "
-                "egress is not up yet"},
-        {OUTCOME_RESET, ANY, NULL,
-                "the connection was cut: the server or something on the way (proxy, firewall, "
-                "connector being replaced) closed it"},
-        {OUTCOME_DNS, ANY, NULL,
-                "the host's name does not resolve: a typing error in DATABASE_URL, or a private "
-                "zone "
-                "that is not visible from here"},
-        {OUTCOME_TLS, ANY, NULL,
-                "TLS fails: compare sslmode and sslrootcert with the server's certificate (name, "
-                "authority, expiry), or the server does not offer TLS"},
-        {OUTCOME_PROTOCOL, ANY, NULL,
-                "what answers is not PostgreSQL as expected, or it refuses for a reason of its "
-                "own: "
-                "see the error's text"},
+	{OUTCOME_TIMEOUT, STAGE_DNS, NULL,
+		"the name server does not answer: egress may still be warming up, or the network "
+		"that the name server is on is not reached through this path"},
+	{OUTCOME_TIMEOUT, STAGE_TCP, NULL,
+		"handshakes are being dropped: the connector (VPC) is exhausted or still scaling, "
+		"or "
+		"a firewall drops; open fewer connections per instance, give the connector more "
+		"instances, or use direct VPC egress"},
+	{OUTCOME_TIMEOUT, STAGE_TLS, NULL,
+		"TCP connects but TLS stalls: the path is overloaded or loses large packets (MTU), "
+		"or what listens there is not PostgreSQL"},
+	{OUTCOME_TIMEOUT, STAGE_AUTH, NULL,
+		"the server accepts connections but does not finish the login: it is short of CPU "
+		"or slots, or a proxy before it waits for a connection of its own"},
+	{OUTCOME_TIMEOUT, ANY, NULL,
+		"the server let us in and then did not answer: it is overloaded, or the path was "
+		"cut"},
+	{OUTCOME_FULL, ANY, NULL,
+		"the server has no connection slots left: is the number of instances in the budget "
+		"too small, or do others use this server beside the fleet?"},
+	{OUTCOME_STARTING, ANY, NULL,
+		"the server is starting up, shutting down or in recovery: wait for it, and look at "
+		"its log if it does not come up"},
+	{OUTCOME_SHUTDOWN, ANY, NULL,
+		"the server ended the session: it is being restarted, or an administrator "
+		"terminated the connection"},
+	{OUTCOME_AUTH, ANY, "28P01",
+		"the password is wrong, or the role does not exist: compare DATABASE_URL with the "
+		"server's role; a percent sign in the password must be written %25"},
+	{OUTCOME_AUTH, ANY, NULL,
+		"the server refuses this user from here: look at pg_hba.conf (address, database, "
+		"TLS required?) and at whether the role may log in"},
+	{OUTCOME_DATABASE, ANY, NULL,
+		"the database does not exist on this server: create it, or mend the name at the "
+		"end "
+		"of DATABASE_URL"},
+	{OUTCOME_REFUSED, ANY, NULL,
+		"the host is there, but nothing listens on that port: the server is down, or host "
+		"or port in DATABASE_URL are another's"},
+	{OUTCOME_UNREACHABLE, ANY, NULL,
+		"there is no route to the host: the VPC connector or its routes are missing, or "
+		"egress is not up yet"},
+	{OUTCOME_RESET, ANY, NULL,
+		"the connection was cut: the server or something on the way (proxy, firewall, "
+		"connector being replaced) closed it"},
+	{OUTCOME_DNS, ANY, NULL,
+		"the host's name does not resolve: a typing error in DATABASE_URL, or a private "
+		"zone "
+		"that is not visible from here"},
+	{OUTCOME_TLS, ANY, NULL,
+		"TLS fails: compare sslmode and sslrootcert with the server's certificate (name, "
+		"authority, expiry), or the server does not offer TLS"},
+	{OUTCOME_PROTOCOL, ANY, NULL,
+		"what answers is not PostgreSQL as expected, or it refuses for a reason of its "
+		"own: "
+		"see the error's text"},
 };
 
 static const struct {
@@ -74,26 +74,26 @@ static const struct {
 	const char *text;
 	const char *text_timed_out;
 } phase_hints[] = {
-        {PHASE_INIT, "the configuration does not hold, or a port is taken: see the error",
-                "the gate could not begin in time: is the machine out of CPU?"},
-        {PHASE_DEPENDENCIES,
-                "something that this service was declared to need is missing: a variable, a name "
-                "or "
-                "a peer; the error names it",
-                "something that this service was declared to need did not come up in time; the "
-                "error names it"},
-        {PHASE_CACHE,
-                "Redis does not answer PING as it should: address, password or database number?",
-                "Redis does not answer in time: the same path may be short of capacity"},
-        {PHASE_SERVICES, "the command could not be started, or its readiness check says no",
-                "the command runs but did not become ready in time: does it listen where its "
-                "readiness is asked ($PORT), and does its own startup wait for something?"},
-        {PHASE_WEBSOCKET,
-                "the service answers, but not with a WebSocket handshake: is the path right?",
-                "the service did not answer the WebSocket handshake in time"},
-        {PHASE_FINALIZE, "a query end to end through the gate failed: see the attempts",
-                "a query end to end through the gate was not answered in time: all server "
-                "connections are held, or the path broke after the start"},
+	{PHASE_INIT, "the configuration does not hold, or a port is taken: see the error",
+		"the gate could not begin in time: is the machine out of CPU?"},
+	{PHASE_DEPENDENCIES,
+		"something that this service was declared to need is missing: a variable, a name "
+		"or "
+		"a peer; the error names it",
+		"something that this service was declared to need did not come up in time; the "
+		"error names it"},
+	{PHASE_CACHE,
+		"Redis does not answer PING as it should: address, password or database number?",
+		"Redis does not answer in time: the same path may be short of capacity"},
+	{PHASE_SERVICES, "the command could not be started, or its readiness check says no",
+		"the command runs but did not become ready in time: does it listen where its "
+		"readiness is asked ($PORT), and does its own startup wait for something?"},
+	{PHASE_WEBSOCKET,
+		"the service answers, but not with a WebSocket handshake: is the path right?",
+		"the service did not answer the WebSocket handshake in time"},
+	{PHASE_FINALIZE, "a query end to end through the gate failed: see the attempts",
+		"a query end to end through the gate was not answered in time: all server "
+		"connections are held, or the path broke after the start"},
 };
 
 static const char *connect_hint(const struct hint_question *q)

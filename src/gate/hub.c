@@ -120,8 +120,8 @@ static void tell_throughput(struct hub *h, instant now)
 	h->bytes_told = bytes;
 	h->bytes_told_at = now;
 	if (seconds > 0)
-		hub_tell(h, (struct engine_event){
-				    .kind = EVENT_THROUGHPUT, .bit_s = bits / seconds});
+		hub_tell(h,
+			(struct engine_event){.kind = EVENT_THROUGHPUT, .bit_s = bits / seconds});
 }
 
 static void on_housekeeping(uv_timer_t *timer)
@@ -153,7 +153,7 @@ void hub_give_id(struct hub *h, int id)
 }
 
 int hub_init(struct hub *h, uv_loop_t *loop, const struct gate_settings *settings, struct log *log,
-        const struct hub_duties *duties, uint64_t seed)
+	const struct hub_duties *duties, uint64_t seed)
 {
 	memset(h, 0, sizeof(*h));
 	h->loop = loop;
@@ -173,7 +173,7 @@ int hub_init(struct hub *h, uv_loop_t *loop, const struct gate_settings *setting
 	h->parked_ids = calloc(clients, sizeof(*h->parked_ids));
 	h->scratch = malloc(HUB_SCRATCH);
 	if (!h->memory.servers || !h->memory.attempts || !h->memory.clients || !h->servers ||
-	        !h->clients || !h->free_ids || !h->parked_ids || !h->scratch)
+		!h->clients || !h->free_ids || !h->parked_ids || !h->scratch)
 		return -1;
 	while (h->free_count < settings->clients_max) {
 		h->free_ids[h->free_count] = settings->clients_max - 1 - h->free_count;

@@ -12,7 +12,7 @@
 
 /* HTML for those who would rather have it than JSON (Accept), else JSON. */
 void page_answer(const struct gate_view *view, const struct http_request *request,
-        struct http_response *response);
+	struct http_response *response);
 
 /* Does `accept`, a header's value or NULL, put text/html before application/json? */
 bool page_prefers_html(const char *accept);

@@ -21,27 +21,27 @@
 #define PHASES_TARGET_MAX 1024
 
 struct phases {
-	struct hub *hub;   /* borrowed */
+	struct hub *hub; /* borrowed */
 	struct door *door; /* borrowed; NULL: none */
 	int admin_port, gate_port;
 	void (*start_command)(void *context);
 	void *context;
 
 	struct error errors[PHASE_COUNT];
-	enum phase current;   /* PHASE_COUNT: none under way */
-	int target;           /* which dependency is being checked */
-	int step;             /* of the database phase */
+	enum phase current; /* PHASE_COUNT: none under way */
+	int target; /* which dependency is being checked */
+	int step; /* of the database phase */
 	bool command_running;
-	struct check *check;  /* under way, or NULL */
+	struct check *check; /* under way, or NULL */
 	struct inquiry inquiry;
 	struct client *inquirer; /* under way, or NULL */
-	uv_timer_t timer;        /* to the next try */
+	uv_timer_t timer; /* to the next try */
 	char text[PHASES_TARGET_MAX];
 };
 
 /* `start_command` asks PID 1 for it. */
-void phases_init(struct phases *p, struct hub *hub, void (*start_command)(void *context),
-	void *context);
+void phases_init(
+	struct phases *p, struct hub *hub, void (*start_command)(void *context), void *context);
 void phases_close(struct phases *p);
 
 /* Actions of the engine. */

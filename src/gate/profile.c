@@ -59,7 +59,7 @@ static struct profile *intern(struct profiles *all, struct buffer *pairs)
 	for (struct profile *p = all->first; p; p = p->next) {
 		struct bytes there = buffer_bytes(&p->pairs);
 		if (there.len == wanted.len &&
-		        (wanted.len == 0 || memcmp(there.at, wanted.at, wanted.len) == 0)) {
+			(wanted.len == 0 || memcmp(there.at, wanted.at, wanted.len) == 0)) {
 			buffer_release(pairs);
 			return profile_hold(p);
 		}
@@ -102,7 +102,7 @@ static struct buffer with_pair(const struct buffer *from, const char *name, cons
 }
 
 struct profile *profile_with(
-        struct profiles *all, const struct profile *base, const char *name, const char *value)
+	struct profiles *all, const struct profile *base, const char *name, const char *value)
 {
 	struct buffer pairs = with_pair(&base->pairs, name, value);
 	return intern(all, &pairs);
@@ -136,7 +136,7 @@ struct collecting {
 static void collect(struct collecting *c, const char *name, const char *value)
 {
 	if (++c->count > PROFILE_PAIRS_MAX ||
-	        buffer_len(&c->pairs) + strlen(name) + strlen(value) > PROFILE_BYTES_MAX) {
+		buffer_len(&c->pairs) + strlen(name) + strlen(value) > PROFILE_BYTES_MAX) {
 		c->too_large = true;
 		return;
 	}
@@ -193,7 +193,7 @@ static int collect_options(struct collecting *c, const char *options)
 }
 
 struct profile *profile_from_startup(
-        struct profiles *all, struct bytes parameters, struct error *error)
+	struct profiles *all, struct bytes parameters, struct error *error)
 {
 	struct collecting c = {0};
 	const char *name, *value;
@@ -204,16 +204,16 @@ struct profile *profile_from_startup(
 			collect(&c, name, value);
 		else if (collect_options(&c, value) != 0) {
 			error_set(error, "startup", 0,
-			        "the startup packet's options may only be -c NAME=VALUE or "
-			        "--NAME=VALUE");
+				"the startup packet's options may only be -c NAME=VALUE or "
+				"--NAME=VALUE");
 			buffer_release(&c.pairs);
 			return NULL;
 		}
 	}
 	if (c.too_large) {
 		error_set(error, "startup", 0,
-		        "the startup packet sets more than %d parameters or %d bytes",
-		        PROFILE_PAIRS_MAX, PROFILE_BYTES_MAX);
+			"the startup packet sets more than %d parameters or %d bytes",
+			PROFILE_PAIRS_MAX, PROFILE_BYTES_MAX);
 		buffer_release(&c.pairs);
 		return NULL;
 	}
@@ -223,8 +223,8 @@ struct profile *profile_from_startup(
 bool profile_is_settable(const char *name)
 {
 	static const char *const names[] = {"application_name", "client_encoding", "DateStyle",
-	        "default_transaction_read_only", "IntervalStyle", "scram_iterations", "search_path",
-	        "standard_conforming_strings", "TimeZone"};
+		"default_transaction_read_only", "IntervalStyle", "scram_iterations", "search_path",
+		"standard_conforming_strings", "TimeZone"};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strcasecmp(name, names[i]) == 0)
 			return true;

@@ -43,12 +43,12 @@ void profile_drop(struct profiles *all, struct profile *p);
 
 /* The profile of `base`'s pairs and one more, which replaces one of the same name; a reference. */
 struct profile *profile_with(
-        struct profiles *all, const struct profile *base, const char *name, const char *value);
+	struct profiles *all, const struct profile *base, const char *name, const char *value);
 
 /* The pairs that a startup packet sets besides user, database and the like; `options` is taken
  * apart into its -c name=value. NULL with `error` if it is malformed or too large. */
 struct profile *profile_from_startup(
-        struct profiles *all, struct bytes parameters, struct error *error);
+	struct profiles *all, struct bytes parameters, struct error *error);
 
 /* The value that it gives to a parameter, borrowed; NULL: none of its own. */
 const char *profile_value(const struct profile *p, const char *name);

@@ -9,7 +9,7 @@
 
 /* A statement's text is kept in memory to be prepared elsewhere: */
 #define NAMED_PARSE_MAX   (16u << 20) /* longer named ones are refused */
-#define UNNAMED_PARSE_MAX (1u << 20)  /* longer unnamed ones are passed on and not remembered */
+#define UNNAMED_PARSE_MAX (1u << 20) /* longer unnamed ones are passed on and not remembered */
 #define NAME_MAX_BYTES    1024 /* of a portal's or a statement's name */
 #define REPORT_MAX        65536 /* of a message of the server that is inspected */
 
@@ -66,7 +66,7 @@ static void settle_local(struct server *s, struct buffer *to)
 	struct debt *first;
 	while ((first = debts_first(&s->debts)) && first->local) {
 		message_empty(
-		        to, first->kind == DEBT_PARSE ? MSG_PARSE_COMPLETE : MSG_CLOSE_COMPLETE);
+			to, first->kind == DEBT_PARSE ? MSG_PARSE_COMPLETE : MSG_CLOSE_COMPLETE);
 		debts_drop_first(&s->debts);
 	}
 }
@@ -85,9 +85,9 @@ static void prepare_first(struct sending *m, struct statement *statement, const 
 	stretch_end(&m->stretch, &s->out);
 	message_parse(&s->out, name, statement_query(statement), statement_types(statement));
 	debts_add(&s->debts, (struct debt){.kind = DEBT_PARSE,
-	                             .ours = true,
-	                             .unnamed = !*name,
-	                             .statement = *name ? statement : NULL});
+				     .ours = true,
+				     .unnamed = !*name,
+				     .statement = *name ? statement : NULL});
 	if (*name) {
 		statement_set_on(statement, s->id, true);
 		s->prepared++;
@@ -148,7 +148,7 @@ static enum progress send_named_parse(struct sending *m, const struct message_pa
 			prepare_first(m, there, name);
 	} else {
 		struct statement *statement = statements_intern(
-		        &c->hub->statements, parse->query, parse->types);
+			&c->hub->statements, parse->query, parse->types);
 		debt.serial = statement_names_add(&c->names, parse->name, statement);
 		statement_name(statement, name);
 		if (statement_is_on(statement, s->id)) {
@@ -174,7 +174,7 @@ static enum progress send_parse(struct sending *m)
 	bool named = m->in.at[FRAME_HEADER] != 0;
 	if (named && m->frame.len > NAMED_PARSE_MAX) {
 		client_fail(m->c, "54000", "a prepared statement's text is too long", NULL,
-		        "Statements over 16 MiB can only be prepared without a name.");
+			"Statements over 16 MiB can only be prepared without a name.");
 		return FAILED;
 	}
 	if (!named && m->frame.len > UNNAMED_PARSE_MAX) {
@@ -192,14 +192,14 @@ static enum progress send_parse(struct sending *m)
 		return protocol_violation(m->c, "malformed Parse message");
 	if (strncmp(parse.name, STATEMENT_PREFIX, strlen(STATEMENT_PREFIX)) == 0)
 		return protocol_violation(
-		        m->c, "a prepared statement's name must not begin with " STATEMENT_PREFIX);
+			m->c, "a prepared statement's name must not begin with " STATEMENT_PREFIX);
 	return named ? send_named_parse(m, &parse) : send_unnamed_parse(m, &parse);
 }
 
 /* The statement's name as the server has it, preparing it there if need be; `name` itself when it
  * is none of those that came by protocol (it may be one by SQL's PREPARE). */
 static const char *name_on_server(
-        struct sending *m, const char *name, char ours[STATEMENT_NAME_MAX])
+	struct sending *m, const char *name, char ours[STATEMENT_NAME_MAX])
 {
 	struct statement *statement = statement_names_find(&m->c->names, name);
 	if (!statement) {
@@ -362,7 +362,7 @@ static enum progress send_without_server(struct client *c, const struct frame *f
 		if (c->state == CLIENT_IDLE) {
 			c->state = CLIENT_QUEUED;
 			hub_tell(c->hub,
-			        (struct engine_event){.kind = EVENT_CLIENT_WAITS, .client = c->id});
+				(struct engine_event){.kind = EVENT_CLIENT_WAITS, .client = c->id});
 		}
 		if (c->state == CLIENT_CLOSING || c->state == CLIENT_GONE)
 			return FAILED;
@@ -417,7 +417,8 @@ static enum progress send_one(struct client *c, struct bytes *left, struct stret
 	m.s = c->server;
 	if (m.s->errand == ERRAND_PING)
 		return BLOCKED; /* until it is known to be alive */
-	if (m.s->errand == ERRAND_PING || m.s->debts.count >= DEBTS_MAX || buffer_len(&m.s->out) > HUB_HIGH_WATER)
+	if (m.s->errand == ERRAND_PING || m.s->debts.count >= DEBTS_MAX ||
+		buffer_len(&m.s->out) > HUB_HIGH_WATER)
 		return BLOCKED;
 	uint32_t streaming = c->streaming;
 	progress = send_message(&m);
@@ -495,7 +496,7 @@ static void fail_debts(struct server *s)
 				s->unnamed = NULL;
 			if (first->serial && s->client)
 				statement_names_undo(
-				        &s->client->names, &s->hub->statements, first->serial);
+					&s->client->names, &s->hub->statements, first->serial);
 		}
 		debts_drop_first(&s->debts);
 	}
@@ -568,8 +569,8 @@ static void note_tag(struct server *s, const char *tag)
 }
 
 /* What a client is told in place of the value that its RESET went back to; NULL: the very value. */
-static const char *value_meant(const struct server *s, const struct frame *frame, struct bytes body,
-	const char **name)
+static const char *value_meant(
+	const struct server *s, const struct frame *frame, struct bytes body, const char **name)
 {
 	const char *value;
 	if (frame->type != MSG_PARAMETER_STATUS || !s->resetting || !s->client)
@@ -683,7 +684,7 @@ static enum progress receive_one(struct receiving *r, struct bytes *left)
 	/* Whether it is ours is told by the debt that it pays, before that is dropped. */
 	bool ours = is_ours(s);
 	bool for_client = is_for_client(s, ours && frame.type != MSG_PARAMETER_STATUS) &&
-	                  !(ours && s->errand == ERRAND_SETUP);
+			  !(ours && s->errand == ERRAND_SETUP);
 	size_t there = whole ? frame.len : left->len;
 	if (inspected && !inspect(s, &frame, frame_body(*left, &frame)))
 		return FAILED;

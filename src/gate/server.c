@@ -123,7 +123,7 @@ static void note_failure(struct server *s, const struct error *error)
 {
 	struct hub *h = s->hub;
 	struct gate_attempt_error *place =
-	        &h->attempt_errors[(s->serial - 1) % ENGINE_ATTEMPTS_MAX];
+		&h->attempt_errors[(s->serial - 1) % ENGINE_ATTEMPTS_MAX];
 	place->serial = s->serial;
 	place->error = *error;
 	h->database_error = *error;
@@ -160,11 +160,11 @@ static void on_login_stage(void *context, enum stage stage)
 {
 	struct server *s = context;
 	hub_tell(s->hub, (struct engine_event){
-	                         .kind = EVENT_CONNECT_STAGE, .server = s->id, .stage = stage});
+				 .kind = EVENT_CONNECT_STAGE, .server = s->id, .stage = stage});
 }
 
 static void on_login_done(
-        void *context, enum outcome outcome, const struct upstream *up, const struct error *error)
+	void *context, enum outcome outcome, const struct upstream *up, const struct error *error)
 {
 	struct server *s = context;
 	struct hub *h = s->hub;
@@ -187,10 +187,10 @@ static void on_login_done(
 	}
 	note_failure(s, error);
 	log_warning(h->log, "connect to the database failed", field_error(error),
-	        field_text("outcome", outcome_name(outcome)),
-	        field_int("attempt", (int64_t)s->serial));
+		field_text("outcome", outcome_name(outcome)),
+		field_int("attempt", (int64_t)s->serial));
 	hub_tell(h, (struct engine_event){
-	                    .kind = EVENT_CONNECT_FAILED, .server = s->id, .outcome = outcome});
+			    .kind = EVENT_CONNECT_FAILED, .server = s->id, .outcome = outcome});
 }
 
 void server_connect(struct hub *h, int id)
@@ -218,11 +218,11 @@ void server_abandon(struct hub *h, int id)
 	const struct engine_attempt *a = &h->engine.recent[(s->serial - 1) % ENGINE_ATTEMPTS_MAX];
 	struct error error;
 	error_set(&error, stage_name(a->path.stage), 0, "no answer within %.1f s",
-	        s_from_ns(a->timeout_ns));
+		s_from_ns(a->timeout_ns));
 	error_origin(&error, h->settings->host);
 	note_failure(s, &error);
 	log_warning(h->log, "connect to the database timed out", field_error(&error),
-	        field_int("attempt", (int64_t)s->serial), field_int("dials", a->dials));
+		field_int("attempt", (int64_t)s->serial), field_int("dials", a->dials));
 }
 
 void server_close(struct hub *h, int id)
@@ -236,7 +236,7 @@ void server_lost(struct server *s, enum outcome outcome, const char *why)
 	struct client *c = s->client;
 	struct error error;
 	error_set(&error, stage_name(STAGE_READY), 0, "%s%s%s", *s->complaint ? s->complaint : why,
-	        *s->complaint ? ": " : "", *s->complaint ? why : "");
+		*s->complaint ? ": " : "", *s->complaint ? why : "");
 	error_origin(&error, h->settings->host);
 	error_sqlstate(&error, s->sqlstate);
 	h->database_error = error;
@@ -253,9 +253,9 @@ void server_lost(struct server *s, enum outcome outcome, const char *why)
 	if (waits)
 		client_requeued(c);
 	hub_tell(h, (struct engine_event){.kind = EVENT_SERVER_GONE,
-	                    .server = id,
-	                    .outcome = outcome,
-	                    .requeue = waits});
+			    .server = id,
+			    .outcome = outcome,
+			    .requeue = waits});
 	if (!c || waits)
 		return;
 	if (c->state == CLIENT_GONE)
@@ -264,7 +264,7 @@ void server_lost(struct server *s, enum outcome outcome, const char *why)
 		client_finish(c);
 	else
 		client_fail(c, error.sqlstate[0] ? error.sqlstate : "08006",
-		        "the connection to the database was lost", error.text, NULL);
+			"the connection to the database was lost", error.text, NULL);
 }
 
 /* ---- the gate's errands ---- */
@@ -300,7 +300,7 @@ static void server_prepare(struct server *s)
 	s->errand = ERRAND_NONE;
 	*s->complaint = *s->sqlstate = 0;
 	if (s->profile != c->profile || foreign || s->prepared > PREPARED_MAX ||
-	        (unknown && c->profile != s->hub->profiles.base))
+		(unknown && c->profile != s->hub->profiles.base))
 		server_setup(s);
 	if (c->state != CLIENT_LOGIN) {
 		/* What the client asks for may follow the setup without waiting for it. */
@@ -427,7 +427,7 @@ bool server_release_if_idle(struct server *s)
 {
 	struct client *c = s->client;
 	if (!c || s->status != 'I' || s->debts.count > 0 || s->skipping || s->streaming > 0 ||
-	        c->streaming > 0 || s->cancels > 0)
+		c->streaming > 0 || s->cancels > 0)
 		return false;
 	if (s->errand != ERRAND_NONE && s->errand != ERRAND_DRAIN)
 		return false;
@@ -503,7 +503,7 @@ static bool read_once(struct server *s)
 		return false;
 	if (got <= 0) {
 		server_lost(s, *s->sqlstate ? outcome_from_sqlstate(s->sqlstate) : OUTCOME_RESET,
-		        "the server closed the connection");
+			"the server closed the connection");
 		return false;
 	}
 	h->counters.bytes_out += got;
@@ -527,7 +527,7 @@ static bool read_once(struct server *s)
 	if (!s->link)
 		return false;
 	if (s->client && s->client->state == CLIENT_GONE && s->debts.count == 0 &&
-	        s->errand != ERRAND_ROLLBACK)
+		s->errand != ERRAND_ROLLBACK)
 		settle_gone(s);
 	else
 		server_release_if_idle(s);
@@ -574,7 +574,7 @@ void server_parameter(struct server *s, const char *name, const char *value)
 	/* A client that SETs what is reported takes it along to its next server. */
 	struct client *c = s->client;
 	if (!c || c->inquiry || c->state != CLIENT_ACTIVE || s->errand != ERRAND_NONE ||
-	        !profile_is_settable(name))
+		!profile_is_settable(name))
 		return;
 	const char *own = s->resetting ? profile_value(c->origin, name) : NULL;
 	if (own)

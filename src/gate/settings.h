@@ -18,8 +18,8 @@
 
 /* Who answers on the service's own port. */
 enum door_mode {
-	DOOR_OFF,     /* nobody: there is no such port */
-	DOOR_RELAY,   /* the gate, relaying to the command's port once it is ready */
+	DOOR_OFF, /* nobody: there is no such port */
+	DOOR_RELAY, /* the gate, relaying to the command's port once it is ready */
 	DOOR_INHERIT, /* the gate until the command, which inherits the socket, accepts for itself */
 };
 
@@ -30,39 +30,39 @@ struct gate_settings {
 
 	/* Upstream. */
 	const char *conninfo; /* libpq's URI or key=value text; holds secrets */
-	const char *host;     /* for messages: "db.internal:5432" */
-	const char *user;     /* as clients must name them */
+	const char *host; /* for messages: "db.internal:5432" */
+	const char *user; /* as clients must name them */
 	const char *database;
 	int64_t keepalive_ns; /* TCP keepalive idle time on server connections */
 
 	/* Listeners, used where the process did not inherit them. */
 	const char *listen_host; /* "127.0.0.1" */
-	int listen_port;         /* 0: any */
-	const char *socket_dir;  /* of .s.PGSQL.<port>; empty: no Unix socket */
+	int listen_port; /* 0: any */
+	const char *socket_dir; /* of .s.PGSQL.<port>; empty: no Unix socket */
 	const char *admin_host;
-	int admin_port;          /* 0: any */
+	int admin_port; /* 0: any */
 	const char *door_host;
-	int door_port;           /* the service's own; 0: no door */
+	int door_port; /* the service's own; 0: no door */
 	enum door_mode door_mode;
-	int command_port;        /* where DOOR_RELAY finds the command; 0: chosen by run */
+	int command_port; /* where DOOR_RELAY finds the command; 0: chosen by run */
 
 	/* The phases' work. */
 	const char *required[GATE_CHECKS_MAX]; /* names of variables that must be set, not empty */
 	int required_count;
 	const char *dependencies[GATE_CHECKS_MAX]; /* targets, as io/check.h has them */
 	int dependencies_count;
-	const char *schema_check;  /* SQL that must give a row, or empty */
-	const char *migrate;       /* a command, run with the command's environment, or empty */
-	const char *cache;         /* redis://..., or empty */
-	const char *ready;         /* target that tells when the command is ready; "notify": sd_notify;
+	const char *schema_check; /* SQL that must give a row, or empty */
+	const char *migrate; /* a command, run with the command's environment, or empty */
+	const char *cache; /* redis://..., or empty */
+	const char *ready; /* target that tells when the command is ready; "notify": sd_notify;
 	                            * empty: when it has started */
-	const char *websocket;     /* ws://..., or empty */
+	const char *websocket; /* ws://..., or empty */
 	int64_t check_interval_ns; /* between two tries of a check within its phase */
 
-	bool has_command;          /* `run`: PID 1 starts one */
-	const char *instance;      /* this instance's name: host name or revision */
-	const char *environment;   /* "production" */
-	const char *error_file;    /* the error context is written here too; empty: nowhere */
+	bool has_command; /* `run`: PID 1 starts one */
+	const char *instance; /* this instance's name: host name or revision */
+	const char *environment; /* "production" */
+	const char *error_file; /* the error context is written here too; empty: nowhere */
 	const char *termination_log; /* Kubernetes' termination log, 4096 bytes; empty: none */
 	const char *const *command_environment; /* NAME=value for migrate and exec, NULL-ended */
 };

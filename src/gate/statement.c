@@ -83,21 +83,21 @@ struct statement *statements_intern(struct statements *all, const char *query, s
 	struct statement **slot = &all->slots[hash & (all->slot_count - 1)];
 	for (struct statement *s = *slot; s; s = s->next) {
 		if (s->hash == hash && s->query_len == query_len && s->types_len == types.len &&
-		        memcmp(s->bytes, query, query_len) == 0 &&
-		        memcmp(s->bytes + query_len, types.at, types.len) == 0) {
+			memcmp(s->bytes, query, query_len) == 0 &&
+			memcmp(s->bytes + query_len, types.at, types.len) == 0) {
 			s->refs++;
 			return s;
 		}
 	}
 	struct statement *s = must(malloc(sizeof(*s) + query_len + types.len));
 	*s = (struct statement){
-	        .next = *slot,
-	        .hash = hash,
-	        .id = ++all->last_id,
-	        .refs = 1,
-	        .query_len = (uint32_t)query_len,
-	        .types_len = (uint32_t)types.len,
-	        .servers = must(calloc(words(all->servers_max), sizeof(uint64_t))),
+		.next = *slot,
+		.hash = hash,
+		.id = ++all->last_id,
+		.refs = 1,
+		.query_len = (uint32_t)query_len,
+		.types_len = (uint32_t)types.len,
+		.servers = must(calloc(words(all->servers_max), sizeof(uint64_t))),
 	};
 	memcpy(s->bytes, query, query_len);
 	memcpy(s->bytes + query_len, types.at, types.len);
@@ -179,21 +179,21 @@ struct statement *statement_names_find(const struct statement_names *names, cons
 static void resize(struct statement_names *names, uint32_t size)
 {
 	struct statement_names larger = {
-	        .entries = must(calloc(size, sizeof(struct statement_entry))),
-	        .count = names->count,
-	        .size = size,
-	        .last_serial = names->last_serial,
+		.entries = must(calloc(size, sizeof(struct statement_entry))),
+		.count = names->count,
+		.size = size,
+		.last_serial = names->last_serial,
 	};
 	for (uint32_t i = 0; i < names->size; i++)
 		if (names->entries[i].name)
 			larger.entries[slot_of(&larger, names->entries[i].name)] =
-			        names->entries[i];
+				names->entries[i];
 	free(names->entries);
 	*names = larger;
 }
 
 uint32_t statement_names_add(
-        struct statement_names *names, const char *name, struct statement *statement)
+	struct statement_names *names, const char *name, struct statement *statement)
 {
 	if ((names->count + 1) * 4 > names->size * 3)
 		resize(names, names->size ? names->size * 2 : NAMES_MIN);
@@ -212,7 +212,7 @@ static void remove_at(struct statement_names *names, struct statements *all, uin
 	names->count--;
 	/* Those behind it may have been pushed on by it: put them where they belong now. */
 	for (uint32_t i = (at + 1) & (names->size - 1); names->entries[i].name;
-	        i = (i + 1) & (names->size - 1)) {
+		i = (i + 1) & (names->size - 1)) {
 		struct statement_entry moved = names->entries[i];
 		names->entries[i] = (struct statement_entry){0};
 		names->entries[slot_of(names, moved.name)] = moved;

@@ -83,10 +83,10 @@ struct statement_entry {
 struct statement *statement_names_find(const struct statement_names *names, const char *name);
 /* Takes over the reference. The name must not be there. Returns the definition's serial. */
 uint32_t statement_names_add(
-        struct statement_names *names, const char *name, struct statement *statement);
+	struct statement_names *names, const char *name, struct statement *statement);
 /* Removes the name, if it is there, and drops the reference. */
 void statement_names_remove(
-        struct statement_names *names, struct statements *all, const char *name);
+	struct statement_names *names, struct statements *all, const char *name);
 /* The same by the definition's serial: O(names). */
 void statement_names_undo(struct statement_names *names, struct statements *all, uint32_t serial);
 void statement_names_clear(struct statement_names *names, struct statements *all);

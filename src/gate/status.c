@@ -16,8 +16,8 @@ bool status_is_ready(const struct gate_view *view)
 	const struct engine *e = view->engine;
 	/* A start without the service or without the database was allowed by whoever made that phase
 	 * degradable: complete implies ready. A service that was there and is gone is another thing. */
-	bool service_lost =
-		e->startup.phases[PHASE_SERVICES].status == PHASE_COMPLETED && !e->command_up;
+	bool service_lost = e->startup.phases[PHASE_SERVICES].status == PHASE_COMPLETED &&
+			    !e->command_up;
 	return startup_is_complete(&e->startup) && !service_lost;
 }
 
@@ -124,13 +124,13 @@ static const struct route {
 	const char *path;
 	void (*answer)(const struct gate_view *view, struct http_response *response);
 } routes[] = {
-        {"/", answer_list},
-        {"/startup", answer_startup},
-        {"/live", answer_live},
-        {"/ready", answer_ready},
-        {"/health", answer_health},
-        {"/status", answer_status},
-        {"/metrics", answer_metrics},
+	{"/", answer_list},
+	{"/startup", answer_startup},
+	{"/live", answer_live},
+	{"/ready", answer_ready},
+	{"/health", answer_health},
+	{"/status", answer_status},
+	{"/metrics", answer_metrics},
 };
 
 #define ROUTE_COUNT (sizeof(routes) / sizeof(routes[0]))
@@ -167,7 +167,7 @@ static bool is_path(const char *asked, const char *path)
 }
 
 void status_answer(const struct gate_view *view, const struct http_request *request,
-        struct http_response *response)
+	struct http_response *response)
 {
 	http_response_header(response, "Cache-Control", "no-store");
 	http_response_header(response, "X-Content-Type-Options", "nosniff");

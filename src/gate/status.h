@@ -20,7 +20,7 @@
 
 /* Answers one request on the admin port. */
 void status_answer(const struct gate_view *view, const struct http_request *request,
-        struct http_response *response);
+	struct http_response *response);
 
 /* The startup is complete, and the service that it started is still there. */
 bool status_is_ready(const struct gate_view *view);

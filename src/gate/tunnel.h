@@ -32,7 +32,7 @@ struct tunnel_events {
  * bytes that many tunnels on a loop share; borrowed. Never calls back from inside. NULL when there
  * are no descriptors left: `client_fd` is the caller's still. */
 struct tunnel *tunnel_new(uv_loop_t *loop, int client_fd, const struct sockaddr_in *address,
-        uint8_t *scratch, const struct tunnel_events *events);
+	uint8_t *scratch, const struct tunnel_events *events);
 
 /* Cuts both sides; the memory goes with the loop's next turn. */
 void tunnel_free(struct tunnel *t);

@@ -8,7 +8,7 @@ const struct error *view_attempt_error(const struct gate_view *view, uint64_t se
 	if (serial == 0 || !view->attempt_errors)
 		return NULL;
 	const struct gate_attempt_error *e =
-	        &view->attempt_errors[(serial - 1) % ENGINE_ATTEMPTS_MAX];
+		&view->attempt_errors[(serial - 1) % ENGINE_ATTEMPTS_MAX];
 	return e->serial == serial && error_is_set(&e->error) ? &e->error : NULL;
 }
 
@@ -20,7 +20,7 @@ const struct engine_attempt *view_last_failure(const struct gate_view *view)
 		if (a->serial == 0 || a->path.outcome == OUTCOME_OK)
 			continue;
 		if (!last || a->ended_at > last->ended_at ||
-		        (a->ended_at == last->ended_at && a->serial > last->serial))
+			(a->ended_at == last->ended_at && a->serial > last->serial))
 			last = a;
 	}
 	return last;

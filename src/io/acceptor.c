@@ -56,7 +56,7 @@ static void on_closed(uv_handle_t *handle)
 }
 
 struct acceptor *acceptor_new(
-        uv_loop_t *loop, int listen_fd, acceptor_take *take, void *context, struct error *error)
+	uv_loop_t *loop, int listen_fd, acceptor_take *take, void *context, struct error *error)
 {
 	struct acceptor *a = calloc(1, sizeof(*a));
 	if (!a)
@@ -66,7 +66,7 @@ struct acceptor *acceptor_new(
 	if (rc) {
 		free(a);
 		error_set(error, "listen", -rc, "cannot watch the listening socket: %s",
-		        uv_strerror(rc));
+			uv_strerror(rc));
 		return NULL;
 	}
 	uv_timer_init(loop, &a->rest);

@@ -23,7 +23,7 @@ typedef void acceptor_take(void *context, int fd);
  * becomes non-blocking, for every process that shares it: a neighbour may take the connection
  * between poll and accept. NULL with `error` if it can't be watched. */
 struct acceptor *acceptor_new(
-        uv_loop_t *loop, int listen_fd, acceptor_take *take, void *context, struct error *error);
+	uv_loop_t *loop, int listen_fd, acceptor_take *take, void *context, struct error *error);
 
 /* Paused, connections wait in the kernel's backlog, or go to others that share the socket. Both
  * may be called at any time, from inside `take` too. */

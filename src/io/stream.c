@@ -17,7 +17,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 }
 
 int stream_open(struct stream *s, uv_loop_t *loop, int fd, SSL *ssl,
-        void (*ready)(struct stream *s, bool readable, bool writable), void *owner)
+	void (*ready)(struct stream *s, bool readable, bool writable), void *owner)
 {
 	int failed = uv_poll_init(loop, &s->poll, fd);
 	if (failed) {
@@ -33,14 +33,14 @@ int stream_open(struct stream *s, uv_loop_t *loop, int fd, SSL *ssl,
 	s->owner = owner;
 	if (ssl)
 		SSL_set_mode(
-		        ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+			ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	return 0;
 }
 
 void stream_watch(struct stream *s, bool read, bool write, bool end)
 {
 	int events = (read ? UV_READABLE : 0) | (write ? UV_WRITABLE : 0) |
-	             (end ? UV_DISCONNECT : 0);
+		     (end ? UV_DISCONNECT : 0);
 	if (!s->open || events == s->events)
 		return;
 	s->events = events;

@@ -33,7 +33,7 @@ struct stream {
 
 /* Borrows `fd`, which must be non-blocking; 0, or -1 with errno. Nothing is watched yet. */
 int stream_open(struct stream *s, uv_loop_t *loop, int fd, SSL *ssl,
-        void (*ready)(struct stream *s, bool readable, bool writable), void *owner);
+	void (*ready)(struct stream *s, bool readable, bool writable), void *owner);
 
 /* What to be told of. `end` without `read`: only that the other side has gone (as readable). */
 void stream_watch(struct stream *s, bool read, bool write, bool end);

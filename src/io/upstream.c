@@ -39,7 +39,7 @@ static const char *find_sqlstate(const char *message, char sqlstate[6])
 		const char *code = at + 3;
 		int len = 0;
 		while (len < 5 &&
-		        (isdigit((unsigned char)code[len]) || isupper((unsigned char)code[len])))
+			(isdigit((unsigned char)code[len]) || isupper((unsigned char)code[len])))
 			len++;
 		if (len == 5 && code[5] == ':') {
 			memcpy(sqlstate, code, 5);
@@ -57,21 +57,21 @@ enum outcome upstream_classify(const char *message, char sqlstate[6])
 		const char *text;
 		enum outcome outcome;
 	} signs[] = {
-	        {"could not translate host name", OUTCOME_DNS},
-	        {"Connection refused", OUTCOME_REFUSED},
-	        {"No such file or directory",
-	                OUTCOME_REFUSED}, /* a Unix socket that is not there */
-	        {"timeout expired", OUTCOME_TIMEOUT},
-	        {"Connection timed out", OUTCOME_TIMEOUT},
-	        {"No route to host", OUTCOME_UNREACHABLE},
-	        {"Network is unreachable", OUTCOME_UNREACHABLE},
-	        {"closed the connection unexpectedly", OUTCOME_RESET},
-	        {"Connection reset", OUTCOME_RESET},
-	        {"SSL SYSCALL error: EOF", OUTCOME_RESET},
-	        {"no password supplied", OUTCOME_AUTH},
-	        {"server does not support SSL", OUTCOME_TLS},
-	        {"certificate", OUTCOME_TLS},
-	        {"SSL", OUTCOME_TLS},
+		{"could not translate host name", OUTCOME_DNS},
+		{"Connection refused", OUTCOME_REFUSED},
+		{"No such file or directory",
+			OUTCOME_REFUSED}, /* a Unix socket that is not there */
+		{"timeout expired", OUTCOME_TIMEOUT},
+		{"Connection timed out", OUTCOME_TIMEOUT},
+		{"No route to host", OUTCOME_UNREACHABLE},
+		{"Network is unreachable", OUTCOME_UNREACHABLE},
+		{"closed the connection unexpectedly", OUTCOME_RESET},
+		{"Connection reset", OUTCOME_RESET},
+		{"SSL SYSCALL error: EOF", OUTCOME_RESET},
+		{"no password supplied", OUTCOME_AUTH},
+		{"server does not support SSL", OUTCOME_TLS},
+		{"certificate", OUTCOME_TLS},
+		{"SSL", OUTCOME_TLS},
 	};
 	if (find_sqlstate(message, sqlstate))
 		return outcome_from_sqlstate(sqlstate);
@@ -84,7 +84,7 @@ enum outcome upstream_classify(const char *message, char sqlstate[6])
 /* The last line that says something: libpq gathers what every address answered, and in verbose
  * form adds where in the server's source it happened. */
 static void fill_error(struct error *error, const struct upstream_login *login, const char *message,
-        enum outcome *outcome)
+	enum outcome *outcome)
 {
 	char sqlstate[6];
 	*outcome = upstream_classify(message, sqlstate);
@@ -195,7 +195,7 @@ static void dial_wait(struct dial *d)
 	d->poll.data = d;
 	d->watching = true;
 	uv_poll_start(
-	        &d->poll, d->next == PGRES_POLLING_READING ? UV_READABLE : UV_WRITABLE, on_ready);
+		&d->poll, d->next == PGRES_POLLING_READING ? UV_READABLE : UV_WRITABLE, on_ready);
 }
 
 static void on_step(uv_work_t *work)
@@ -212,7 +212,7 @@ static void on_step(uv_work_t *work)
 	}
 	PQsetErrorVerbosity(d->conn, PQERRORS_VERBOSE);
 	d->next = PQstatus(d->conn) == CONNECTION_BAD ? PGRES_POLLING_FAILED
-	                                              : PGRES_POLLING_WRITING;
+						      : PGRES_POLLING_WRITING;
 }
 
 static void after_step(uv_work_t *work, int status)
@@ -232,7 +232,7 @@ static void after_step(uv_work_t *work, int status)
 		struct error error;
 		enum outcome outcome;
 		fill_error(&error, d->login, d->conn ? PQerrorMessage(d->conn) : "out of memory",
-		        &outcome);
+			&outcome);
 		login_end(d, outcome, &error);
 		return;
 	}
@@ -263,7 +263,7 @@ static void dial_begin(struct upstream_login *login)
 /* ---- the public face ---- */
 
 struct upstream_login *upstream_start(uv_loop_t *loop, const char *conninfo, const char *origin,
-        const struct upstream_events *events, void *context)
+	const struct upstream_events *events, void *context)
 {
 	struct upstream_login *login = calloc(1, sizeof(*login));
 	if (!login)
@@ -297,14 +297,14 @@ void upstream_release(struct upstream *up)
 }
 
 void upstream_parameters(const struct upstream *up,
-        void (*each)(void *context, const char *name, const char *value), void *context)
+	void (*each)(void *context, const char *name, const char *value), void *context)
 {
 	/* What PostgreSQL 14 to 17 report; libpq answers for what it was told of. */
 	static const char *const names[] = {"application_name", "client_encoding", "DateStyle",
-	        "default_transaction_read_only", "in_hot_standby", "integer_datetimes",
-	        "IntervalStyle", "is_superuser", "scram_iterations", "search_path",
-	        "server_encoding", "server_version", "session_authorization",
-	        "standard_conforming_strings", "TimeZone"};
+		"default_transaction_read_only", "in_hot_standby", "integer_datetimes",
+		"IntervalStyle", "is_superuser", "scram_iterations", "search_path",
+		"server_encoding", "server_version", "session_authorization",
+		"standard_conforming_strings", "TimeZone"};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		const char *value = PQparameterStatus(up->conn, names[i]);
 		if (value)

@@ -27,7 +27,7 @@ void upstream_release(struct upstream *up);
 /* The values that the server reported at login, for the names that libpq keeps: calls `each` for
  * every one that is set. */
 void upstream_parameters(const struct upstream *up,
-        void (*each)(void *context, const char *name, const char *value), void *context);
+	void (*each)(void *context, const char *name, const char *value), void *context);
 
 struct upstream_login;
 
@@ -37,13 +37,13 @@ struct upstream_events {
 	/* It ended; the login is freed afterwards. OUTCOME_OK: `up` is the receiver's to take
 	 * (copied); else `error` says why, with stage, SQLSTATE and the server's text. */
 	void (*done)(void *context, enum outcome outcome, const struct upstream *up,
-	        const struct error *error);
+		const struct error *error);
 };
 
 /* Begins. `conninfo` (libpq's URI or key=value) and `origin` (host:port, for errors) are borrowed
  * until the end; nothing is called from inside this call. */
 struct upstream_login *upstream_start(uv_loop_t *loop, const char *conninfo, const char *origin,
-        const struct upstream_events *events, void *context);
+	const struct upstream_events *events, void *context);
 
 /* Drops the socket and dials afresh, within the same login. */
 void upstream_redial(struct upstream_login *login);

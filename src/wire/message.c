@@ -211,7 +211,7 @@ static void append_field(struct buffer *out, char field, const char *text)
 }
 
 void message_error(struct buffer *out, const char *severity, const char *sqlstate,
-        const char *message, const char *detail, const char *hint)
+	const char *message, const char *detail, const char *hint)
 {
 	size_t mark;
 	message_begin(out, MSG_ERROR, &mark);

@@ -98,7 +98,7 @@ void message_backend_key(struct buffer *out, uint32_t pid, uint32_t key);
 void message_ready(struct buffer *out, char status);
 /* `detail` and `hint` may be NULL. */
 void message_error(struct buffer *out, const char *severity, const char *sqlstate,
-        const char *message, const char *detail, const char *hint);
+	const char *message, const char *detail, const char *hint);
 void message_query(struct buffer *out, const char *sql);
 void message_parse(struct buffer *out, const char *name, const char *query, struct bytes types);
 void message_target(struct buffer *out, char type, char kind, const char *name);

@@ -112,14 +112,14 @@ static void appending_nothing_takes_no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(a_new_buffer_is_empty_and_owns_no_memory),
-	        cmocka_unit_test(bytes_come_out_in_the_order_they_went_in),
-	        cmocka_unit_test(numbers_are_big_endian_and_texts_keep_their_zero),
-	        cmocka_unit_test(reserved_room_counts_only_once_it_is_grown_into),
-	        cmocka_unit_test(contents_survive_growth_after_some_were_taken),
-	        cmocka_unit_test(a_stream_through_it_does_not_make_it_grow),
-	        cmocka_unit_test(an_idle_buffer_can_give_its_memory_back),
-	        cmocka_unit_test(appending_nothing_takes_no_memory),
+		cmocka_unit_test(a_new_buffer_is_empty_and_owns_no_memory),
+		cmocka_unit_test(bytes_come_out_in_the_order_they_went_in),
+		cmocka_unit_test(numbers_are_big_endian_and_texts_keep_their_zero),
+		cmocka_unit_test(reserved_room_counts_only_once_it_is_grown_into),
+		cmocka_unit_test(contents_survive_growth_after_some_were_taken),
+		cmocka_unit_test(a_stream_through_it_does_not_make_it_grow),
+		cmocka_unit_test(an_idle_buffer_can_give_its_memory_back),
+		cmocka_unit_test(appending_nothing_takes_no_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

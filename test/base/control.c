@@ -29,11 +29,11 @@ static void messages_arrive_whole_and_in_order(void **state)
 {
 	int *ends = *state;
 	const struct control_message sent[] = {
-	        {CONTROL_HELLO, COMMAND_RUNNING},
-	        {CONTROL_STARTED, 4711},
-	        {CONTROL_EXITED, 128 + 9},
-	        {CONTROL_EXIT, -1},
-	        {CONTROL_STOPPING, 15},
+		{CONTROL_HELLO, COMMAND_RUNNING},
+		{CONTROL_STARTED, 4711},
+		{CONTROL_EXITED, 128 + 9},
+		{CONTROL_EXIT, -1},
+		{CONTROL_STOPPING, 15},
 	};
 	size_t count = sizeof(sent) / sizeof(sent[0]);
 	for (size_t i = 0; i < count; i++)
@@ -94,11 +94,11 @@ static void what_it_does_not_know_is_passed_over(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        PAIR_TEST(messages_arrive_whole_and_in_order),
-	        PAIR_TEST(receiving_never_blocks),
-	        PAIR_TEST(sending_to_an_end_that_does_not_read_fails_in_the_end),
-	        PAIR_TEST(the_other_end_gone_is_told_on_both_ways),
-	        PAIR_TEST(what_it_does_not_know_is_passed_over),
+		PAIR_TEST(messages_arrive_whole_and_in_order),
+		PAIR_TEST(receiving_never_blocks),
+		PAIR_TEST(sending_to_an_end_that_does_not_read_fails_in_the_end),
+		PAIR_TEST(the_other_end_gone_is_told_on_both_ways),
+		PAIR_TEST(what_it_does_not_know_is_passed_over),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -78,11 +78,11 @@ static void what_is_too_long_is_cut_to_fit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(a_new_error_is_none),
-	        cmocka_unit_test(setting_one_keeps_its_parts_and_says_minus_one),
-	        cmocka_unit_test(wrapping_keeps_the_first_cause),
-	        cmocka_unit_test(setting_another_forgets_the_one_before),
-	        cmocka_unit_test(what_is_too_long_is_cut_to_fit),
+		cmocka_unit_test(a_new_error_is_none),
+		cmocka_unit_test(setting_one_keeps_its_parts_and_says_minus_one),
+		cmocka_unit_test(wrapping_keeps_the_first_cause),
+		cmocka_unit_test(setting_another_forgets_the_one_before),
+		cmocka_unit_test(what_is_too_long_is_cut_to_fit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -84,13 +84,13 @@ static void what_is_longer_than_the_last_edge_is_counted_last(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(an_empty_one_has_nothing_to_say),
-	        cmocka_unit_test(count_sum_and_maximum_are_exact),
-	        cmocka_unit_test(edges_grow_by_quarters_of_a_power_of_two),
-	        cmocka_unit_test(every_span_is_counted_between_its_edges),
-	        cmocka_unit_test(quantiles_are_right_to_within_a_quarter),
-	        cmocka_unit_test(a_quantile_never_exceeds_the_largest_span),
-	        cmocka_unit_test(what_is_longer_than_the_last_edge_is_counted_last),
+		cmocka_unit_test(an_empty_one_has_nothing_to_say),
+		cmocka_unit_test(count_sum_and_maximum_are_exact),
+		cmocka_unit_test(edges_grow_by_quarters_of_a_power_of_two),
+		cmocka_unit_test(every_span_is_counted_between_its_edges),
+		cmocka_unit_test(quantiles_are_right_to_within_a_quarter),
+		cmocka_unit_test(a_quantile_never_exceeds_the_largest_span),
+		cmocka_unit_test(what_is_longer_than_the_last_edge_is_counted_last),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

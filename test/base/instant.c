@@ -33,9 +33,9 @@ static void seconds_are_rounded_to_the_nearest_nanosecond(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(adding_to_never_stays_never),
-	        cmocka_unit_test(a_sum_too_large_is_never),
-	        cmocka_unit_test(seconds_are_rounded_to_the_nearest_nanosecond),
+		cmocka_unit_test(adding_to_never_stays_never),
+		cmocka_unit_test(a_sum_too_large_is_never),
+		cmocka_unit_test(seconds_are_rounded_to_the_nearest_nanosecond),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,7 +25,7 @@ static void the_sequence_is_fixed_for_ever(void **state)
 	struct random r;
 	random_init(&r, 42);
 	const uint32_t expected[] = {
-	        0x93f57280, 0xd3c33e9a, 0x5964b318, 0x2cbfe09d, 0xa5854708, 0xe33c8b8a};
+		0x93f57280, 0xd3c33e9a, 0x5964b318, 0x2cbfe09d, 0xa5854708, 0xe33c8b8a};
 	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
 		assert_int_equal(random_u32(&r), expected[i]);
 }
@@ -96,13 +96,13 @@ static void there_is_no_span_below_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(the_same_seed_gives_the_same_sequence),
-	        cmocka_unit_test(the_sequence_is_fixed_for_ever),
-	        cmocka_unit_test(neighbouring_seeds_give_unrelated_sequences),
-	        cmocka_unit_test(below_a_bound_every_value_is_equally_likely),
-	        cmocka_unit_test(a_unit_is_at_least_zero_and_below_one),
-	        cmocka_unit_test(a_span_reaches_both_its_ends_and_no_further),
-	        cmocka_unit_test(there_is_no_span_below_nothing),
+		cmocka_unit_test(the_same_seed_gives_the_same_sequence),
+		cmocka_unit_test(the_sequence_is_fixed_for_ever),
+		cmocka_unit_test(neighbouring_seeds_give_unrelated_sequences),
+		cmocka_unit_test(below_a_bound_every_value_is_equally_likely),
+		cmocka_unit_test(a_unit_is_at_least_zero_and_below_one),
+		cmocka_unit_test(a_span_reaches_both_its_ends_and_no_further),
+		cmocka_unit_test(there_is_no_span_below_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

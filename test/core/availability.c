@@ -8,7 +8,7 @@
 #include "core/availability.h"
 
 static const struct availability_facts all_well = {
-        .command_up = true, .database_up = true, .breaker_closed = true};
+	.command_up = true, .database_up = true, .breaker_closed = true};
 
 /* A startup that is over, in which `failed` failed, critical or not. */
 static struct startup ended_with(enum phase failed, bool critical)
@@ -105,14 +105,14 @@ static void levels_have_the_names_that_users_see(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(unavailable_until_the_startup_is_over),
-	        cmocka_unit_test(unavailable_after_any_critical_failure),
-	        cmocka_unit_test(degraded_without_cache_or_websocket),
-	        cmocka_unit_test(minimal_without_a_service),
-	        cmocka_unit_test(minimal_without_a_database_until_it_comes_after_all),
-	        cmocka_unit_test(afterwards_what_is_down_now_decides),
-	        cmocka_unit_test(the_worst_of_several_decides),
-	        cmocka_unit_test(levels_have_the_names_that_users_see),
+		cmocka_unit_test(unavailable_until_the_startup_is_over),
+		cmocka_unit_test(unavailable_after_any_critical_failure),
+		cmocka_unit_test(degraded_without_cache_or_websocket),
+		cmocka_unit_test(minimal_without_a_service),
+		cmocka_unit_test(minimal_without_a_database_until_it_comes_after_all),
+		cmocka_unit_test(afterwards_what_is_down_now_decides),
+		cmocka_unit_test(the_worst_of_several_decides),
+		cmocka_unit_test(levels_have_the_names_that_users_see),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,11 +12,11 @@
 
 /* The defaults, without jitter where a test wants exact times. */
 static const struct breaker_settings exact = {
-        .enabled = true,
-        .failure_threshold = 3,
-        .open_ns = OPEN_NS,
-        .jitter = 0.0,
-        .probes = 1,
+	.enabled = true,
+	.failure_threshold = 3,
+	.open_ns = OPEN_NS,
+	.jitter = 0.0,
+	.probes = 1,
 };
 
 static struct breaker breaker_with(const struct breaker_settings *settings)
@@ -237,20 +237,20 @@ static void states_have_the_names_that_users_see(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(it_opens_after_three_failures_in_a_row),
-	        cmocka_unit_test(a_success_between_starts_the_count_over),
-	        cmocka_unit_test(what_tells_nothing_of_the_path_neither_counts_nor_clears),
-	        cmocka_unit_test(while_open_nothing_is_let_through_for_sixty_seconds),
-	        cmocka_unit_test(half_open_lets_a_bounded_number_of_probes_through),
-	        cmocka_unit_test(one_success_closes_it),
-	        cmocka_unit_test(one_failed_probe_opens_it_again),
-	        cmocka_unit_test(the_time_open_is_jittered_around_its_setting),
-	        cmocka_unit_test(a_phase_that_ends_sooner_can_shorten_the_time_open),
-	        cmocka_unit_test(attempts_from_before_it_opened_do_not_move_it_while_open),
-	        cmocka_unit_test(attempts_from_before_it_opened_are_probes_once_it_is_half_open),
-	        cmocka_unit_test(switched_off_it_never_opens),
-	        cmocka_unit_test(an_end_without_an_attempt_is_a_bug),
-	        cmocka_unit_test(states_have_the_names_that_users_see),
+		cmocka_unit_test(it_opens_after_three_failures_in_a_row),
+		cmocka_unit_test(a_success_between_starts_the_count_over),
+		cmocka_unit_test(what_tells_nothing_of_the_path_neither_counts_nor_clears),
+		cmocka_unit_test(while_open_nothing_is_let_through_for_sixty_seconds),
+		cmocka_unit_test(half_open_lets_a_bounded_number_of_probes_through),
+		cmocka_unit_test(one_success_closes_it),
+		cmocka_unit_test(one_failed_probe_opens_it_again),
+		cmocka_unit_test(the_time_open_is_jittered_around_its_setting),
+		cmocka_unit_test(a_phase_that_ends_sooner_can_shorten_the_time_open),
+		cmocka_unit_test(attempts_from_before_it_opened_do_not_move_it_while_open),
+		cmocka_unit_test(attempts_from_before_it_opened_are_probes_once_it_is_half_open),
+		cmocka_unit_test(switched_off_it_never_opens),
+		cmocka_unit_test(an_end_without_an_attempt_is_a_bug),
+		cmocka_unit_test(states_have_the_names_that_users_see),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,32 +9,32 @@
 
 /* The incident's database and connector, with the defaults of staging and production. */
 static const struct budget_settings production = {
-        .max_connections = 100,
-        .superuser_reserved = 3,
-        .reserved = 0,
-        .agents = 5,
-        .margin = 0.8,
-        .buffer = 5,
-        .path_limit = 50,
-        .path_share = 0.7,
-        .instances = 20,
-        .pool_size = 10,
-        .pool_overflow = 15,
+	.max_connections = 100,
+	.superuser_reserved = 3,
+	.reserved = 0,
+	.agents = 5,
+	.margin = 0.8,
+	.buffer = 5,
+	.path_limit = 50,
+	.path_share = 0.7,
+	.instances = 20,
+	.pool_size = 10,
+	.pool_overflow = 15,
 };
 
 /* And those of development and test. */
 static const struct budget_settings development = {
-        .max_connections = 100,
-        .superuser_reserved = 3,
-        .reserved = 0,
-        .agents = 5,
-        .margin = 0.8,
-        .buffer = 0,
-        .path_limit = 1000,
-        .path_share = 1.0,
-        .instances = 1,
-        .pool_size = 5,
-        .pool_overflow = 10,
+	.max_connections = 100,
+	.superuser_reserved = 3,
+	.reserved = 0,
+	.agents = 5,
+	.margin = 0.8,
+	.buffer = 0,
+	.path_limit = 1000,
+	.path_share = 1.0,
+	.instances = 1,
+	.pool_size = 5,
+	.pool_overflow = 10,
 };
 
 static struct budget budget_of(const struct budget_settings *settings)
@@ -74,15 +74,15 @@ static void the_fleet_is_shared_evenly_and_rounded_down(void **state)
 		int instances, share, needed;
 		bool fits;
 	} rows[] = {
-	        {1, 25, 25, true}, /* the pool's size + overflow is less than the fleet's 35 */
-	        {2, 17, 34, true},
-	        {3, 11, 33, true},
-	        {10, 3, 30, true},
-	        {17, 2, 34, true},
-	        {18, 1, 18, true},
-	        {35, 1, 35, true},
-	        {36, 1, 36, false}, /* at least one, even where that does not fit */
-	        {1000, 1, 1000, false},
+		{1, 25, 25, true}, /* the pool's size + overflow is less than the fleet's 35 */
+		{2, 17, 34, true},
+		{3, 11, 33, true},
+		{10, 3, 30, true},
+		{17, 2, 34, true},
+		{18, 1, 18, true},
+		{35, 1, 35, true},
+		{36, 1, 36, false}, /* at least one, even where that does not fit */
+		{1000, 1, 1000, false},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct budget_settings settings = production;
@@ -166,14 +166,14 @@ static void larger_servers_leave_the_path_as_the_limit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(twenty_instances_of_production_get_one_connection_each),
-	        cmocka_unit_test(development_gets_its_whole_pool),
-	        cmocka_unit_test(the_fleet_is_shared_evenly_and_rounded_down),
-	        cmocka_unit_test(shares_are_reckoned_as_on_paper),
-	        cmocka_unit_test(a_database_too_small_gives_nothing_and_fits_nobody),
-	        cmocka_unit_test(what_the_server_says_replaces_what_was_assumed),
-	        cmocka_unit_test(what_the_server_does_not_say_stays),
-	        cmocka_unit_test(larger_servers_leave_the_path_as_the_limit),
+		cmocka_unit_test(twenty_instances_of_production_get_one_connection_each),
+		cmocka_unit_test(development_gets_its_whole_pool),
+		cmocka_unit_test(the_fleet_is_shared_evenly_and_rounded_down),
+		cmocka_unit_test(shares_are_reckoned_as_on_paper),
+		cmocka_unit_test(a_database_too_small_gives_nothing_and_fits_nobody),
+		cmocka_unit_test(what_the_server_says_replaces_what_was_assumed),
+		cmocka_unit_test(what_the_server_does_not_say_stays),
+		cmocka_unit_test(larger_servers_leave_the_path_as_the_limit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

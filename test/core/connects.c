@@ -131,14 +131,14 @@ static void an_end_without_an_attempt_is_a_bug(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(it_begins_with_one_attempt),
-	        cmocka_unit_test(it_doubles_with_each_windows_worth_of_successes),
-	        cmocka_unit_test(a_loss_halves_it_and_growth_is_slow_from_there),
-	        cmocka_unit_test(it_never_falls_below_one),
-	        cmocka_unit_test(it_never_exceeds_its_maximum),
-	        cmocka_unit_test(swelling_times_hold_it_where_it_is),
-	        cmocka_unit_test(what_tells_nothing_of_the_path_leaves_it_alone),
-	        cmocka_unit_test(an_end_without_an_attempt_is_a_bug),
+		cmocka_unit_test(it_begins_with_one_attempt),
+		cmocka_unit_test(it_doubles_with_each_windows_worth_of_successes),
+		cmocka_unit_test(a_loss_halves_it_and_growth_is_slow_from_there),
+		cmocka_unit_test(it_never_falls_below_one),
+		cmocka_unit_test(it_never_exceeds_its_maximum),
+		cmocka_unit_test(swelling_times_hold_it_where_it_is),
+		cmocka_unit_test(what_tells_nothing_of_the_path_leaves_it_alone),
+		cmocka_unit_test(an_end_without_an_attempt_is_a_bug),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,11 +9,11 @@
 
 /* Staging and production: 50 connections, 2 Gbit/s, pressure over 0.7, 30 s of scaling. */
 static const struct path_settings production = {
-        .monitoring = true,
-        .threshold = 0.7,
-        .limit = 50,
-        .baseline_bit_s = 2e9,
-        .scaling_ns = 30 * NS_PER_S,
+	.monitoring = true,
+	.threshold = 0.7,
+	.limit = 50,
+	.baseline_bit_s = 2e9,
+	.scaling_ns = 30 * NS_PER_S,
 };
 
 static struct path path_with(const struct path_settings *settings)
@@ -26,9 +26,9 @@ static struct path path_with(const struct path_settings *settings)
 static void connect_in(struct path *p, int64_t total_ns, instant now)
 {
 	const struct path_attempt attempt = {
-	        .stage_ns = {[STAGE_TCP] = total_ns / 4, [STAGE_AUTH] = total_ns - total_ns / 4},
-	        .stage = STAGE_READY,
-	        .outcome = OUTCOME_OK,
+		.stage_ns = {[STAGE_TCP] = total_ns / 4, [STAGE_AUTH] = total_ns - total_ns / 4},
+		.stage = STAGE_READY,
+		.outcome = OUTCOME_OK,
 	};
 	path_attempt(p, &attempt, now);
 }
@@ -36,7 +36,7 @@ static void connect_in(struct path *p, int64_t total_ns, instant now)
 static void fail_with(struct path *p, enum outcome outcome, instant now)
 {
 	const struct path_attempt attempt = {
-	        .stage_ns = {[STAGE_TCP] = NS_PER_S}, .stage = STAGE_TCP, .outcome = outcome};
+		.stage_ns = {[STAGE_TCP] = NS_PER_S}, .stage = STAGE_TCP, .outcome = outcome};
 	path_attempt(p, &attempt, now);
 }
 
@@ -387,7 +387,7 @@ static void history_has_a_bit_for_each_of_the_last_attempts_newest_lowest(void *
 static void states_have_the_names_that_users_see(void **state)
 {
 	const char *const names[] = {
-	        "unknown", "normal", "capacity_pressure", "scaling", "overloaded"};
+		"unknown", "normal", "capacity_pressure", "scaling", "overloaded"};
 	for (enum path_state s = 0; s < PATH_STATE_COUNT; s++)
 		assert_string_equal(path_state_name(s), names[s]);
 }
@@ -395,33 +395,33 @@ static void states_have_the_names_that_users_see(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(unknown_until_something_has_connected),
-	        cmocka_unit_test(utilisation_is_the_larger_of_connections_and_throughput),
-	        cmocka_unit_test(connections_without_a_limit_are_not_looked_at),
-	        cmocka_unit_test(throughput_without_a_baseline_is_not_looked_at),
-	        cmocka_unit_test(pressure_begins_over_its_threshold_and_ends_a_tenth_below),
-	        cmocka_unit_test(overloaded_begins_over_nine_tenths_and_ends_at_eight),
-	        cmocka_unit_test(use_says_more_than_never_having_connected),
-	        cmocka_unit_test(two_timeouts_of_eight_are_overload_until_ten_calm_seconds),
-	        cmocka_unit_test(two_timeouts_more_than_eight_attempts_apart_are_no_overload),
-	        cmocka_unit_test(other_failures_are_not_overload),
-	        cmocka_unit_test(
-	                overload_by_timeouts_does_not_outlive_them_for_a_use_that_never_caused_it),
-	        cmocka_unit_test(one_slow_connect_is_noise_and_two_of_four_are_a_step),
-	        cmocka_unit_test(two_handshakes_sent_again_once_are_noise),
-	        cmocka_unit_test(a_step_after_scaling_ended_is_another),
-	        cmocka_unit_test(a_step_is_three_times_as_long_and_half_a_second_longer),
-	        cmocka_unit_test(scaling_lasts_for_thirty_seconds_after_the_last_sign_of_it),
-	        cmocka_unit_test(slow_for_long_is_the_new_normal),
-	        cmocka_unit_test(a_step_without_load_is_not_the_paths_scaling),
-	        cmocka_unit_test(four_connects_have_nothing_to_be_compared_with),
-	        cmocka_unit_test(the_worst_that_holds_is_the_state),
-	        cmocka_unit_test(without_monitoring_only_unknown_and_normal_exist),
-	        cmocka_unit_test(quantiles_are_of_the_last_thirty_two_connects_by_nearest_rank),
-	        cmocka_unit_test(a_connect_faster_than_the_clock_tells_is_a_connect),
-	        cmocka_unit_test(failures_do_not_count_as_times_to_connect),
-	        cmocka_unit_test(history_has_a_bit_for_each_of_the_last_attempts_newest_lowest),
-	        cmocka_unit_test(states_have_the_names_that_users_see),
+		cmocka_unit_test(unknown_until_something_has_connected),
+		cmocka_unit_test(utilisation_is_the_larger_of_connections_and_throughput),
+		cmocka_unit_test(connections_without_a_limit_are_not_looked_at),
+		cmocka_unit_test(throughput_without_a_baseline_is_not_looked_at),
+		cmocka_unit_test(pressure_begins_over_its_threshold_and_ends_a_tenth_below),
+		cmocka_unit_test(overloaded_begins_over_nine_tenths_and_ends_at_eight),
+		cmocka_unit_test(use_says_more_than_never_having_connected),
+		cmocka_unit_test(two_timeouts_of_eight_are_overload_until_ten_calm_seconds),
+		cmocka_unit_test(two_timeouts_more_than_eight_attempts_apart_are_no_overload),
+		cmocka_unit_test(other_failures_are_not_overload),
+		cmocka_unit_test(
+			overload_by_timeouts_does_not_outlive_them_for_a_use_that_never_caused_it),
+		cmocka_unit_test(one_slow_connect_is_noise_and_two_of_four_are_a_step),
+		cmocka_unit_test(two_handshakes_sent_again_once_are_noise),
+		cmocka_unit_test(a_step_after_scaling_ended_is_another),
+		cmocka_unit_test(a_step_is_three_times_as_long_and_half_a_second_longer),
+		cmocka_unit_test(scaling_lasts_for_thirty_seconds_after_the_last_sign_of_it),
+		cmocka_unit_test(slow_for_long_is_the_new_normal),
+		cmocka_unit_test(a_step_without_load_is_not_the_paths_scaling),
+		cmocka_unit_test(four_connects_have_nothing_to_be_compared_with),
+		cmocka_unit_test(the_worst_that_holds_is_the_state),
+		cmocka_unit_test(without_monitoring_only_unknown_and_normal_exist),
+		cmocka_unit_test(quantiles_are_of_the_last_thirty_two_connects_by_nearest_rank),
+		cmocka_unit_test(a_connect_faster_than_the_clock_tells_is_a_connect),
+		cmocka_unit_test(failures_do_not_count_as_times_to_connect),
+		cmocka_unit_test(history_has_a_bit_for_each_of_the_last_attempts_newest_lowest),
+		cmocka_unit_test(states_have_the_names_that_users_see),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

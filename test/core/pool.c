@@ -325,19 +325,19 @@ static void lists_and_counters_agree_whatever_happens(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(a_new_pool_has_nothing_for_nobody),
-	        cmocka_unit_test(connecting_counts_against_the_number_of_servers),
-	        cmocka_unit_test(an_attempt_that_failed_gives_its_id_back),
-	        cmocka_unit_test(who_comes_first_is_served_first),
-	        cmocka_unit_test(the_server_used_last_is_used_next),
-	        cmocka_unit_test(a_released_server_goes_to_who_waits),
-	        cmocka_unit_test(who_leaves_the_queue_is_not_served),
-	        cmocka_unit_test(a_client_whose_server_is_lost_is_told_and_may_return_to_the_front),
-	        cmocka_unit_test(an_idle_server_may_go_from_anywhere_in_the_list),
-	        cmocka_unit_test(the_time_to_retire_is_kept_through_use),
-	        cmocka_unit_test(everyone_knows_since_when),
-	        cmocka_unit_test(steps_out_of_order_are_bugs),
-	        cmocka_unit_test(lists_and_counters_agree_whatever_happens),
+		cmocka_unit_test(a_new_pool_has_nothing_for_nobody),
+		cmocka_unit_test(connecting_counts_against_the_number_of_servers),
+		cmocka_unit_test(an_attempt_that_failed_gives_its_id_back),
+		cmocka_unit_test(who_comes_first_is_served_first),
+		cmocka_unit_test(the_server_used_last_is_used_next),
+		cmocka_unit_test(a_released_server_goes_to_who_waits),
+		cmocka_unit_test(who_leaves_the_queue_is_not_served),
+		cmocka_unit_test(a_client_whose_server_is_lost_is_told_and_may_return_to_the_front),
+		cmocka_unit_test(an_idle_server_may_go_from_anywhere_in_the_list),
+		cmocka_unit_test(the_time_to_retire_is_kept_through_use),
+		cmocka_unit_test(everyone_knows_since_when),
+		cmocka_unit_test(steps_out_of_order_are_bugs),
+		cmocka_unit_test(lists_and_counters_agree_whatever_happens),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

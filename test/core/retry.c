@@ -8,9 +8,9 @@
 #include "core/retry.h"
 
 static const struct retry_settings development = {
-        .retries = 3, .base_ns = NS_PER_S, .cap_ns = 10 * NS_PER_S, .factor = 2.0};
+	.retries = 3, .base_ns = NS_PER_S, .cap_ns = 10 * NS_PER_S, .factor = 2.0};
 static const struct retry_settings production = {
-        .retries = 5, .base_ns = 2 * NS_PER_S, .cap_ns = 30 * NS_PER_S, .factor = 2.0};
+	.retries = 5, .base_ns = 2 * NS_PER_S, .cap_ns = 30 * NS_PER_S, .factor = 2.0};
 
 static void the_first_try_is_at_once(void **state)
 {
@@ -54,7 +54,7 @@ static void a_factor_of_one_keeps_the_delay_and_a_base_of_zero_is_none(void **st
 static void a_base_over_the_cap_is_cut(void **state)
 {
 	const struct retry_settings settings = {
-	        .base_ns = 50 * NS_PER_S, .cap_ns = 30 * NS_PER_S, .factor = 2.0};
+		.base_ns = 50 * NS_PER_S, .cap_ns = 30 * NS_PER_S, .factor = 2.0};
 	assert_int_equal(retry_bound(&settings, 1), 30 * NS_PER_S);
 }
 
@@ -134,16 +134,16 @@ static void three_retries_follow_the_first_try_in_development_and_five_in_produc
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(the_first_try_is_at_once),
-	        cmocka_unit_test(bounds_double_from_the_base_up_to_the_cap),
-	        cmocka_unit_test(any_number_of_failures_ends_at_the_cap),
-	        cmocka_unit_test(a_factor_of_one_keeps_the_delay_and_a_base_of_zero_is_none),
-	        cmocka_unit_test(a_base_over_the_cap_is_cut),
-	        cmocka_unit_test(delays_fill_the_whole_span_evenly),
-	        cmocka_unit_test(the_next_try_waits_for_its_delay_and_no_longer),
-	        cmocka_unit_test(a_success_starts_over),
-	        cmocka_unit_test(
-	                three_retries_follow_the_first_try_in_development_and_five_in_production),
+		cmocka_unit_test(the_first_try_is_at_once),
+		cmocka_unit_test(bounds_double_from_the_base_up_to_the_cap),
+		cmocka_unit_test(any_number_of_failures_ends_at_the_cap),
+		cmocka_unit_test(a_factor_of_one_keeps_the_delay_and_a_base_of_zero_is_none),
+		cmocka_unit_test(a_base_over_the_cap_is_cut),
+		cmocka_unit_test(delays_fill_the_whole_span_evenly),
+		cmocka_unit_test(the_next_try_waits_for_its_delay_and_no_longer),
+		cmocka_unit_test(a_success_starts_over),
+		cmocka_unit_test(
+			three_retries_follow_the_first_try_in_development_and_five_in_production),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

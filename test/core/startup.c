@@ -10,10 +10,10 @@
 
 /* As BEHAVIOUR has them in production: cache and websocket can be done without. */
 static const struct startup_settings production = {
-        .critical = {true, true, true, false, true, false, true},
-        .wanted = {true, true, true, true, true, true, true},
-        .timeout_ns = {10 * NS_PER_S, 30 * NS_PER_S, 90 * NS_PER_S, 10 * NS_PER_S, 60 * NS_PER_S,
-                10 * NS_PER_S, 20 * NS_PER_S},
+	.critical = {true, true, true, false, true, false, true},
+	.wanted = {true, true, true, true, true, true, true},
+	.timeout_ns = {10 * NS_PER_S, 30 * NS_PER_S, 90 * NS_PER_S, 10 * NS_PER_S, 60 * NS_PER_S,
+		10 * NS_PER_S, 20 * NS_PER_S},
 };
 
 static void expect_statuses(const struct startup *s, const enum phase_status expected[PHASE_COUNT])
@@ -46,9 +46,9 @@ static void seven_phases_run_in_order_and_one_at_a_time(void **state)
 		assert_int_equal(s.current, phase);
 		for (enum phase other = 0; other < PHASE_COUNT; other++)
 			assert_int_equal(s.phases[other].status, other < phase ? PHASE_COMPLETED
-			                                         : other == phase
-			                                                 ? PHASE_IN_PROGRESS
-			                                                 : PHASE_PENDING);
+								 : other == phase
+									 ? PHASE_IN_PROGRESS
+									 : PHASE_PENDING);
 		assert_int_equal(s.phases[phase].began_at, 100 + phase);
 		startup_phase_ended(&s, phase, true, 101 + phase);
 		assert_int_equal(s.phases[phase].ended_at, 101 + phase);
@@ -102,8 +102,8 @@ static void after_a_critical_failure_nothing_more_is_attempted(void **state)
 	startup_phase_ended(&s, PHASE_DEPENDENCIES, true, 2);
 	startup_phase_ended(&s, PHASE_DATABASE, false, 3);
 	expect_statuses(
-	        &s, (const enum phase_status[]){PHASE_COMPLETED, PHASE_COMPLETED, PHASE_FAILED,
-	                    PHASE_SKIPPED, PHASE_SKIPPED, PHASE_SKIPPED, PHASE_SKIPPED});
+		&s, (const enum phase_status[]){PHASE_COMPLETED, PHASE_COMPLETED, PHASE_FAILED,
+			    PHASE_SKIPPED, PHASE_SKIPPED, PHASE_SKIPPED, PHASE_SKIPPED});
 	assert_true(startup_is_over(&s));
 	assert_false(startup_is_complete(&s));
 	assert_int_equal(startup_failed_phase(&s), PHASE_DATABASE);
@@ -119,8 +119,8 @@ static void what_can_be_done_without_may_fail(void **state)
 	for (enum phase phase = 0; phase < PHASE_COUNT; phase++)
 		startup_phase_ended(&s, phase, phase != PHASE_CACHE && phase != PHASE_WEBSOCKET, 1);
 	expect_statuses(
-	        &s, (const enum phase_status[]){PHASE_COMPLETED, PHASE_COMPLETED, PHASE_COMPLETED,
-	                    PHASE_FAILED, PHASE_COMPLETED, PHASE_FAILED, PHASE_COMPLETED});
+		&s, (const enum phase_status[]){PHASE_COMPLETED, PHASE_COMPLETED, PHASE_COMPLETED,
+			    PHASE_FAILED, PHASE_COMPLETED, PHASE_FAILED, PHASE_COMPLETED});
 	assert_true(startup_is_complete(&s));
 	assert_int_equal(startup_failed_phase(&s), PHASE_COUNT);
 }
@@ -153,8 +153,8 @@ static void a_phase_with_nothing_to_do_is_skipped(void **state)
 	assert_int_equal(s.current, PHASE_WEBSOCKET);
 	startup_phase_ended(&s, PHASE_WEBSOCKET, true, 3);
 	expect_statuses(
-	        &s, (const enum phase_status[]){PHASE_SKIPPED, PHASE_COMPLETED, PHASE_COMPLETED,
-	                    PHASE_SKIPPED, PHASE_SKIPPED, PHASE_COMPLETED, PHASE_SKIPPED});
+		&s, (const enum phase_status[]){PHASE_SKIPPED, PHASE_COMPLETED, PHASE_COMPLETED,
+			    PHASE_SKIPPED, PHASE_SKIPPED, PHASE_COMPLETED, PHASE_SKIPPED});
 	assert_true(startup_is_complete(&s));
 	assert_int_equal(s.ended_at, 3);
 }
@@ -185,7 +185,7 @@ static void phases_out_of_order_are_bugs(void **state)
 static void phases_and_statuses_have_the_names_that_users_see(void **state)
 {
 	const char *const phases[] = {
-	        "init", "dependencies", "database", "cache", "services", "websocket", "finalize"};
+		"init", "dependencies", "database", "cache", "services", "websocket", "finalize"};
 	const char *const statuses[] = {"pending", "in_progress", "completed", "failed", "skipped"};
 	for (enum phase phase = 0; phase < PHASE_COUNT; phase++)
 		assert_string_equal(phase_name(phase), phases[phase]);
@@ -196,17 +196,17 @@ static void phases_and_statuses_have_the_names_that_users_see(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(nothing_happens_before_it_begins),
-	        cmocka_unit_test(seven_phases_run_in_order_and_one_at_a_time),
-	        cmocka_unit_test(each_phase_has_a_deadline_of_its_own),
-	        cmocka_unit_test(a_deadline_may_follow_the_path_and_start_anew_with_a_step),
-	        cmocka_unit_test(after_a_critical_failure_nothing_more_is_attempted),
-	        cmocka_unit_test(what_can_be_done_without_may_fail),
-	        cmocka_unit_test(the_critical_failure_is_named_not_one_that_was_forgiven),
-	        cmocka_unit_test(a_phase_with_nothing_to_do_is_skipped),
-	        cmocka_unit_test(a_startup_with_nothing_to_do_is_complete_at_once),
-	        cmocka_unit_test(phases_out_of_order_are_bugs),
-	        cmocka_unit_test(phases_and_statuses_have_the_names_that_users_see),
+		cmocka_unit_test(nothing_happens_before_it_begins),
+		cmocka_unit_test(seven_phases_run_in_order_and_one_at_a_time),
+		cmocka_unit_test(each_phase_has_a_deadline_of_its_own),
+		cmocka_unit_test(a_deadline_may_follow_the_path_and_start_anew_with_a_step),
+		cmocka_unit_test(after_a_critical_failure_nothing_more_is_attempted),
+		cmocka_unit_test(what_can_be_done_without_may_fail),
+		cmocka_unit_test(the_critical_failure_is_named_not_one_that_was_forgiven),
+		cmocka_unit_test(a_phase_with_nothing_to_do_is_skipped),
+		cmocka_unit_test(a_startup_with_nothing_to_do_is_complete_at_once),
+		cmocka_unit_test(phases_out_of_order_are_bugs),
+		cmocka_unit_test(phases_and_statuses_have_the_names_that_users_see),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

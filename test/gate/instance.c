@@ -21,15 +21,15 @@ static void set_engine(struct engine_settings *s)
 	s->breaker = (struct breaker_settings){true, 3, 60 * NS_PER_S, 0.1, 1};
 	s->path = (struct path_settings){true, 0.7, 50, 2e9, 30 * NS_PER_S};
 	s->budget = (struct budget_settings){.max_connections = 100,
-	        .superuser_reserved = 3,
-	        .agents = 5,
-	        .margin = 0.8,
-	        .buffer = 5,
-	        .path_limit = 50,
-	        .path_share = 0.7,
-	        .instances = 20,
-	        .pool_size = 10,
-	        .pool_overflow = 15};
+		.superuser_reserved = 3,
+		.agents = 5,
+		.margin = 0.8,
+		.buffer = 5,
+		.path_limit = 50,
+		.path_share = 0.7,
+		.instances = 20,
+		.pool_size = 10,
+		.pool_overflow = 15};
 	s->connects.window_max = 4;
 	s->servers_kept = 1;
 	s->ping_after_ns = INT64_MAX;
@@ -40,43 +40,43 @@ void instance_init(struct instance *i)
 	memset(i, 0, sizeof(*i));
 	set_engine(&i->engine_settings);
 	const struct engine_memory memory = {
-	        .servers = i->servers,
-	        .attempts = i->attempts,
-	        .servers_max = INSTANCE_SERVERS,
-	        .clients = i->clients,
-	        .clients_max = INSTANCE_CLIENTS,
+		.servers = i->servers,
+		.attempts = i->attempts,
+		.servers_max = INSTANCE_SERVERS,
+		.clients = i->clients,
+		.clients_max = INSTANCE_CLIENTS,
 	};
 	engine_init(&i->engine, &i->engine_settings, &memory, 1, 0);
 	i->settings = (struct gate_settings){
-	        .engine = i->engine_settings,
-	        .servers_max = INSTANCE_SERVERS,
-	        .clients_max = INSTANCE_CLIENTS,
-	        .conninfo = "postgresql://app:" INSTANCE_PASSWORD "@db.internal/app",
-	        .host = "db.internal:5432",
-	        .user = "app",
-	        .database = "app",
-	        .dependencies = {"http://user:" INSTANCE_PASSWORD
-	                         "@auth.internal/ok?token=abcdefg"},
-	        .dependencies_count = 1,
-	        .required = {"API_KEY"},
-	        .required_count = 1,
-	        .cache = "redis://:" INSTANCE_PASSWORD "@cache.internal:6379/0",
-	        .door_mode = DOOR_RELAY,
-	        .door_port = 8080,
-	        .has_command = true,
-	        .instance = "backend-00042-abc",
-	        .environment = "production",
+		.engine = i->engine_settings,
+		.servers_max = INSTANCE_SERVERS,
+		.clients_max = INSTANCE_CLIENTS,
+		.conninfo = "postgresql://app:" INSTANCE_PASSWORD "@db.internal/app",
+		.host = "db.internal:5432",
+		.user = "app",
+		.database = "app",
+		.dependencies = {"http://user:" INSTANCE_PASSWORD
+				 "@auth.internal/ok?token=abcdefg"},
+		.dependencies_count = 1,
+		.required = {"API_KEY"},
+		.required_count = 1,
+		.cache = "redis://:" INSTANCE_PASSWORD "@cache.internal:6379/0",
+		.door_mode = DOOR_RELAY,
+		.door_port = 8080,
+		.has_command = true,
+		.instance = "backend-00042-abc",
+		.environment = "production",
 	};
 	secrets_add_url(&i->secrets, i->settings.conninfo);
 	i->view = (struct gate_view){
-	        .engine = &i->engine,
-	        .settings = &i->settings,
-	        .secrets = &i->secrets,
-	        .wall_ns = INSTANCE_WALL_NS,
-	        .phase_errors = i->phase_errors,
-	        .attempt_errors = i->attempt_errors,
-	        .connect_times = i->connect_times,
-	        .version = "0.1.0",
+		.engine = &i->engine,
+		.settings = &i->settings,
+		.secrets = &i->secrets,
+		.wall_ns = INSTANCE_WALL_NS,
+		.phase_errors = i->phase_errors,
+		.attempt_errors = i->attempt_errors,
+		.connect_times = i->connect_times,
+		.version = "0.1.0",
 	};
 }
 
@@ -101,7 +101,7 @@ void instance_start(struct instance *i, double at_s)
 void instance_phase(struct instance *i, double at_s, enum phase phase, bool ok)
 {
 	instance_step(
-	        i, at_s, (struct engine_event){.kind = EVENT_PHASE_DONE, .phase = phase, .ok = ok});
+		i, at_s, (struct engine_event){.kind = EVENT_PHASE_DONE, .phase = phase, .ok = ok});
 }
 
 void instance_reach(struct instance *i, double at_s, enum phase phase)
@@ -125,16 +125,16 @@ void instance_connected(struct instance *i, double at_s)
 }
 
 void instance_failed(struct instance *i, double at_s, enum outcome outcome, const char *sqlstate,
-        const char *text)
+	const char *text)
 {
 	struct gate_attempt_error *e =
-	        &i->attempt_errors[(i->engine.attempts[0].serial - 1) % ENGINE_ATTEMPTS_MAX];
+		&i->attempt_errors[(i->engine.attempts[0].serial - 1) % ENGINE_ATTEMPTS_MAX];
 	e->serial = i->engine.attempts[0].serial;
 	error_set(&e->error, stage_name(i->engine.attempts[0].path.stage), 0, "%s", text);
 	error_sqlstate(&e->error, sqlstate);
 	error_origin(&e->error, i->settings.host);
 	instance_step(
-	        i, at_s, (struct engine_event){.kind = EVENT_CONNECT_FAILED, .outcome = outcome});
+		i, at_s, (struct engine_event){.kind = EVENT_CONNECT_FAILED, .outcome = outcome});
 }
 
 json_t *instance_get(json_t *json, const char *path)
@@ -145,7 +145,7 @@ json_t *instance_get(json_t *json, const char *path)
 		memcpy(key, path, len);
 		key[len] = 0;
 		json = json_is_array(json) ? json_array_get(json, strtoul(key, NULL, 10))
-		                           : json_object_get(json, key);
+					   : json_object_get(json, key);
 		path += len + (path[len] == '.');
 	}
 	return json;

@@ -47,7 +47,7 @@ void instance_reach(struct instance *i, double at_s, enum phase phase);
 void instance_stage(struct instance *i, double at_s, enum stage stage);
 void instance_connected(struct instance *i, double at_s);
 void instance_failed(struct instance *i, double at_s, enum outcome outcome, const char *sqlstate,
-        const char *text);
+	const char *text);
 
 /* `path` as in "attempts.recent.0.stage"; NULL if there is none. Borrowed from `json`. */
 json_t *instance_get(json_t *json, const char *path);

@@ -83,7 +83,7 @@ static void read_comment(struct reader *r, const char *line)
 	strcpy(r->name, name);
 	snprintf(r->type, sizeof(r->type), "%.15s", rest);
 	assert_true(strcmp(rest, "gauge") == 0 || strcmp(rest, "counter") == 0 ||
-	            strcmp(rest, "histogram") == 0);
+		    strcmp(rest, "histogram") == 0);
 	size_t len = strlen(name);
 	bool total = len > 6 && strcmp(name + len - 6, "_total") == 0;
 	assert_int_equal(total, strcmp(rest, "counter") == 0);
@@ -126,7 +126,7 @@ static void read_sample(struct reader *r, const char *line)
 	assert_int_equal(*end, 0);
 	for (int s = 0; s < r->sample_count; s++)
 		assert_false(
-		        strlen(r->samples[s]) == len && strncmp(r->samples[s], line, len) == 0);
+			strlen(r->samples[s]) == len && strncmp(r->samples[s], line, len) == 0);
 	assert_true(r->sample_count < SAMPLES_MAX);
 	r->samples[r->sample_count] = strndup(line, len);
 	r->values[r->sample_count++] = value;
@@ -199,7 +199,7 @@ static void values_are_those_of_the_engine(void **state)
 	i.view.counters = (struct gate_counters){.clients = 2, .transactions = 7, .bytes_out = 99};
 	read_metrics(&r);
 	assert_true(
-	        find(&r, "standpipe_phase_status{phase=\"database\",status=\"in_progress\"}") == 1);
+		find(&r, "standpipe_phase_status{phase=\"database\",status=\"in_progress\"}") == 1);
 	assert_true(find(&r, "standpipe_phase_duration_seconds{phase=\"database\"}") == 40);
 	assert_true(find(&r, "standpipe_connect_attempts_total{outcome=\"full\"}") == 1);
 	assert_true(find(&r, "standpipe_connect_attempts_total{outcome=\"ok\"}") == 1);
@@ -209,11 +209,11 @@ static void values_are_those_of_the_engine(void **state)
 	assert_true(find(&r, "standpipe_transactions_total") == 7);
 	assert_true(find(&r, "standpipe_bytes_total{direction=\"out\"}") == 99);
 	assert_true(
-	        find(&r, "standpipe_connect_seconds_bucket{stage=\"tcp\",le=\"0.002097152\"}") ==
-	        0);
+		find(&r, "standpipe_connect_seconds_bucket{stage=\"tcp\",le=\"0.002097152\"}") ==
+		0);
 	assert_true(
-	        find(&r, "standpipe_connect_seconds_bucket{stage=\"tcp\",le=\"0.004194304\"}") ==
-	        1);
+		find(&r, "standpipe_connect_seconds_bucket{stage=\"tcp\",le=\"0.004194304\"}") ==
+		1);
 	assert_true(find(&r, "standpipe_connect_seconds_bucket{stage=\"tcp\",le=\"+Inf\"}") == 2);
 	assert_true(find(&r, "standpipe_connect_seconds_sum{stage=\"tcp\"}") == 400.003);
 	release(&r);
@@ -227,8 +227,8 @@ static void labels_are_escaped(void **state)
 	i.settings.instance = "a\"b\\c\nd\xff";
 	read_metrics(&r);
 	assert_true(find(&r, "standpipe_build_info{version=\"0.1.0\",name="
-	                     "\"a\\\"b\\\\c\\nd\xef\xbf\xbd\","
-	                     "environment=\"production\"}") == 1);
+			     "\"a\\\"b\\\\c\\nd\xef\xbf\xbd\","
+			     "environment=\"production\"}") == 1);
 	release(&r);
 	instance_release(&i);
 }
@@ -236,9 +236,9 @@ static void labels_are_escaped(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(the_format_holds_from_the_first_moment),
-	        cmocka_unit_test(values_are_those_of_the_engine),
-	        cmocka_unit_test(labels_are_escaped),
+		cmocka_unit_test(the_format_holds_from_the_first_moment),
+		cmocka_unit_test(values_are_those_of_the_engine),
+		cmocka_unit_test(labels_are_escaped),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

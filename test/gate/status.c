@@ -138,7 +138,7 @@ static void an_outage_of_the_database_takes_nobody_out_of_rotation(void **state)
 	instance_connected(&i, 2.0);
 	finish(4.0);
 	instance_step(&i, 10.0,
-	        (struct engine_event){.kind = EVENT_SERVER_GONE, .outcome = OUTCOME_SHUTDOWN});
+		(struct engine_event){.kind = EVENT_SERVER_GONE, .outcome = OUTCOME_SHUTDOWN});
 	json_t *json;
 	assert_int_equal(ask("GET", "/health", &json), 200);
 	assert_text(json, "availability", "degraded");
@@ -153,7 +153,7 @@ static void a_failed_critical_phase_shows_its_error(void **state)
 {
 	instance_reach(&i, 1.0, PHASE_DEPENDENCIES);
 	error_set(&i.phase_errors[PHASE_DEPENDENCIES], "tcp", 111,
-	        "auth.internal:80 refuses, password " INSTANCE_PASSWORD);
+		"auth.internal:80 refuses, password " INSTANCE_PASSWORD);
 	instance_phase(&i, 5.0, PHASE_DEPENDENCIES, false);
 	json_t *json;
 	assert_int_equal(ask("GET", "/startup", &json), 503);
@@ -291,17 +291,17 @@ static void html_is_for_those_who_prefer_it(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        STATUS_TEST(before_the_start_all_is_pending),
-	        STATUS_TEST(while_it_starts_the_phase_is_named),
-	        STATUS_TEST(complete_implies_ready),
-	        STATUS_TEST(an_outage_of_the_database_takes_nobody_out_of_rotation),
-	        STATUS_TEST(a_failed_critical_phase_shows_its_error),
-	        STATUS_TEST(health_tells_path_pool_breaker_and_budget),
-	        STATUS_TEST(status_tells_all_and_no_secret),
-	        STATUS_TEST(only_get_and_head_and_known_paths),
-	        STATUS_TEST(the_deadline_says_how_it_came_about),
-	        STATUS_TEST(the_page_says_what_is_waited_for_and_no_more),
-	        STATUS_TEST(html_is_for_those_who_prefer_it),
+		STATUS_TEST(before_the_start_all_is_pending),
+		STATUS_TEST(while_it_starts_the_phase_is_named),
+		STATUS_TEST(complete_implies_ready),
+		STATUS_TEST(an_outage_of_the_database_takes_nobody_out_of_rotation),
+		STATUS_TEST(a_failed_critical_phase_shows_its_error),
+		STATUS_TEST(health_tells_path_pool_breaker_and_budget),
+		STATUS_TEST(status_tells_all_and_no_secret),
+		STATUS_TEST(only_get_and_head_and_known_paths),
+		STATUS_TEST(the_deadline_says_how_it_came_about),
+		STATUS_TEST(the_page_says_what_is_waited_for_and_no_more),
+		STATUS_TEST(html_is_for_those_who_prefer_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
