@@ -101,10 +101,8 @@ int check_main(int argc, char **argv)
 			json = true;
 		else if (letter == 's')
 			options.mode = CONFIG_SERVE;
-		else if (letter == ':')
-			return usage_error("check", "%s needs a file", argv[optind - 1]);
 		else
-			return usage_error("check", "unknown option %s", argv[optind - 1]);
+			return option_error("check", letter, argv);
 	}
 	if (optind < argc)
 		return usage_error("check", "unexpected argument %s", argv[optind]);

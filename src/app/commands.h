@@ -17,6 +17,10 @@ int lab_main(int argc, char **argv);
 /* Prints "standpipe COMMAND: ..." and how to get help on stderr. Returns EXIT_USAGE. */
 __attribute__((format(printf, 2, 3))) int usage_error(const char *command, const char *format, ...);
 
+/* getopt_long, silent and with ':' for a value that is missing, met `letter`, ':' or '?': the same
+ * for that. */
+int option_error(const char *command, int letter, char **argv);
+
 /* Prints "standpipe: ORIGIN: TEXT" on stderr. Returns EXIT_USAGE. */
 int config_error(const struct error *error);
 

@@ -28,7 +28,7 @@ struct arguments {
 	struct lab_options options;
 };
 
-static int parse_option(struct arguments *a, int option)
+static int parse_option(struct arguments *a, int option, char **argv)
 {
 	switch (option) {
 	case 'j':
@@ -52,7 +52,7 @@ static int parse_option(struct arguments *a, int option)
 		a->options.logs = optarg;
 		return 0;
 	default:
-		return usage_error("lab", "this option is unknown, or lacks its value");
+		return option_error("lab", option, argv);
 	}
 }
 
@@ -71,8 +71,8 @@ static int parse(struct arguments *a, int argc, char **argv)
 	*a = (struct arguments){0};
 	opterr = 0;
 	optind = 0;
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
-		if ((code = parse_option(a, option)) != 0)
+	while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1)
+		if ((code = parse_option(a, option, argv)) != 0)
 			return code;
 	if (argc - optind != 1)
 		return usage_error("lab", "one scenario is needed");

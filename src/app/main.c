@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/commands.h"
 #include "conf/nearest.h"
@@ -66,6 +67,14 @@ int usage_error(const char *command, const char *format, ...)
 	else
 		fprintf(stderr, "\nTry: standpipe help\n");
 	return EXIT_USAGE;
+}
+
+int option_error(const char *command, int letter, char **argv)
+{
+	const char *option = argv[optind - 1];
+	if (letter == ':')
+		return usage_error(command, "%s needs a value", option);
+	return usage_error(command, "unknown option %s", option);
 }
 
 int config_error(const struct error *error)

@@ -198,16 +198,19 @@ static void release(struct run *r)
 
 int run_main(int argc, char **argv)
 {
+	static const struct option long_options[] = {
+		{"config", required_argument, NULL, 'c'}, {NULL, 0, NULL, 0}};
 	static struct run r; /* large, and needed to the end */
 	struct error error;
 	struct config_options options = {
 		.environment = (const char *const *)environ,
 		.mode = CONFIG_RUN,
 	};
-	int option;
-	while ((option = getopt(argc, argv, "+c:")) != -1) {
-		if (option != 'c')
-			return usage_error("run", "only -c FILE is known, then -- COMMAND");
+	int letter;
+	opterr = 0;
+	while ((letter = getopt_long(argc, argv, "+:c:", long_options, NULL)) >= 0) {
+		if (letter != 'c')
+			return option_error("run", letter, argv);
 		options.file = optarg;
 	}
 	if (optind >= argc)

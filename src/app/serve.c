@@ -59,20 +59,23 @@ static int serve(struct config *config)
 
 int serve_main(int argc, char **argv)
 {
+	static const struct option long_options[] = {
+		{"config", required_argument, NULL, 'c'}, {NULL, 0, NULL, 0}};
 	struct config config;
 	struct error error;
 	struct config_options options = {
 		.environment = (const char *const *)environ,
 		.mode = control_fd() >= 0 ? CONFIG_RUN : CONFIG_SERVE,
 	};
-	int option;
-	while ((option = getopt(argc, argv, "+c:")) != -1) {
-		if (option != 'c')
-			return usage_error("serve", "only -c FILE is known");
+	int letter;
+	opterr = 0;
+	while ((letter = getopt_long(argc, argv, "+:c:", long_options, NULL)) >= 0) {
+		if (letter != 'c')
+			return option_error("serve", letter, argv);
 		options.file = optarg;
 	}
 	if (optind < argc)
-		return usage_error("serve", "unexpected argument '%s'", argv[optind]);
+		return usage_error("serve", "unexpected argument %s", argv[optind]);
 	int code;
 	if (config_load(&config, &options, &error) != 0) {
 		code = config_error(&error);

@@ -255,11 +255,30 @@ def test_a_misspelt_variable_is_noted(check):
     assert notes == ["STANDPIPE_POL_SIZE: no such variable; did you mean STANDPIPE_POOL_SIZE?"]
 
 
-@pytest.mark.parametrize("arguments", [["-c"], ["--jsn"], ["-x"], ["more"]])
-def test_a_usage_error_shows_the_usage(check, arguments):
-    checked = check(*arguments)
+@pytest.mark.parametrize("command, arguments, told", [
+    *((command, *mistake) for command in ("check", "run", "serve", "lab")
+      for mistake in ((["-x"], "unknown option -x"), (["--jsn"], "unknown option --jsn"))),
+    ("check", ["--config"], "--config needs a value"),
+    ("run", ["-c"], "-c needs a value"),
+    ("serve", ["--config"], "--config needs a value"),
+    ("lab", ["--output"], "--output needs a value"),
+    ("check", ["more"], "unexpected argument more"),
+    ("serve", ["more"], "unexpected argument more"),
+    ("run", [], "what is to be run?"),
+    ("lab", [], "one scenario is needed"),
+])
+def test_a_usage_error_names_the_mistake_and_shows_the_usage(check, command, arguments, told):
+    checked = check(*arguments, command=command)
     assert checked.code == 2
-    assert "usage: standpipe check" in checked.err
+    assert checked.err.startswith(f"standpipe {command}: {told}")
+    assert checked.err.splitlines()[1].startswith(f"usage: standpipe {command}")
+
+
+@pytest.mark.parametrize("command", ["check", "run", "serve"])
+def test_a_file_that_is_named_is_read(check, command):
+    checked = check("--config", "missing.yaml", *(["--", "true"] if command == "run" else []), command=command)
+    assert checked.code == 2
+    assert checked.err.startswith("standpipe: missing.yaml: can't be opened")
 
 
 def test_an_unknown_command_names_the_nearest(check):
