@@ -17,9 +17,9 @@
 
 /* ---- its life ---- */
 
-static struct client *client_new(struct hub *h)
+static struct client *client_new(struct hub *h, bool ours)
 {
-	int id = hub_take_id(h);
+	int id = hub_take_id(h, ours);
 	if (id < 0)
 		return NULL;
 	struct client *c = calloc(1, sizeof(*c));
@@ -130,6 +130,28 @@ void client_send(struct client *c, const void *at, size_t len)
 
 static void inquiry_end(struct client *c, const struct error *error);
 
+void client_finish(struct client *c)
+{
+	if (c->state == CLIENT_GONE || c->state == CLIENT_CLOSING)
+		return;
+	if (c->server) {
+		/* What can be sent at once is; the rest is not waited for. */
+		if (flush(c) == 0)
+			buffer_take(&c->out, buffer_len(&c->out));
+		client_drop(c);
+		return;
+	}
+	c->state = CLIENT_CLOSING;
+	c->since = hub_now(c->hub);
+	client_send(c, NULL, 0);
+}
+
+/* In the midst of a message of the server's, what the gate says would be taken for its rest. */
+static bool is_amid_message(const struct client *c)
+{
+	return c->server && c->server->streaming > 0 && !c->server->streaming_ours;
+}
+
 void client_fail(struct client *c, const char *sqlstate, const char *message, const char *detail,
 	const char *hint)
 {
@@ -148,31 +170,17 @@ void client_fail(struct client *c, const char *sqlstate, const char *message, co
 	bool waits = !c->server && (c->state == CLIENT_QUEUED || c->state == CLIENT_LOGIN);
 	if (waits)
 		hub_tell(c->hub, (struct engine_event){.kind = EVENT_CLIENT_LEFT, .client = c->id});
-	message_error(&c->out, "FATAL", sqlstate, message, detail, hint);
-	if (c->server) {
-		/* What can be sent at once is; the rest is not waited for. */
-		if (flush(c) == 0)
-			buffer_take(&c->out, buffer_len(&c->out));
-		client_drop(c);
-		return;
-	}
+	if (!is_amid_message(c))
+		message_error(&c->out, "FATAL", sqlstate, message, detail, hint);
 	client_finish(c);
-}
-
-void client_finish(struct client *c)
-{
-	if (c->state == CLIENT_GONE || c->state == CLIENT_CLOSING)
-		return;
-	c->state = CLIENT_CLOSING;
-	c->since = hub_now(c->hub);
-	client_send(c, NULL, 0);
 }
 
 /* Nothing that it sends can be passed on now. */
 static bool is_waiting(const struct client *c)
 {
 	return c->state == CLIENT_QUEUED || c->state == CLIENT_LOGIN ||
-	       (c->server && c->server->errand == ERRAND_PING);
+	       (c->server &&
+		       (c->server->errand == ERRAND_PING || c->server->errand == ERRAND_SETUP));
 }
 
 void client_rewatch(struct client *c)
@@ -184,10 +192,12 @@ void client_rewatch(struct client *c)
 	bool waits = is_waiting(c);
 	if (!waits)
 		c->talks_on = false;
-	bool full = c->server && (buffer_len(&c->server->out) > HUB_HIGH_WATER ||
-					 c->server->debts.count >= DEBTS_MAX);
-	bool read = c->state != CLIENT_CLOSING && !c->talks_on && !full;
-	stream_watch(&c->stream, read, buffer_len(&c->out) > 0, c->talks_on);
+	/* One that floods us is not read from, and of one that has said goodbye only the end. */
+	bool held = !waits && (c->blocked || client_is_held(c));
+	bool read = c->state != CLIENT_CLOSING && !c->talks_on && !held;
+	stream_watch(&c->stream, read, buffer_len(&c->out) > 0, c->talks_on || c->leaving);
+	if (c->server)
+		server_rewatch(c->server);
 }
 
 /* Readable while it waits: it has gone, or it sends on. */
@@ -207,6 +217,32 @@ static void look_at_waiting(struct client *c)
 	client_rewatch(c);
 }
 
+bool client_is_held(const struct client *c)
+{
+	const struct server *s = c->server;
+	if (buffer_len(&c->out) > HUB_HIGH_WATER)
+		return true;
+	if (!s)
+		return false;
+	if (s->errand == ERRAND_PING || s->errand == ERRAND_SETUP)
+		return true;
+	if (buffer_len(&s->out) > HUB_HIGH_WATER || s->debts.count >= DEBTS_MAX)
+		return true;
+	if (c->unsure && (s->debts.named.synced > 0 || s->debts.unnamed.synced > 0))
+		return true;
+	return c->leaving && (s->debts.readies > 0 || buffer_len(&s->out) > 0);
+}
+
+void client_go_on(struct client *c)
+{
+	if (client_is_held(c))
+		return;
+	if (c->blocked)
+		client_work(c);
+	else
+		client_rewatch(c);
+}
+
 /* ---- startup ---- */
 
 static void refuse(struct client *c, const char *sqlstate, const char *message, const char *hint)
@@ -215,9 +251,15 @@ static void refuse(struct client *c, const char *sqlstate, const char *message, 
 	client_fail(c, sqlstate, message, NULL, hint);
 }
 
-/* The answer to a client that may go on without TLS or GSS. */
-static void say_no(struct client *c)
+/* The answer to a client that may go on without TLS or GSS. It may ask for each once. */
+static void say_no(struct client *c, bool *asked)
 {
+	if (*asked) {
+		refuse(c, "0A000", "unsupported frontend protocol version",
+			"Standpipe speaks version 3.");
+		return;
+	}
+	*asked = true;
 	client_send(c, "N", 1);
 }
 
@@ -230,7 +272,7 @@ void client_welcomed(struct client *c)
 	buffer_append(out, welcome.at, welcome.len);
 	message_backend_key(out, (uint32_t)c->id + 1, c->key);
 	message_ready(out, 'I');
-	c->state = CLIENT_IDLE;
+	c->state = c->server ? CLIENT_ACTIVE : CLIENT_IDLE;
 	client_send(c, NULL, 0);
 }
 
@@ -239,10 +281,29 @@ static void cancel(struct client *asker, const struct wire_startup *request)
 	struct hub *h = asker->hub;
 	int id = (int)(request->pid - 1);
 	struct client *c = id >= 0 && id < h->memory.clients_max ? h->clients[id] : NULL;
-	if (c && c->key == request->key && c->state == CLIENT_ACTIVE && c->server &&
+	/* The gate's own questions have no key. */
+	if (c && !c->inquiry && c->key == request->key && c->state == CLIENT_ACTIVE && c->server &&
 		c->server->errand == ERRAND_NONE)
 		server_cancel(c->server);
 	client_drop(asker);
+}
+
+/* A newer minor version and its options are not refused: the client is told what there is. */
+static void negotiate(struct client *c, const struct wire_startup *startup)
+{
+	struct buffer unknown = BUFFER_INIT;
+	struct bytes parameters = startup->parameters;
+	const char *name, *value;
+	uint32_t count = 0;
+	while (wire_pair_next(&parameters, &name, &value)) {
+		if (strncmp(name, "_pq_.", 5) != 0)
+			continue;
+		buffer_append_text(&unknown, name);
+		count++;
+	}
+	if (startup->minor > 0 || count > 0)
+		message_negotiate(&c->out, count, buffer_bytes(&unknown));
+	buffer_release(&unknown);
 }
 
 static void begin_session(struct client *c, const struct wire_startup *startup)
@@ -251,6 +312,7 @@ static void begin_session(struct client *c, const struct wire_startup *startup)
 	const char *name, *value, *user = NULL, *database = NULL;
 	struct bytes parameters = startup->parameters;
 	bool replication = false;
+	negotiate(c, startup);
 	while (wire_pair_next(&parameters, &name, &value)) {
 		if (strcmp(name, "user") == 0)
 			user = value;
@@ -311,8 +373,10 @@ static size_t take_startup(struct client *c, struct bytes in)
 	}
 	switch (startup.kind) {
 	case WIRE_STARTUP_SSL:
+		say_no(c, &c->asked_tls);
+		break;
 	case WIRE_STARTUP_GSSENC:
-		say_no(c);
+		say_no(c, &c->asked_gss);
 		break;
 	case WIRE_STARTUP_CANCEL:
 		cancel(c, &startup);
@@ -376,7 +440,9 @@ void client_work(struct client *c)
 			return;
 		}
 		buffer_take(&c->in, used);
-	} while (buffer_len(&c->in) > 0 && buffer_len(&c->in) < len);
+		/* What held it up may be over by now: its server has taken all. */
+	} while (buffer_len(&c->in) > 0 &&
+		 (buffer_len(&c->in) < len || (c->blocked && c->server && !client_is_held(c))));
 	c->reading = false;
 	buffer_trim(&c->in);
 	client_rewatch(c);
@@ -405,8 +471,8 @@ static void read_once(struct client *c)
 	if (c->state == CLIENT_GONE)
 		return;
 	buffer_append(&c->in, h->scratch + used, (size_t)got - used);
-	/* A server may have come while the rest was not yet in its place. */
-	if (buffer_len(&c->in) > 0 && c->state == CLIENT_ACTIVE)
+	/* A server may have come, or gone, while the rest was not yet in its place. */
+	if (buffer_len(&c->in) > 0 && (c->state == CLIENT_ACTIVE || c->state == CLIENT_IDLE))
 		client_work(c);
 	else
 		client_rewatch(c);
@@ -416,7 +482,6 @@ static void on_ready(struct stream *stream, bool readable, bool writable)
 {
 	struct client *c = stream->owner;
 	if (writable) {
-		bool was_full = buffer_len(&c->out) > HUB_HIGH_WATER;
 		if (flush(c) != 0) {
 			client_drop(c);
 			return;
@@ -425,11 +490,14 @@ static void on_ready(struct stream *stream, bool readable, bool writable)
 			client_drop(c);
 			return;
 		}
-		if (was_full && c->server)
-			server_rewatch(c->server);
+		client_go_on(c);
+		if (c->state == CLIENT_GONE)
+			return;
 	}
 	if (readable && is_waiting(c))
 		look_at_waiting(c);
+	else if (readable && c->leaving)
+		client_drop(c); /* only its end is watched for */
 	else if (readable)
 		read_once(c);
 	else
@@ -438,7 +506,7 @@ static void on_ready(struct stream *stream, bool readable, bool writable)
 
 void client_accept(struct hub *h, int fd)
 {
-	struct client *c = client_new(h);
+	struct client *c = client_new(h, false);
 	if (!c) {
 		struct buffer out = BUFFER_INIT;
 		message_error(&out, "FATAL", "53300", "standpipe has no room for more clients",
@@ -506,7 +574,7 @@ void client_go(struct client *c)
 	struct server *s = c->server;
 	message_query(&s->out, c->inquiry->sql);
 	debts_add(&s->debts, (struct debt){.kind = DEBT_QUERY});
-	s->unnamed = NULL;
+	s->unnamed = UNNAMED_NONE;
 	s->used = true;
 	server_send(s, NULL, 0);
 }
@@ -551,7 +619,7 @@ void client_check(struct client *c, instant now)
 
 struct client *client_inquire(struct hub *h, struct inquiry *inquiry, bool patient)
 {
-	struct client *c = client_new(h);
+	struct client *c = client_new(h, true);
 	if (!c)
 		return NULL;
 	c->inquiry = inquiry;

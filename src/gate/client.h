@@ -46,6 +46,10 @@ struct client {
 	bool reading; /* its bytes are being worked on further up the stack */
 	bool closed; /* its stream is, or it has none */
 	bool talks_on; /* sends while it waits, and is not read from until it has a server */
+	bool asked_tls, asked_gss; /* before its startup packet */
+	bool blocked; /* bytes of it wait in `in` until it is not held any more */
+	bool unsure; /* what its next message is about depends on answers that are to come */
+	bool leaving; /* it said goodbye, or nonsense: what it is owed comes first */
 	bool big_unnamed; /* its unnamed statement is too large to be remembered */
 	struct stream stream;
 	instant since; /* in STARTUP */
@@ -97,13 +101,19 @@ void client_send(struct client *c, const void *at, size_t len);
 void client_fail(struct client *c, const char *sqlstate, const char *message, const char *detail,
 	const char *hint);
 
-/* It has no server any more, and was told why: closes once that is sent. */
+/* Closes once all is sent; at once if it holds a server. */
 void client_finish(struct client *c);
 
 /* Closes without a word. */
 void client_drop(struct client *c);
 
 void client_rewatch(struct client *c);
+
+/* Must it wait before anything more of it is passed on? */
+bool client_is_held(const struct client *c);
+
+/* What held it may be over: works on if so. */
+void client_go_on(struct client *c);
 
 /* Once a second. */
 void client_check(struct client *c, instant now);

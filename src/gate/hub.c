@@ -9,6 +9,9 @@
 
 #define HOUSEKEEPING_MS 1000
 
+/* Of the client ids, for the gate's own questions: a flood of clients must not stop those. */
+#define OWN_IDS 2
+
 instant hub_now(struct hub *h)
 {
 	/* libuv refreshes its own clock once a turn, in milliseconds: while that stands still, so
@@ -136,9 +139,10 @@ static void on_housekeeping(uv_timer_t *timer)
 			client_check(h->clients[i], now);
 }
 
-int hub_take_id(struct hub *h)
+int hub_take_id(struct hub *h, bool ours)
 {
-	return h->free_count > 0 ? h->free_ids[--h->free_count] : -1;
+	int kept = ours || h->memory.clients_max <= OWN_IDS ? 0 : OWN_IDS;
+	return h->free_count > kept ? h->free_ids[--h->free_count] : -1;
 }
 
 void hub_give_id(struct hub *h, int id)

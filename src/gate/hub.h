@@ -88,8 +88,8 @@ instant hub_now(struct hub *h);
 /* Fills in `now` and takes the event in. */
 void hub_tell(struct hub *h, struct engine_event event);
 
-/* A client id, or -1 when there are none left. */
-int hub_take_id(struct hub *h);
+/* A client id, or -1 when there are none left. Some are kept for the gate's own questions. */
+int hub_take_id(struct hub *h, bool ours);
 void hub_give_id(struct hub *h, int id);
 
 #endif

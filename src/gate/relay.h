@@ -13,11 +13,15 @@
 #include "gate/server.h"
 
 /* Passes on what it can of `in`, from a client that is logged in, and returns how much it used;
- * the rest is the beginning of a message, or waits for a server. The client may be CLOSING
+ * the rest is the beginning of a message, or waits (client.blocked). The client may be CLOSING
  * afterwards. */
 size_t relay_from_client(struct client *c, struct bytes in);
 
 /* The same from a server. Returns SIZE_MAX when the server was lost on the way. */
 size_t relay_from_server(struct server *s, struct bytes in);
+
+/* The answers that the gate itself owes and whose turn has come: puts them into `to`, unless that
+ * is NULL. Says whether there were any. */
+bool relay_settle(struct server *s, struct buffer *to);
 
 #endif

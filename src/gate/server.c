@@ -14,60 +14,12 @@
 /* A server that holds more statements than this forgets them all before its next client. */
 #define PREPARED_MAX 500
 
-/* How long a dead client's query may go on before its server is given up. */
+/* How long a dead client's query may go on before it is cancelled, and then before its server is
+ * given up. */
 #define DRAIN_NS (2 * NS_PER_S)
 
-/* ---- debts: a ring that grows ---- */
-
-static void debts_grow(struct debts *d)
-{
-	uint32_t size = d->size ? d->size * 2 : 16;
-	struct debt *ring = calloc(size, sizeof(*ring));
-	if (!ring)
-		abort();
-	for (uint32_t i = 0; i < d->count; i++)
-		ring[i] = d->ring[(d->first + i) & (d->size - 1)];
-	free(d->ring);
-	d->ring = ring;
-	d->first = 0;
-	d->size = size;
-}
-
-struct debt *debts_first(struct debts *d)
-{
-	return d->count ? &d->ring[d->first] : NULL;
-}
-
-void debts_add(struct debts *d, struct debt debt)
-{
-	if (d->count == d->size)
-		debts_grow(d);
-	d->ring[(d->first + d->count++) & (d->size - 1)] = debt;
-}
-
-void debts_add_first(struct debts *d, struct debt debt)
-{
-	if (d->count == d->size)
-		debts_grow(d);
-	d->first = (d->first - 1) & (d->size - 1);
-	d->ring[d->first] = debt;
-	d->count++;
-}
-
-void debts_drop_first(struct debts *d)
-{
-	assert(d->count > 0);
-	d->first = (d->first + 1) & (d->size - 1);
-	d->count--;
-}
-
-static bool debts_are_open_ended(const struct debts *d)
-{
-	if (d->count == 0)
-		return false;
-	const struct debt *last = &d->ring[(d->first + d->count - 1) & (d->size - 1)];
-	return last->kind != DEBT_SYNC && last->kind != DEBT_QUERY;
-}
+/* The most that a server may report: all of its parameters, names and values. */
+#define REPORTED_MAX 65536
 
 /* ---- its life ---- */
 
@@ -82,7 +34,7 @@ void server_release(struct server *s)
 	buffer_release(&s->in);
 	buffer_release(&s->out);
 	buffer_release(&s->reported);
-	free(s->debts.ring);
+	debts_release(&s->debts, &s->hub->statements);
 }
 
 static void on_link_closed(struct stream *stream)
@@ -98,6 +50,7 @@ static void forget(struct server *s)
 	struct hub *h = s->hub;
 	if (s->link)
 		stream_close(&s->link->stream, on_link_closed);
+	debts_release(&s->debts, &h->statements);
 	statements_forget_server(&h->statements, s->id);
 	profile_drop(&h->profiles, s->profile);
 	server_release(s);
@@ -230,6 +183,21 @@ void server_close(struct hub *h, int id)
 	forget(&h->servers[id]);
 }
 
+/* Ended for what the session did, or for its age: that says nothing of the path or the server. */
+static bool is_of_session(const struct server *s)
+{
+	static const char *const states[] = {
+		"08P01", /* protocol_violation */
+		"25P03", /* idle_in_transaction_session_timeout */
+		"25P04", /* transaction_timeout */
+		"57P05", /* idle_session_timeout */
+	};
+	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+		if (s->fatal && strcmp(s->sqlstate, states[i]) == 0)
+			return true;
+	return false;
+}
+
 void server_lost(struct server *s, enum outcome outcome, const char *why)
 {
 	struct hub *h = s->hub;
@@ -244,8 +212,11 @@ void server_lost(struct server *s, enum outcome outcome, const char *why)
 
 	/* A client whose own bytes never went out waits on for another server. */
 	bool waits = c && !s->used && (c->state == CLIENT_ACTIVE || c->state == CLIENT_LOGIN);
-	/* The server's last word went through, if it was to the client's own question. */
-	bool told = c && *s->complaint && s->errand == ERRAND_NONE && !c->inquiry;
+	/* Nothing can be said in the midst of a message, and nothing need be said twice. */
+	bool amid = s->streaming > 0 && !s->streaming_ours;
+	bool told = s->told_fatal;
+	if (is_of_session(s))
+		outcome = OUTCOME_OK;
 	int id = s->id;
 	if (c)
 		c->server = NULL;
@@ -260,6 +231,8 @@ void server_lost(struct server *s, enum outcome outcome, const char *why)
 		return;
 	if (c->state == CLIENT_GONE)
 		client_reap(c);
+	else if (amid)
+		client_drop(c);
 	else if (told)
 		client_finish(c);
 	else
@@ -269,6 +242,11 @@ void server_lost(struct server *s, enum outcome outcome, const char *why)
 
 /* ---- the gate's errands ---- */
 
+static void append_sql(struct buffer *out, const char *sql)
+{
+	buffer_append(out, sql, strlen(sql));
+}
+
 static void server_setup(struct server *s)
 {
 	struct client *c = s->client;
@@ -276,18 +254,18 @@ static void server_setup(struct server *s)
 	size_t mark;
 	message_begin(out, MSG_QUERY, &mark);
 	if (s->prepared > PREPARED_MAX) {
-		/* First, so that it is done even if the rest fails; and forgotten now, for what the
-		 * client prepares is sent behind it before it is answered. */
-		static const char sql[] = "DEALLOCATE ALL;";
-		buffer_append(out, sql, sizeof(sql) - 1);
+		/* First, so that it is done even if the rest fails. */
+		append_sql(out, "DEALLOCATE ALL;");
 		statements_forget_server(&s->hub->statements, s->id);
 		s->prepared = 0;
 	}
 	profile_sql(c->profile, out);
+	if (s->dirty && s->dirty_by != c->serial)
+		append_sql(out, ";CLOSE ALL;UNLISTEN *;DISCARD TEMP");
 	buffer_append_u8(out, 0);
 	message_end(out, mark);
 	s->errand = ERRAND_SETUP;
-	s->unnamed = NULL; /* a simple query drops it */
+	s->unnamed = UNNAMED_NONE; /* a simple query drops it */
 	debts_add(&s->debts, (struct debt){.kind = DEBT_QUERY, .ours = true});
 }
 
@@ -302,17 +280,19 @@ static void server_prepare(struct server *s)
 	if (s->profile != c->profile || foreign || s->prepared > PREPARED_MAX ||
 		(unknown && c->profile != s->hub->profiles.base))
 		server_setup(s);
-	if (c->state != CLIENT_LOGIN) {
-		/* What the client asks for may follow the setup without waiting for it. */
-		client_go(c);
-		return;
-	}
 	if (s->errand == ERRAND_SETUP) {
+		/* Nothing of the client's follows before it is done: it would run under another's
+		 * settings if that failed. */
 		server_send(s, NULL, 0);
 		return;
 	}
+	if (c->state != CLIENT_LOGIN) {
+		client_go(c);
+		return;
+	}
 	client_welcomed(c);
-	server_release_if_idle(s);
+	if (c->server == s)
+		server_release_if_idle(s);
 }
 
 void server_attach(struct server *s, struct client *c, bool ping)
@@ -320,7 +300,7 @@ void server_attach(struct server *s, struct client *c, bool ping)
 	struct hub *h = s->hub;
 	s->client = c;
 	c->server = s;
-	s->used = false;
+	s->used = s->rolled_back = s->canceled = s->copy_data = false;
 	s->errand_until = INSTANT_NEVER;
 	if (!ping) {
 		server_prepare(s);
@@ -345,12 +325,14 @@ static bool setup_done(struct server *s)
 			build_welcome(s, &c->profile->welcome);
 		if (c->state == CLIENT_LOGIN)
 			client_welcomed(c);
-		return true;
+		else if (c->state == CLIENT_ACTIVE)
+			client_go(c);
+		return s->link != NULL;
 	}
 	/* The query was a transaction: the server is as it was. */
 	if (c->state == CLIENT_LOGIN) {
 		client_fail(c, s->sqlstate, s->complaint, NULL, NULL);
-		return true;
+		return s->link != NULL;
 	}
 	if (c->state == CLIENT_GONE)
 		return true;
@@ -387,10 +369,25 @@ static void settle_gone(struct server *s)
 		server_release_if_idle(s);
 		return;
 	}
+	if (s->rolled_back) {
+		server_lost(s, OUTCOME_PROTOCOL, "a dead client's transaction does not end");
+		return;
+	}
+	s->rolled_back = true;
+	s->errand_until = hub_now(s->hub) + DRAIN_NS;
 	s->errand = ERRAND_ROLLBACK;
 	debts_add(&s->debts, (struct debt){.kind = DEBT_QUERY, .ours = true});
 	message_query(&s->out, "ROLLBACK");
 	server_send(s, NULL, 0);
+}
+
+/* The client never said the last word, Sync, on what it asked for by the extended protocol: that
+ * must not be committed. An error is what makes PostgreSQL roll it back. */
+static void spoil(struct server *s)
+{
+	message_target(&s->out, MSG_DESCRIBE, 'P',
+		STATEMENT_PREFIX " the client has gone before its Sync: rolled back");
+	debts_add(&s->debts, (struct debt){.kind = DEBT_DESCRIBE, .ours = true});
 }
 
 void server_detach(struct server *s)
@@ -398,17 +395,15 @@ void server_detach(struct server *s)
 	struct client *c = s->client;
 	assert(c && c->state == CLIENT_GONE);
 	/* Half a message was sent, or bytes that it does not take: no way to go on. */
-	if (c->streaming > 0 || s->copying_in || buffer_len(&s->out) > 0) {
+	bool amid = c->streaming > 0 && !c->streaming_void;
+	if (amid || s->copying_in || buffer_len(&s->out) > 0) {
 		server_lost(s, OUTCOME_OK, "its client has gone in the middle of a message");
 		return;
 	}
-	/* A Sync would commit what the client never said the last word on. */
-	if (!s->skipping && debts_are_open_ended(&s->debts)) {
-		server_lost(s, OUTCOME_OK, "its client has gone before its Sync");
-		return;
-	}
-	if (s->skipping) {
-		s->skipping = false;
+	if (s->unsynced || s->skipping) {
+		if (!s->skipping)
+			spoil(s);
+		s->unsynced = s->skipping = false;
 		debts_add(&s->debts, (struct debt){.kind = DEBT_SYNC, .ours = true});
 		message_empty(&s->out, MSG_SYNC);
 		if (!server_send(s, NULL, 0))
@@ -426,8 +421,10 @@ void server_detach(struct server *s)
 bool server_release_if_idle(struct server *s)
 {
 	struct client *c = s->client;
-	if (!c || s->status != 'I' || s->debts.count > 0 || s->skipping || s->streaming > 0 ||
-		c->streaming > 0 || s->cancels > 0)
+	if (!c || s->status != 'I' || s->debts.count > 0 || s->skipping || s->unsynced ||
+		s->copying_in || s->streaming > 0 || s->cancels > 0)
+		return false;
+	if (c->streaming > 0 || buffer_len(&s->out) > 0)
 		return false;
 	if (s->errand != ERRAND_NONE && s->errand != ERRAND_DRAIN)
 		return false;
@@ -522,8 +519,8 @@ static bool read_once(struct server *s)
 		buffer_append(&s->in, in.at + used, in.len - used);
 	buffer_trim(&s->in);
 	/* A client that asked for more than was allowed at a time goes on as answers come. */
-	if (s->client && s->debts.count < DEBTS_MAX && buffer_len(&s->client->in) > 0)
-		client_work(s->client);
+	if (s->client)
+		client_go_on(s->client);
 	if (!s->link)
 		return false;
 	if (s->client && s->client->state == CLIENT_GONE && s->debts.count == 0 &&
@@ -538,13 +535,12 @@ static void on_ready(struct stream *stream, bool readable, bool writable)
 {
 	struct server *s = stream->owner;
 	if (writable) {
-		bool was_full = buffer_len(&s->out) > HUB_HIGH_WATER;
 		if (flush(s) != 0) {
 			server_lost(s, OUTCOME_RESET, "the connection broke while sending");
 			return;
 		}
-		if (was_full && s->client)
-			client_work(s->client);
+		if (s->client)
+			client_go_on(s->client);
 	}
 	if (readable)
 		while (s->link && read_once(s))
@@ -554,7 +550,7 @@ static void on_ready(struct stream *stream, bool readable, bool writable)
 
 /* ---- what the server says ---- */
 
-void server_parameter(struct server *s, const char *name, const char *value)
+bool server_parameter(struct server *s, const char *name, const char *value)
 {
 	struct hub *h = s->hub;
 	struct buffer reported = BUFFER_INIT;
@@ -570,12 +566,14 @@ void server_parameter(struct server *s, const char *name, const char *value)
 	buffer_append_text(&reported, value);
 	buffer_release(&s->reported);
 	s->reported = reported;
+	if (!*name || buffer_len(&s->reported) > REPORTED_MAX)
+		return false;
 
 	/* A client that SETs what is reported takes it along to its next server. */
 	struct client *c = s->client;
 	if (!c || c->inquiry || c->state != CLIENT_ACTIVE || s->errand != ERRAND_NONE ||
 		!profile_is_settable(name))
-		return;
+		return true;
 	const char *own = s->resetting ? profile_value(c->origin, name) : NULL;
 	if (own)
 		value = own;
@@ -584,6 +582,12 @@ void server_parameter(struct server *s, const char *name, const char *value)
 	c->profile = changed;
 	profile_drop(&h->profiles, s->profile);
 	s->profile = profile_hold(changed);
+	return true;
+}
+
+void server_distrust_statements(struct server *s)
+{
+	s->prepared = PREPARED_MAX + 1; /* it forgets them all before its next use */
 }
 
 void server_complaint(struct server *s, struct bytes body)
@@ -592,6 +596,9 @@ void server_complaint(struct server *s, struct bytes body)
 	if (message_parse_error(body, &e) != 0)
 		return;
 	bool fatal = strcmp(e.severity, "FATAL") == 0 || strcmp(e.severity, "PANIC") == 0;
+	s->fatal = s->fatal || fatal;
+	if (strcmp(e.sqlstate, "42P05") == 0) /* duplicate_prepared_statement */
+		server_distrust_statements(s);
 	if (!fatal && s->errand == ERRAND_NONE)
 		return; /* the client's own */
 	snprintf(s->sqlstate, sizeof(s->sqlstate), "%s", e.sqlstate);
@@ -652,6 +659,16 @@ void server_cancel(struct server *s)
 
 void server_check(struct server *s, instant now)
 {
-	if (s->link && now >= s->errand_until && s->errand != ERRAND_NONE)
+	if (!s->link || now < s->errand_until || s->errand == ERRAND_NONE)
+		return;
+	if (s->errand != ERRAND_DRAIN) {
 		server_lost(s, OUTCOME_TIMEOUT, "no answer in time");
+	} else if (!s->canceled) {
+		/* Closing would leave it running, uncounted. */
+		s->canceled = true;
+		s->errand_until = now + DRAIN_NS;
+		server_cancel(s);
+	} else {
+		server_lost(s, OUTCOME_OK, "what its dead client asked for does not end");
+	}
 }

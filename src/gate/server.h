@@ -8,42 +8,14 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
+#include "gate/debt.h"
 #include "gate/hub.h"
 #include "io/stream.h"
 #include "io/upstream.h"
 
-/* What the server owes an answer for, in the order in which it was asked. */
-enum debt_kind {
-	DEBT_SYNC, /* ReadyForQuery */
-	DEBT_QUERY, /* anything, until ReadyForQuery */
-	DEBT_PARSE, /* ParseComplete */
-	DEBT_BIND, /* BindComplete */
-	DEBT_DESCRIBE, /* RowDescription or NoData */
-	DEBT_EXECUTE, /* CommandComplete, EmptyQueryResponse or PortalSuspended */
-	DEBT_CLOSE, /* CloseComplete */
-};
-
-struct debt {
-	uint8_t kind;
-	bool ours; /* asked by the gate: its answer is not for the client */
-	bool local; /* not asked of the server at all: the gate answers in its turn */
-	bool unnamed; /* PARSE: of the unnamed statement */
-	uint32_t serial; /* PARSE: the client's definition of the name, 0: none */
-	struct statement *statement; /* PARSE: what is being prepared here, NULL: nothing of ours */
-};
-
-/* The most that one client may have asked for without reading the answers. */
-#define DEBTS_MAX 65536
-
-struct debts {
-	struct debt *ring;
-	uint32_t first, count, size;
-};
-
-struct debt *debts_first(struct debts *d); /* NULL: none */
-void debts_add(struct debts *d, struct debt debt);
-void debts_add_first(struct debts *d, struct debt debt);
-void debts_drop_first(struct debts *d);
+/* server.unnamed, besides the ids of statements. */
+#define UNNAMED_NONE    UINT64_C(0)
+#define UNNAMED_UNKNOWN UINT64_MAX
 
 /* What the gate itself is doing on the server. */
 enum server_errand {
@@ -73,18 +45,24 @@ struct server {
 	uint32_t streaming; /* bytes of the current frame still to be passed on */
 	bool streaming_ours; /* ... or to be swallowed */
 	struct debts debts;
-	bool copying_in; /* between CopyInResponse and CopyDone or CopyFail */
+	bool copying_in; /* between CopyInResponse and the CopyDone or CopyFail passed on */
+	bool copy_data; /* CopyData was the last that was passed on */
 	bool skipping; /* after an error: until Sync the server answers nothing */
+	bool unsynced; /* a message of the extended protocol was passed on, and no Sync since */
 	enum server_errand errand;
 	instant errand_until; /* lost if it lasts longer */
 	struct buffer reported; /* name, zero, value, zero: what the server reported last */
+	bool fatal; /* it said that it closes the connection */
+	bool told_fatal; /* ... and its client has been told so */
+	bool rolled_back; /* what a dead client left, once */
+	bool canceled; /* what a dead client asked for */
 	char sqlstate[6]; /* of the last error, for errands and for the end */
 	char complaint[ERROR_TEXT_MAX]; /* its text */
 	struct profile *profile; /* a reference */
 	bool dirty; /* a client SET what no profile knows of */
 	uint64_t dirty_by; /* that client's serial; 0: it is not even as that client wants it */
 	bool resetting; /* since a client's RESET, until ReadyForQuery */
-	const struct statement *unnamed; /* compared, never followed */
+	uint64_t unnamed; /* the id of its unnamed statement, if that is known */
 	int prepared; /* how many statements of ours it holds */
 	int cancels; /* cancel requests on their way: not to be given to another */
 	bool used; /* since it was assigned, its client's bytes were sent on */
@@ -102,8 +80,8 @@ void server_redial(struct hub *h, int id);
 void server_abandon(struct hub *h, int id);
 void server_close(struct hub *h, int id);
 
-/* The server is `c`'s now: a ping first if `ping`, then the client's profile, then client_go or
- * client_welcomed. */
+/* The server is `c`'s now: a ping first if `ping`, then the client's profile, and when that is in
+ * force client_go or client_welcomed. */
 void server_attach(struct server *s, struct client *c, bool ping);
 
 /* Its client is CLIENT_GONE: what it left behind is cleaned up, or the server closed. */
@@ -125,11 +103,12 @@ void server_rewatch(struct server *s);
 /* PostgreSQL cancels what the server runs now. */
 void server_cancel(struct server *s);
 
-/* For the relay: the gate's own errand is over (false: the server is lost for it); the server
- * reported a parameter; it answered with an error. */
+/* For the relay: the gate's own errand is over; the server reported a parameter (both false: the
+ * server is lost for it); it answered with an error; it may have other statements than we know. */
 bool server_errand_done(struct server *s);
-void server_parameter(struct server *s, const char *name, const char *value);
+bool server_parameter(struct server *s, const char *name, const char *value);
 void server_complaint(struct server *s, struct bytes body);
+void server_distrust_statements(struct server *s);
 
 /* Once a second. */
 void server_check(struct server *s, instant now);

@@ -128,6 +128,12 @@ static void free_if_unused(struct statements *all, struct statement *s)
 	free(s);
 }
 
+struct statement *statement_hold(struct statement *s)
+{
+	s->refs++;
+	return s;
+}
+
 void statements_drop(struct statements *all, struct statement *s)
 {
 	assert(s->refs > 0);
@@ -192,16 +198,30 @@ static void resize(struct statement_names *names, uint32_t size)
 	*names = larger;
 }
 
-uint32_t statement_names_add(
-	struct statement_names *names, const char *name, struct statement *statement)
+const struct statement_entry *statement_names_entry(
+	const struct statement_names *names, const char *name)
+{
+	const struct statement_entry *entry = names->size ? &names->entries[slot_of(names, name)]
+							  : NULL;
+	return entry && entry->name ? entry : NULL;
+}
+
+void statement_names_restore(struct statement_names *names, const char *name,
+	struct statement *statement, uint32_t serial)
 {
 	if ((names->count + 1) * 4 > names->size * 3)
 		resize(names, names->size ? names->size * 2 : NAMES_MIN);
 	struct statement_entry *entry = &names->entries[slot_of(names, name)];
 	assert(!entry->name);
-	*entry = (struct statement_entry){must(strdup(name)), statement, ++names->last_serial};
+	*entry = (struct statement_entry){must(strdup(name)), statement, serial};
 	names->count++;
-	return entry->serial;
+}
+
+uint32_t statement_names_add(
+	struct statement_names *names, const char *name, struct statement *statement)
+{
+	statement_names_restore(names, name, statement, ++names->last_serial);
+	return names->last_serial;
 }
 
 static void remove_at(struct statement_names *names, struct statements *all, uint32_t at)
@@ -235,6 +255,22 @@ void statement_names_undo(struct statement_names *names, struct statements *all,
 			remove_at(names, all, i);
 			return;
 		}
+	}
+}
+
+void statement_names_clear_before(
+	struct statement_names *names, struct statements *all, uint32_t serial)
+{
+	if (!serial) {
+		statement_names_clear(names, all);
+		return;
+	}
+	for (uint32_t i = 0; i < names->size;) {
+		/* Removing moves others about, perhaps to here. */
+		if (names->entries[i].name && names->entries[i].serial < serial)
+			remove_at(names, all, i);
+		else
+			i++;
 	}
 }
 

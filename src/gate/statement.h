@@ -57,6 +57,9 @@ void statements_release(struct statements *all);
 /* The statement of this text and these types, with one more reference. Copies both. */
 struct statement *statements_intern(struct statements *all, const char *query, struct bytes types);
 
+/* One more reference; the same statement. */
+struct statement *statement_hold(struct statement *s);
+
 /* One reference less. A statement that nobody names and no server has is freed. */
 void statements_drop(struct statements *all, struct statement *s);
 
@@ -65,6 +68,9 @@ void statement_set_on(struct statement *s, int server, bool on);
 
 /* The server forgot everything (closed, DEALLOCATE ALL): no statement is on it any more. */
 void statements_forget_server(struct statements *all, int server);
+
+/* The most names that one client may have at a time. */
+#define STATEMENT_NAMES_MAX 65536
 
 /* A client's own names. Nothing is allocated while there are none. */
 struct statement_names {
@@ -81,14 +87,23 @@ struct statement_entry {
 
 /* NULL if there is none of this name. */
 struct statement *statement_names_find(const struct statement_names *names, const char *name);
+/* The same with the definition's serial; valid until the names change. */
+const struct statement_entry *statement_names_entry(
+	const struct statement_names *names, const char *name);
 /* Takes over the reference. The name must not be there. Returns the definition's serial. */
 uint32_t statement_names_add(
 	struct statement_names *names, const char *name, struct statement *statement);
+/* Puts back a name that was removed, with the serial that it had. Takes over the reference. */
+void statement_names_restore(struct statement_names *names, const char *name,
+	struct statement *statement, uint32_t serial);
 /* Removes the name, if it is there, and drops the reference. */
 void statement_names_remove(
 	struct statement_names *names, struct statements *all, const char *name);
 /* The same by the definition's serial: O(names). */
 void statement_names_undo(struct statement_names *names, struct statements *all, uint32_t serial);
+/* Removes those defined before the one with this serial; 0: all. */
+void statement_names_clear_before(
+	struct statement_names *names, struct statements *all, uint32_t serial);
 void statement_names_clear(struct statement_names *names, struct statements *all);
 
 #endif

@@ -85,7 +85,9 @@ ssize_t stream_write(struct stream *s, const void *at, size_t len)
 	if (s->ssl) {
 		ERR_clear_error();
 		int sent = SSL_write(s->ssl, at, len > INT32_MAX ? INT32_MAX : (int)len);
-		return sent > 0 ? sent : tls_result(s, sent);
+		if (sent > 0)
+			return sent;
+		return tls_result(s, sent) == STREAM_AGAIN ? STREAM_AGAIN : STREAM_FAIL;
 	}
 	for (;;) {
 		ssize_t sent = send(s->fd, at, len, MSG_DONTWAIT | MSG_NOSIGNAL);

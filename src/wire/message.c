@@ -176,6 +176,16 @@ void message_authentication_ok(struct buffer *out)
 	message_end(out, mark);
 }
 
+void message_negotiate(struct buffer *out, uint32_t count, struct bytes names)
+{
+	size_t mark;
+	message_begin(out, MSG_NEGOTIATE, &mark);
+	buffer_append_u32(out, 3u << 16);
+	buffer_append_u32(out, count);
+	buffer_append(out, names.at, names.len);
+	message_end(out, mark);
+}
+
 void message_parameter(struct buffer *out, const char *name, const char *value)
 {
 	size_t mark;

@@ -31,6 +31,7 @@
 /* From the server. */
 #define MSG_AUTHENTICATION   'R'
 #define MSG_BACKEND_KEY      'K'
+#define MSG_NEGOTIATE        'v'
 #define MSG_PARAMETER_STATUS 'S'
 #define MSG_READY            'Z'
 #define MSG_ERROR            'E'
@@ -93,6 +94,8 @@ void message_begin(struct buffer *out, char type, size_t *mark);
 void message_end(struct buffer *out, size_t mark);
 
 void message_authentication_ok(struct buffer *out);
+/* NegotiateProtocolVersion: version 3.0, and none of `count` options, their names terminated. */
+void message_negotiate(struct buffer *out, uint32_t count, struct bytes names);
 void message_parameter(struct buffer *out, const char *name, const char *value);
 void message_backend_key(struct buffer *out, uint32_t pid, uint32_t key);
 void message_ready(struct buffer *out, char status);

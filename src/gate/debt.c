@@ -1,0 +1,102 @@
+#include "gate/debt.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+static void debts_grow(struct debts *d)
+{
+	uint32_t size = d->size ? d->size * 2 : 16;
+	struct debt *ring = calloc(size, sizeof(*ring));
+	if (!ring)
+		abort();
+	for (uint32_t i = 0; i < d->count; i++)
+		ring[i] = *debts_at(d, i);
+	free(d->ring);
+	d->ring = ring;
+	d->first = 0;
+	d->size = size;
+}
+
+struct debt *debts_at(const struct debts *d, uint32_t i)
+{
+	assert(i < d->count);
+	return &d->ring[(d->first + i) & (d->size - 1)];
+}
+
+struct debt *debts_first(const struct debts *d)
+{
+	return d->count ? debts_at(d, 0) : NULL;
+}
+
+static bool is_ready(const struct debt *debt)
+{
+	return debt->kind == DEBT_QUERY || (debt->kind == DEBT_SYNC && !debt->perhaps);
+}
+
+static bool changes_unnamed(const struct debt *debt)
+{
+	if (!debt->unnamed || debt->ours)
+		return false;
+	return debt->kind == DEBT_PARSE || debt->before || debt->big_before;
+}
+
+static void changes_drop(struct debt_changes *changes)
+{
+	changes->all--;
+	if (changes->synced > 0)
+		changes->synced--;
+}
+
+void debts_add(struct debts *d, struct debt debt)
+{
+	if (d->count == d->size)
+		debts_grow(d);
+	d->count++;
+	debt.in_named = debt.serial || debt.name || debt.statement;
+	debt.in_unnamed = changes_unnamed(&debt);
+	*debts_at(d, d->count - 1) = debt;
+	d->readies += is_ready(&debt);
+	d->named.all += debt.in_named;
+	d->unnamed.all += debt.in_unnamed;
+	if (debt.kind != DEBT_SYNC || debt.perhaps)
+		return;
+	d->named.synced = d->named.all;
+	d->unnamed.synced = d->unnamed.all;
+}
+
+static void let_go(struct debts *d, struct debt *debt, struct statements *all)
+{
+	d->readies -= is_ready(debt);
+	if (debt->in_named)
+		changes_drop(&d->named);
+	if (debt->in_unnamed)
+		changes_drop(&d->unnamed);
+	if (debt->statement)
+		statements_drop(all, debt->statement);
+	if (debt->before)
+		statements_drop(all, debt->before);
+	free(debt->name);
+}
+
+void debts_drop_first(struct debts *d, struct statements *all)
+{
+	let_go(d, debts_at(d, 0), all);
+	d->first = (d->first + 1) & (d->size - 1);
+	d->count--;
+}
+
+void debts_remove(struct debts *d, uint32_t i, struct statements *all)
+{
+	let_go(d, debts_at(d, i), all);
+	for (; i + 1 < d->count; i++)
+		*debts_at(d, i) = *debts_at(d, i + 1);
+	d->count--;
+}
+
+void debts_release(struct debts *d, struct statements *all)
+{
+	while (d->count > 0)
+		debts_drop_first(d, all);
+	free(d->ring);
+	*d = (struct debts){0};
+}

@@ -1,0 +1,71 @@
+/*
+ * debt - what a server owes answers for, in the order in which it was asked, and what is to be
+ * taken back if it turns out not to have been done.
+ *
+ * What a message does to prepared statements is noted as it is sent, since those behind it count
+ * on it; an error takes back what was sent between it and the next Sync, which the server skips.
+ */
+#ifndef STANDPIPE_GATE_DEBT_H
+#define STANDPIPE_GATE_DEBT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "gate/statement.h"
+
+enum debt_kind {
+	DEBT_SYNC, /* ReadyForQuery */
+	DEBT_QUERY, /* anything, until ReadyForQuery */
+	DEBT_PARSE, /* ParseComplete */
+	DEBT_BIND, /* BindComplete */
+	DEBT_DESCRIBE, /* RowDescription or NoData */
+	DEBT_EXECUTE, /* CommandComplete, EmptyQueryResponse or PortalSuspended */
+	DEBT_CLOSE, /* CloseComplete */
+	DEBT_COPY_END, /* nothing: the end of data that was sent before it was asked for */
+};
+
+struct debt {
+	uint8_t kind;
+	bool ours; /* asked by the gate: its answer is not for the client */
+	bool local; /* not asked of the server at all: the gate answers in its turn */
+	bool again; /* PARSE: the server had it, and was asked to close it first */
+	bool perhaps; /* SYNC: ignored if the data of a copy was still being taken */
+	bool unnamed; /* PARSE, CLOSE, QUERY: of the unnamed statement */
+	bool big_before; /* what the client's big_unnamed was */
+	uint32_t serial; /* PARSE, CLOSE: the client's definition of the name; 0: none */
+	struct statement *statement; /* PARSE: what is being prepared here; a reference, or NULL */
+	struct statement *before; /* what the name stood for, a reference, or NULL */
+	char *name; /* CLOSE: the name, owned, or NULL */
+	bool in_named, in_unnamed; /* counted in debts.named, .unnamed */
+};
+
+/* The most that one client may have asked for without reading the answers. */
+#define DEBTS_MAX 65536
+
+/* Changes to what names stand for, the client's or the server's, which may still be taken back. */
+struct debt_changes {
+	uint32_t all;
+	uint32_t synced; /* those that are followed by a Sync: the first of them */
+};
+
+struct debts {
+	struct debt *ring;
+	uint32_t first, count, size;
+	uint32_t readies; /* those that ReadyForQuery is sure to answer */
+	struct debt_changes named, unnamed;
+};
+
+/* The i-th, i < count. */
+struct debt *debts_at(const struct debts *d, uint32_t i);
+/* NULL: none. */
+struct debt *debts_first(const struct debts *d);
+
+/* Takes over the references and the name. */
+void debts_add(struct debts *d, struct debt debt);
+
+/* What they hold goes; `all` is where the statements live. */
+void debts_drop_first(struct debts *d, struct statements *all);
+void debts_remove(struct debts *d, uint32_t i, struct statements *all);
+void debts_release(struct debts *d, struct statements *all);
+
+#endif

@@ -1,0 +1,461 @@
+/* From a server to its client. */
+#include <assert.h>
+#include <string.h>
+#include <strings.h>
+
+#include "gate/relay.h"
+#include "gate/stretch.h"
+#include "wire/frame.h"
+#include "wire/message.h"
+
+#define REPORT_MAX 65536 /* of a message of the server that is inspected */
+
+struct receiving {
+	struct server *s;
+	struct stretch stretch;
+};
+
+enum progress {
+	DONE,
+	MORE, /* its beginning is not enough */
+	FAILED, /* the server is not to be trusted any more, or lost */
+};
+
+static struct statements *statements_of(const struct server *s)
+{
+	return &s->hub->statements;
+}
+
+/* ---- debts ---- */
+
+bool relay_settle(struct server *s, struct buffer *to)
+{
+	struct debt *first;
+	bool any = false;
+	while ((first = debts_first(&s->debts)) && first->local) {
+		if (to && first->kind != DEBT_COPY_END)
+			message_empty(to, first->kind == DEBT_PARSE ? MSG_PARSE_COMPLETE
+								    : MSG_CLOSE_COMPLETE);
+		debts_drop_first(&s->debts, statements_of(s));
+		any = true;
+	}
+	return any;
+}
+
+/* The client's unnamed statement is again what it was, unless it was changed since: then that is
+ * what the next change may go back to. Takes over the reference. */
+static void take_back_unnamed(
+	struct server *s, uint32_t skipped, struct statement *before, bool big_before)
+{
+	struct client *c = s->client;
+	struct statement **place = &c->unnamed;
+	bool *big = &c->big_unnamed;
+	for (uint32_t i = skipped; i < s->debts.count; i++) {
+		struct debt *later = debts_at(&s->debts, i);
+		if (!later->unnamed || later->ours)
+			continue;
+		place = &later->before;
+		big = &later->big_before;
+		break;
+	}
+	if (*place)
+		statements_drop(statements_of(s), *place);
+	*place = before;
+	*big = big_before;
+}
+
+/* What the client asked for has not been done: its statements are again what they were. */
+static void take_back_of_client(struct server *s, struct debt *debt, uint32_t skipped, bool failed)
+{
+	struct client *c = s->client;
+	struct statements *all = &c->hub->statements;
+	if (debt->serial && debt->kind == DEBT_PARSE)
+		statement_names_undo(&c->names, all, debt->serial);
+	if (debt->name && !statement_names_find(&c->names, debt->name)) {
+		statement_names_restore(&c->names, debt->name, debt->before, debt->serial);
+		debt->before = NULL;
+	}
+	/* The Parse that failed had dropped the one before. */
+	if (debt->unnamed && failed) {
+		take_back_unnamed(s, skipped, NULL, false);
+	} else if (debt->unnamed) {
+		take_back_unnamed(s, skipped, debt->before, debt->big_before);
+		debt->before = NULL;
+	}
+}
+
+/* Of the first `skipped` debts one. */
+static void take_back(struct server *s, struct debt *debt, uint32_t skipped, bool failed)
+{
+	/* Skipped, the Close before it was so, too. */
+	if (debt->statement && (failed || !debt->again)) {
+		statement_set_on(debt->statement, s->id, false);
+		s->prepared--;
+	}
+	if (debt->unnamed)
+		s->unnamed = failed ? UNNAMED_NONE : UNNAMED_UNKNOWN;
+	if (!debt->ours && s->client)
+		take_back_of_client(s, debt, skipped, failed);
+}
+
+/* An error: the server skips what was asked for since, up to Sync; the last of it is taken back
+ * first. A simple query's error, or Sync's own, ends nothing but that. */
+static void fail_debts(struct server *s)
+{
+	struct debts *d = &s->debts;
+	const struct debt *first = debts_first(d);
+	s->copying_in = false;
+	if (first && (first->kind == DEBT_SYNC || first->kind == DEBT_QUERY))
+		return;
+	uint32_t skipped = 0;
+	while (skipped < d->count && debts_at(d, skipped)->kind != DEBT_SYNC)
+		skipped++;
+	s->skipping = skipped == d->count;
+	for (uint32_t i = skipped; i-- > 0;) {
+		struct debt *debt = debts_at(d, i);
+		take_back(s, debt, skipped, i == 0 && debt->kind == DEBT_PARSE);
+	}
+	while (skipped-- > 0)
+		debts_drop_first(d, statements_of(s));
+}
+
+/* Sync amid a copy's data has been ignored, or answered, if something behind it is answered. */
+static void drop_perhaps(struct server *s)
+{
+	struct debt *first;
+	while ((first = debts_first(&s->debts)) && first->kind == DEBT_SYNC && first->perhaps)
+		debts_drop_first(&s->debts, statements_of(s));
+}
+
+/* CopyInResponse: the server takes data now, and ignores Sync meanwhile. Some of that, and the end
+ * of the data, may have been sent already. */
+static void begin_copy_in(struct server *s)
+{
+	struct debts *d = &s->debts;
+	s->copying_in = true;
+	for (uint32_t i = 1; i < d->count;) {
+		const struct debt *debt = debts_at(d, i);
+		if (debt->kind == DEBT_COPY_END) {
+			debts_remove(d, i, statements_of(s));
+			s->copying_in = false;
+			return;
+		}
+		if (debt->kind != DEBT_SYNC)
+			return; /* the server will not like that */
+		if (debt->perhaps)
+			i++;
+		else
+			debts_remove(d, i, statements_of(s));
+	}
+}
+
+/* There is nobody to send the data. */
+static bool refuse_copy_in(struct server *s)
+{
+	static const char why[] = "there is nobody to send it";
+	struct buffer out = BUFFER_INIT;
+	size_t mark;
+	if (!s->copying_in)
+		return true;
+	message_begin(&out, MSG_COPY_FAIL, &mark);
+	buffer_append_text(&out, why);
+	message_end(&out, mark);
+	s->copying_in = false;
+	bool sent = server_send(s, out.memory + out.start, buffer_len(&out));
+	buffer_release(&out);
+	return sent;
+}
+
+/* The kind of debt that a message pays, or -1. */
+static int paid_by(uint8_t type)
+{
+	switch (type) {
+	case MSG_PARSE_COMPLETE:
+		return DEBT_PARSE;
+	case MSG_BIND_COMPLETE:
+		return DEBT_BIND;
+	case MSG_CLOSE_COMPLETE:
+		return DEBT_CLOSE;
+	case MSG_ROW_DESCRIPTION:
+	case MSG_NO_DATA:
+		return DEBT_DESCRIBE;
+	case MSG_COMMAND_COMPLETE:
+	case MSG_EMPTY_QUERY:
+	case MSG_PORTAL_SUSPENDED:
+		return DEBT_EXECUTE;
+	default:
+		return -1;
+	}
+}
+
+/* Is it sent whenever the server likes, and no answer? */
+static bool is_asynchronous(uint8_t type)
+{
+	return type == MSG_NOTICE || type == MSG_NOTIFICATION || type == MSG_PARAMETER_STATUS;
+}
+
+/* Is what comes now the gate's own business? */
+static bool is_ours(struct server *s)
+{
+	struct debt *first = debts_first(&s->debts);
+	return first && first->ours;
+}
+
+/* ---- what is inspected ---- */
+
+/* The server forgot all statements for its client, but for those whose Parse is still to come. */
+static void forget_statements(struct server *s)
+{
+	struct debts *d = &s->debts;
+	uint32_t serial = 0;
+	statements_forget_server(statements_of(s), s->id);
+	s->prepared = 0;
+	s->unnamed = UNNAMED_NONE;
+	for (uint32_t i = 0; i < d->count; i++) {
+		const struct debt *debt = debts_at(d, i);
+		if (debt->kind == DEBT_PARSE && debt->serial && !serial)
+			serial = debt->serial;
+		if (debt->unnamed)
+			s->unnamed = UNNAMED_UNKNOWN;
+		if (!debt->statement)
+			continue;
+		statement_set_on(debt->statement, s->id, true);
+		s->prepared++;
+	}
+	statement_names_clear_before(&s->client->names, statements_of(s), serial);
+}
+
+/* A command of the client's own has changed more than its answer says. */
+static void note_tag(struct server *s, const char *tag)
+{
+	/* What lives as long as the session, and would be met by the next client. */
+	static const char *const traces[] = {
+		"SET", "RESET", "DISCARD ALL", "LISTEN", "DECLARE CURSOR", "CREATE TABLE"};
+	struct client *c = s->client;
+	bool all = strcmp(tag, "DISCARD ALL") == 0, reset = all || strcmp(tag, "RESET") == 0;
+	if (!c || is_ours(s))
+		return;
+	if (all || strcmp(tag, "DEALLOCATE ALL") == 0)
+		forget_statements(s);
+	/* The server goes back to what our own login has; what the client means is what its own
+	 * startup packet had: it is set up anew before its next transaction. */
+	s->resetting = s->resetting || (reset && c->origin);
+	if (strcmp(tag, "PREPARE") == 0 || strcmp(tag, "DEALLOCATE") == 0)
+		server_distrust_statements(s);
+	for (size_t i = 0; i < sizeof(traces) / sizeof(traces[0]); i++) {
+		if (strcmp(tag, traces[i]) != 0)
+			continue;
+		s->dirty = true;
+		s->dirty_by = s->resetting ? 0 : c->serial;
+	}
+}
+
+/* What a client is told in place of the value that its RESET went back to; NULL: the very value. */
+static const char *value_meant(
+	const struct server *s, const struct frame *frame, struct bytes in, const char **name)
+{
+	const char *value;
+	if (frame->type != MSG_PARAMETER_STATUS || !s->resetting || !s->client)
+		return NULL;
+	if (message_parse_parameter(frame_body(in, frame), name, &value) != 0)
+		return NULL;
+	return profile_value(s->client->origin, *name);
+}
+
+/* Must a tag of this length, with its zero, be looked at? Those of note_tag. */
+static bool is_tag_noted(uint32_t len)
+{
+	_Static_assert(sizeof("DECLARE CURSOR") == sizeof("DEALLOCATE ALL"), "one case is both");
+	switch (len) {
+	case sizeof("SET"):
+	case sizeof("RESET"):
+	case sizeof("LISTEN"):
+	case sizeof("PREPARE"):
+	case sizeof("DEALLOCATE"):
+	case sizeof("DISCARD ALL"):
+	case sizeof("CREATE TABLE"):
+	case sizeof("DEALLOCATE ALL"):
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* ReadyForQuery: what was asked for up to a Sync or a Query is over. False: not a debt. */
+static bool pay_ready(struct server *s, char status)
+{
+	struct debt *first = debts_first(&s->debts);
+	if (!first || (first->kind != DEBT_SYNC && first->kind != DEBT_QUERY))
+		return false;
+	debts_drop_first(&s->debts, statements_of(s));
+	s->status = status;
+	s->copying_in = s->resetting = false;
+	return true;
+}
+
+/* A message that is all there and that says something. False: the server is lost. */
+static bool inspect(struct server *s, const struct frame *frame, struct bytes body)
+{
+	const char *name, *value;
+	switch (frame->type) {
+	case MSG_READY: {
+		bool ours = is_ours(s);
+		if (body.len != 1 || !pay_ready(s, (char)body.at[0]))
+			return false;
+		return ours ? server_errand_done(s) : true;
+	}
+	case MSG_PARAMETER_STATUS:
+		if (message_parse_parameter(body, &name, &value) != 0)
+			return false;
+		return server_parameter(s, name, value);
+	case MSG_COMMAND_COMPLETE:
+		if (body.len > 0 && body.at[body.len - 1] == 0)
+			note_tag(s, (const char *)body.at);
+		return true;
+	case MSG_ERROR:
+		server_complaint(s, body);
+		return true;
+	default:
+		return true;
+	}
+}
+
+/* Must the whole of it be there? Little of it, so that big rows stream. */
+static bool is_inspected(const struct server *s, const struct frame *frame)
+{
+	switch (frame->type) {
+	case MSG_READY:
+	case MSG_PARAMETER_STATUS:
+		return true;
+	case MSG_ERROR:
+		return frame->len <= REPORT_MAX;
+	case MSG_COMMAND_COMPLETE:
+		return is_tag_noted(frame->len - FRAME_HEADER);
+	default:
+		return s->client && s->client->inquiry && frame->len <= REPORT_MAX;
+	}
+}
+
+/* ---- messages ---- */
+
+static bool is_for_client(const struct server *s)
+{
+	const struct client *c = s->client;
+	return c && !c->inquiry && c->state == CLIENT_ACTIVE;
+}
+
+static bool passes_to_client(const struct server *s, uint8_t type, bool ours)
+{
+	if (!is_for_client(s))
+		return false;
+	if (!ours)
+		return true;
+	if (s->errand == ERRAND_SETUP)
+		return false;
+	/* What the server reports of itself is for whoever is there. An error ends what the client
+	 * asked for, even if ours was the first to fail. */
+	return type == MSG_PARAMETER_STATUS || (type == MSG_ERROR && s->errand == ERRAND_NONE);
+}
+
+/* False: the server is lost. */
+static bool settle(struct receiving *r, uint8_t type)
+{
+	struct server *s = r->s;
+	int kind = paid_by(type);
+	struct debt *first = debts_first(&s->debts);
+	if (type == MSG_ERROR)
+		fail_debts(s);
+	else if (type == MSG_COPY_IN)
+		begin_copy_in(s);
+	else if (kind >= 0 && first && first->kind == kind)
+		debts_drop_first(&s->debts, statements_of(s));
+	first = debts_first(&s->debts);
+	if (first && first->local) {
+		bool for_client = is_for_client(s);
+		if (for_client)
+			stretch_end(&r->stretch, &s->client->out);
+		relay_settle(s, for_client ? &s->client->out : NULL);
+	}
+	return type != MSG_COPY_IN || is_for_client(s) || refuse_copy_in(s);
+}
+
+/* One message. */
+static enum progress receive_one(struct receiving *r, struct bytes *left)
+{
+	struct server *s = r->s;
+	struct frame frame;
+	enum wire_result result = frame_parse(*left, &frame);
+	if (result == WIRE_PARTIAL)
+		return MORE;
+	if (result == WIRE_BAD)
+		return FAILED;
+	bool whole = left->len >= frame.len;
+	bool inspected = is_inspected(s, &frame);
+	if (inspected && frame.len > REPORT_MAX)
+		return FAILED;
+	if (inspected && !whole)
+		return MORE;
+	if (frame.type != MSG_READY && !is_asynchronous(frame.type))
+		drop_perhaps(s);
+	/* Whether it is ours is told by the debt that it pays, before that is dropped. */
+	bool ours = is_ours(s);
+	bool for_client = passes_to_client(s, frame.type, ours);
+	size_t there = whole ? frame.len : left->len;
+	if (s->client && s->client->inquiry && !ours && whole)
+		client_inquiry_take(s->client, &frame, frame_body(*left, &frame));
+	if (!for_client && s->client)
+		stretch_end(&r->stretch, &s->client->out);
+	if (inspected && !inspect(s, &frame, frame_body(*left, &frame)))
+		return FAILED;
+	const char *name, *meant = value_meant(s, &frame, *left, &name);
+	if (for_client && meant) {
+		stretch_end(&r->stretch, &s->client->out);
+		message_parameter(&s->client->out, name, meant);
+	} else if (for_client) {
+		stretch_add(&r->stretch, left->at, there);
+	}
+	s->told_fatal = s->told_fatal || (s->fatal && for_client);
+	if (!settle(r, frame.type))
+		return FAILED;
+	s->streaming = (uint32_t)(frame.len - there);
+	s->streaming_ours = !for_client;
+	left->at += there;
+	left->len -= there;
+	return DONE;
+}
+
+/* False: the server is lost. */
+static bool deliver(struct receiving *r)
+{
+	struct server *s = r->s;
+	size_t len = stretch_len(&r->stretch);
+	if (s->link && s->client && (len > 0 || buffer_len(&s->client->out) > 0))
+		client_send(s->client, r->stretch.from, len);
+	r->stretch = (struct stretch){0};
+	return s->link != NULL;
+}
+
+size_t relay_from_server(struct server *s, struct bytes in)
+{
+	struct bytes left = in;
+	struct receiving r = {.s = s};
+	while (left.len > 0) {
+		if (s->streaming > 0) {
+			size_t used = left.len < s->streaming ? left.len : s->streaming;
+			if (!s->streaming_ours)
+				stretch_add(&r.stretch, left.at, used);
+			s->streaming -= (uint32_t)used;
+			left.at += used;
+			left.len -= used;
+			continue;
+		}
+		enum progress progress = receive_one(&r, &left);
+		if (progress == MORE)
+			break;
+		if (progress == FAILED && deliver(&r))
+			server_lost(s, OUTCOME_PROTOCOL, "the server broke the protocol");
+		if (!s->link)
+			return SIZE_MAX;
+	}
+	return deliver(&r) ? in.len - left.len : SIZE_MAX;
+}
