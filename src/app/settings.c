@@ -112,10 +112,8 @@ static const struct setting rows[] = {
 	.variables = "STANDPIPE_POOL_KEEP", .help = "server connections kept warm when nobody waits"},
 {"pool.idle", SETTING_DURATION, ENGINE(server_idle_ns), RANGE(0, 30 * DAY_S), .preset = "600s",
 	.variables = "STANDPIPE_POOL_IDLE", .help = "idle ones above pool.keep are closed after this; 0: never"},
-{"pool.grow_target", SETTING_DURATION, ENGINE(growth.target_ns), RANGE(0, 60), .preset = "5ms",
-	.variables = "STANDPIPE_POOL_GROW_TARGET", .help = "a client's wait that is short enough"},
-{"pool.grow_interval", SETTING_DURATION, ENGINE(growth.interval_ns), RANGE(0, 60), .preset = "100ms",
-	.variables = "STANDPIPE_POOL_GROW_INTERVAL", .help = "of longer waits only, before one more server is opened; 0: at once"},
+{"pool.grow_interval", SETTING_DURATION, ENGINE(growth.interval_ns), RANGE(0, 60), .preset = "200ms",
+	.variables = "STANDPIPE_POOL_GROW_INTERVAL", .help = "a queue that is never empty for so long opens one more; 0: at once"},
 {"pool.clients", SETTING_INT, GATE(clients_max), RANGE(1, 65535), .preset = "10000",
 	.variables = "STANDPIPE_POOL_CLIENTS", .help = "client connections at most"},
 

@@ -77,7 +77,7 @@ static instant wants_server_at(const struct engine *e)
 	/* The first one at once; more only for a queue that those there can't drain. */
 	if (pool_servers(p) == 0)
 		return 0;
-	return standing_at(&e->standing, p->clients[p->queue_first].since);
+	return standing_at(&e->standing);
 }
 
 int64_t engine_deadline_span(const struct engine *e, enum deadline_kind kind)
@@ -418,10 +418,8 @@ static void assign(struct engine *e, instant now, struct engine_actions *actions
 			continue;
 		}
 		instant idle_since = e->pool.servers[e->pool.idle_first].since;
-		instant waiting_since = e->pool.clients[e->pool.queue_first].since;
 		if (!pool_assign(&e->pool, &server, &client, now))
 			break;
-		standing_waited(&e->standing, now - waiting_since, now);
 		struct engine_action *a = act(actions, ACTION_ASSIGN);
 		a->server = server;
 		a->client = client;
@@ -523,6 +521,8 @@ void engine_step(struct engine *e, const struct engine_event *event, struct engi
 	announce_phases(e, actions);
 	assign(e, now, actions);
 	turn_away(e, now, actions);
+	/* Whoever waits for the first server is not helped by a second. */
+	standing_update(&e->standing, e->pool.waiting > 0 && e->pool.idle + e->pool.busy > 0, now);
 	open_servers(e, now, actions);
 	sweep(e, now, actions);
 	announce_states(e, actions);

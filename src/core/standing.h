@@ -1,39 +1,41 @@
 /*
  * standing - is there a standing queue, one that more servers would help?
  *
- * CoDel's question (Nichols and Jacobson, "Controlling Queue Delay", 2012; for requests in Facebook's
- * "Fail at Scale", 2015): a burst drains within an interval, and then somebody has waited less than
- * the target; a standing queue does not. A service that opens its pool of twenty at once and asks
+ * CoDel's distinction (Nichols and Jacobson, "Controlling Queue Delay", 2012): a burst drains within
+ * an interval, a standing queue does not. A service that opens its pool of twenty at once and asks
  * each something is a burst: one server answers it in less time than a second one takes to open.
+ *
+ * Counted is for how long the queue has never been empty although there was a server to drain it.
+ * After an interval of that one more server is opened, and while it goes on another after 1/2, 1/3,
+ * 1/4 ... of an interval: twenty in 3.6 intervals.
  */
 #ifndef STANDPIPE_CORE_STANDING_H
 #define STANDPIPE_CORE_STANDING_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/instant.h"
 
 struct standing_settings {
-	int64_t target_ns; /* a wait shorter than this is none */
-	int64_t interval_ns; /* of longer waits only; 0: every queue stands at once */
+	int64_t interval_ns; /* 0: every queue stands at once */
 };
 
 struct standing {
 	struct standing_settings settings;
-	instant above_since; /* every wait since then was too long; -1: the last one was not */
-	instant answered_at; /* something was done about it; -1: never */
+	instant since; /* never empty since then, or since it was last answered; -1: it is empty */
+	int answers; /* to this one */
 };
 
 void standing_init(struct standing *s, const struct standing_settings *settings);
 
-/* Somebody left the queue's head at `now`, having waited `wait_ns`. */
-void standing_waited(struct standing *s, int64_t wait_ns, instant now);
+/* How it is at `now`: somebody waits, and there is a server to be waited for. */
+void standing_update(struct standing *s, bool waiting, instant now);
 
-/* From when on the queue is standing, if its head has waited since `head_since` and nobody leaves
- * it until then. Each answer buys an interval. */
-instant standing_at(const struct standing *s, instant head_since);
+/* From when on the queue stands, if it is not empty until then; INSTANT_NEVER: it is empty. */
+instant standing_at(const struct standing *s);
 
-/* Something is being done about it at `now`: a server more. */
+/* A server more is being opened for it at `now`. */
 void standing_answered(struct standing *s, instant now);
 
 #endif

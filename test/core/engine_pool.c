@@ -387,8 +387,7 @@ static void a_burst_that_one_server_drains_opens_no_second(void **state)
 {
 	struct rig r;
 	rig_settings(&r);
-	r.settings.growth = (struct standing_settings){
-		.target_ns = 5 * MS, .interval_ns = 100 * MS};
+	r.settings.growth = (struct standing_settings){.interval_ns = 200 * MS};
 	rig_init(&r, 1);
 	rig_to_run_time(&r);
 	for (int client = 0; client < 20; client++)
@@ -402,25 +401,25 @@ static void a_burst_that_one_server_drains_opens_no_second(void **state)
 	assert_int_equal(pool_servers(&r.engine.pool), 1);
 }
 
-static void a_queue_that_stands_opens_one_an_interval(void **state)
+static void a_queue_that_stands_opens_one_after_another(void **state)
 {
 	struct rig r;
 	rig_settings(&r);
-	r.settings.growth = (struct standing_settings){
-		.target_ns = 5 * MS, .interval_ns = 100 * MS};
+	r.settings.growth = (struct standing_settings){.interval_ns = 200 * MS};
 	r.settings.connects.window_max = 4;
 	rig_init(&r, 1);
 	rig_to_run_time(&r);
 	instant begun = r.now;
 	for (int client = 0; client < 5; client++)
 		rig_waits(&r, client);
-	rig_go(&r, begun + 105 * MS - 1);
+	rig_go(&r, begun + 200 * MS - 1);
 	assert_int_equal(pool_servers(&r.engine.pool), 1);
-	rig_go(&r, begun + 105 * MS);
+	rig_go(&r, begun + 200 * MS);
 	assert_int_equal(pool_servers(&r.engine.pool), 2);
-	rig_go(&r, begun + 205 * MS - 1);
+	r.engine.connects.window = 4;
+	rig_go(&r, begun + 300 * MS - 1);
 	assert_int_equal(pool_servers(&r.engine.pool), 2);
-	rig_go(&r, begun + 205 * MS);
+	rig_go(&r, begun + 300 * MS);
 	assert_int_equal(pool_servers(&r.engine.pool), 3);
 }
 
@@ -468,7 +467,7 @@ int main(void)
 		cmocka_unit_test(rejects_have_names),
 		cmocka_unit_test(a_database_that_is_lost_degrades_and_one_that_returns_mends),
 		cmocka_unit_test(a_burst_that_one_server_drains_opens_no_second),
-		cmocka_unit_test(a_queue_that_stands_opens_one_an_interval),
+		cmocka_unit_test(a_queue_that_stands_opens_one_after_another),
 		cmocka_unit_test(none_kept_and_none_needed_is_nothing_missed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* What growth relies on: a burst is no standing queue, and one answer buys an interval. */
+/* What growth relies on: a burst is no standing queue, and each answer buys some time. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,67 +8,62 @@
 
 #include "core/standing.h"
 
-#define MS(n) ((n)*NS_PER_MS)
+static const instant ms = NS_PER_MS;
+static const struct standing_settings settings = {.interval_ns = 200 * NS_PER_MS};
 
-static const struct standing_settings settings = {.target_ns = MS(5), .interval_ns = MS(100)};
-
-static void a_burst_is_none(void **state)
+static void an_empty_queue_is_none(void **state)
 {
 	struct standing s;
 	standing_init(&s, &settings);
-	/* Twenty come at 0 and are served one a millisecond: the first waited less than the target,
-	 * the last 20 ms, and then the queue is empty. */
-	for (int i = 0; i < 20; i++) {
-		standing_waited(&s, MS(i), MS(i));
-		assert_true(standing_at(&s, 0) > MS(i));
-	}
-	/* The next client finds nobody before it. */
-	standing_waited(&s, 0, MS(50));
-	assert_int_equal(standing_at(&s, MS(60)), MS(60 + 5 + 100));
+	assert_int_equal(standing_at(&s), INSTANT_NEVER);
+	standing_answered(&s, 5 * ms); /* a first server is no answer to it */
+	assert_int_equal(standing_at(&s), INSTANT_NEVER);
 }
 
-static void waits_over_the_target_for_an_interval_are_one(void **state)
+static void a_burst_that_drains_is_none(void **state)
 {
 	struct standing s;
 	standing_init(&s, &settings);
-	standing_waited(&s, MS(6), MS(10));
-	standing_waited(&s, MS(9), MS(60));
-	assert_int_equal(standing_at(&s, MS(55)), MS(110));
-	standing_waited(&s, MS(4), MS(109));
-	assert_int_equal(standing_at(&s, MS(108)), MS(108 + 5 + 100));
+	standing_update(&s, true, 10 * ms);
+	standing_update(&s, true, 150 * ms);
+	assert_int_equal(standing_at(&s), 210 * ms);
+	standing_update(&s, false, 209 * ms);
+	assert_int_equal(standing_at(&s), INSTANT_NEVER);
+	standing_update(&s, true, 300 * ms);
+	assert_int_equal(standing_at(&s), 500 * ms);
 }
 
-static void a_head_that_nobody_serves_is_one(void **state)
+static void each_answer_buys_less_time(void **state)
 {
 	struct standing s;
 	standing_init(&s, &settings);
-	assert_int_equal(standing_at(&s, MS(7)), MS(7 + 5 + 100));
-}
-
-static void an_answer_buys_an_interval(void **state)
-{
-	struct standing s;
-	standing_init(&s, &settings);
-	standing_waited(&s, MS(50), MS(50));
-	standing_answered(&s, MS(150));
-	assert_int_equal(standing_at(&s, MS(60)), MS(250));
+	standing_update(&s, true, 0);
+	assert_int_equal(standing_at(&s), 200 * ms);
+	standing_answered(&s, 200 * ms);
+	assert_int_equal(standing_at(&s), 300 * ms);
+	standing_answered(&s, 300 * ms);
+	assert_int_equal(standing_at(&s), 300 * ms + 200 * ms / 3);
+	standing_update(&s, false, 310 * ms);
+	standing_update(&s, true, 320 * ms);
+	assert_int_equal(standing_at(&s), 520 * ms); /* another queue */
 }
 
 static void without_an_interval_every_queue_stands(void **state)
 {
 	struct standing s;
 	standing_init(&s, &(struct standing_settings){0});
-	standing_answered(&s, MS(3));
-	assert_int_equal(standing_at(&s, MS(2)), MS(2));
+	standing_update(&s, true, 3 * ms);
+	assert_int_equal(standing_at(&s), 3 * ms);
+	standing_answered(&s, 4 * ms);
+	assert_int_equal(standing_at(&s), 4 * ms);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_burst_is_none),
-		cmocka_unit_test(waits_over_the_target_for_an_interval_are_one),
-		cmocka_unit_test(a_head_that_nobody_serves_is_one),
-		cmocka_unit_test(an_answer_buys_an_interval),
+		cmocka_unit_test(an_empty_queue_is_none),
+		cmocka_unit_test(a_burst_that_drains_is_none),
+		cmocka_unit_test(each_answer_buys_less_time),
 		cmocka_unit_test(without_an_interval_every_queue_stands),
 	};
 	return cmocka_run_group_tests_name("core/standing", tests, NULL, NULL);
