@@ -87,6 +87,7 @@ static struct cause find_cause(const struct gate_view *view, enum phase phase)
 				.timed_out = e->startup.phases[phase].timed_out,
 				.table_setup = phase == PHASE_DATABASE && e->in_table_setup,
 				.command_ended = view->command == COMMAND_ENDED,
+				.command_code = view->command_code,
 			},
 	};
 	if (cause.error)

@@ -128,13 +128,30 @@ static const char *database_hint(const struct hint_question *q)
 	return connect_hint(q);
 }
 
+static const char *command_hint(int code)
+{
+	switch (code) {
+	case 126:
+		return "the command can't be executed: is the file's x bit set, and is it for this "
+		       "machine?";
+	case 127:
+		return "there is no such command in the image: is its name right, and its folder "
+		       "in PATH?";
+	case 137:
+		return "the command was killed: most often for want of memory (the platform's "
+		       "limit), else by somebody";
+	default:
+		return "the command ended by itself before it was ready: its own output above says "
+		       "why";
+	}
+}
+
 const char *hint_for(const struct hint_question *q)
 {
 	if (q->phase == PHASE_DATABASE)
 		return database_hint(q);
 	if (q->phase == PHASE_SERVICES && q->command_ended)
-		return "the command ended by itself before it was ready: its own output above says "
-		       "why";
+		return command_hint(q->command_code);
 	for (size_t i = 0; i < sizeof(phase_hints) / sizeof(phase_hints[0]); i++)
 		if (phase_hints[i].phase == q->phase)
 			return q->timed_out ? phase_hints[i].text_timed_out : phase_hints[i].text;

@@ -20,6 +20,7 @@ struct hint_question {
 	enum stage stage;
 	const char *sqlstate; /* or "" */
 	bool command_ended;
+	int command_code; /* then: as the shell has it */
 };
 
 /* Static text, never NULL. */
