@@ -3,6 +3,7 @@
  * that holds nothing of theirs outside its literals.
  */
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,12 @@ static const char *expect_literal(const char *at, const char *text)
 {
 	at = expect(at, "E'");
 	for (; *text; text++) {
+		if ((unsigned char)*text >= 0x80) {
+			char escaped[5];
+			snprintf(escaped, sizeof(escaped), "\\x%02x", (unsigned char)*text);
+			at = expect(at, escaped);
+			continue;
+		}
 		if (*at == '\\' || *at == '\'') {
 			assert(at[1] == *at);
 			at++;

@@ -233,14 +233,23 @@ bool profile_is_settable(const char *name)
 
 /* ---- SQL ---- */
 
-/* As E'...': right whatever standard_conforming_strings is. */
+/* As E'...': right whatever standard_conforming_strings is. What is not ASCII is written as \xNN, so
+ * that the session's present client_encoding, which is somebody else's, has no say in it: the very
+ * bytes are the value, as PostgreSQL takes them from a startup packet. */
 static void append_literal(struct buffer *out, const char *text)
 {
+	static const char digits[] = "0123456789abcdef";
 	buffer_append(out, "E'", 2);
 	for (; *text; text++) {
-		if (*text == '\'' || *text == '\\')
-			buffer_append_u8(out, (uint8_t)*text);
-		buffer_append_u8(out, (uint8_t)*text);
+		uint8_t byte = (uint8_t)*text;
+		if (byte >= 0x80) {
+			char escaped[4] = {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
+			buffer_append(out, escaped, sizeof(escaped));
+			continue;
+		}
+		if (byte == '\'' || byte == '\\')
+			buffer_append_u8(out, byte);
+		buffer_append_u8(out, byte);
 	}
 	buffer_append_u8(out, '\'');
 }

@@ -308,6 +308,19 @@ static void no_value_breaks_out_of_its_quotes(void **state)
 	profiles_release(&all);
 }
 
+/* In SJIS the byte 5c may be the second half of a character: no encoding may take part. */
+static void what_is_not_ascii_is_the_same_in_every_encoding(void **state)
+{
+	struct profiles all;
+	profiles_init(&all);
+	struct profile *p = profile_with(&all, all.base, "application_name", "\x83\x5c'\xc3\xa9");
+	expect_sql(p, "SET SESSION AUTHORIZATION DEFAULT;RESET ALL;"
+		      "SELECT pg_catalog.set_config(E'application_name',"
+		      "E'\\x83\\\\''\\xc3\\xa9',false)");
+	profile_drop(&all, p);
+	profiles_release(&all);
+}
+
 static void what_a_session_can_set_and_the_server_reports_is_known(void **state)
 {
 	assert_true(profile_is_settable("TimeZone"));
@@ -335,6 +348,7 @@ int main(void)
 		cmocka_unit_test(no_more_bytes_than_allowed_and_nothing_is_cut),
 		cmocka_unit_test(the_sql_starts_from_anything_and_sets_each),
 		cmocka_unit_test(no_value_breaks_out_of_its_quotes),
+		cmocka_unit_test(what_is_not_ascii_is_the_same_in_every_encoding),
 		cmocka_unit_test(what_a_session_can_set_and_the_server_reports_is_known),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
