@@ -64,6 +64,15 @@ void debts_add(struct debts *d, struct debt debt)
 	d->unnamed.synced = d->unnamed.all;
 }
 
+void debts_doubt_first(struct debts *d)
+{
+	struct debt *first = debts_first(d);
+	if (!first || first->kind != DEBT_SYNC || first->perhaps)
+		return;
+	first->perhaps = true;
+	d->readies--;
+}
+
 static void let_go(struct debts *d, struct debt *debt, struct statements *all)
 {
 	d->readies -= is_ready(debt);

@@ -63,6 +63,9 @@ struct debt *debts_first(const struct debts *d);
 /* Takes over the references and the name. */
 void debts_add(struct debts *d, struct debt debt);
 
+/* The first, if it is a Sync, is answered perhaps. */
+void debts_doubt_first(struct debts *d);
+
 /* What they hold goes; `all` is where the statements live. */
 void debts_drop_first(struct debts *d, struct statements *all);
 void debts_remove(struct debts *d, uint32_t i, struct statements *all);

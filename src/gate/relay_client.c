@@ -408,9 +408,11 @@ static enum progress send_sync(struct sending *m)
 {
 	struct server *s = m->s;
 	s->skipping = false;
-	/* While it takes a copy's data the server ignores Sync; whether it still does, one that is
-	 * sent amid the data can't tell: the data may be refused at any moment. */
-	bool perhaps = s->copying_in || s->copy_data;
+	/* While it takes a copy's data the server ignores Sync; whether it still does after some
+	 * data nobody can tell: that may have been refused. */
+	bool perhaps = s->copy_data;
+	if (s->copying_in && !perhaps)
+		return DROP;
 	if (!perhaps)
 		s->unsynced = false;
 	owe(m, (struct debt){.kind = DEBT_SYNC, .perhaps = perhaps});

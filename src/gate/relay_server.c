@@ -287,7 +287,12 @@ static bool pay_ready(struct server *s, char status)
 	struct debt *first = debts_first(&s->debts);
 	if (!first || (first->kind != DEBT_SYNC && first->kind != DEBT_QUERY))
 		return false;
+	/* If that was not the answer to a Sync that was ignored, but to the next, it is still to come
+	 * for nobody: so that one is not sure to be answered either. */
+	bool shifts = first->perhaps;
 	debts_drop_first(&s->debts, statements_of(s));
+	if (shifts)
+		debts_doubt_first(&s->debts);
 	s->status = status;
 	s->copying_in = s->resetting = false;
 	return true;

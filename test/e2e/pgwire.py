@@ -176,7 +176,10 @@ class Session:
         """All messages up to the `times`th of the kind."""
         found = []
         while times:
-            found.append(self.read())
+            try:
+                found.append(self.read())
+            except Closed as e:
+                raise Closed(f"{e}; before that {[show(m) for m in found[-3:]]}") from None
             times -= found[-1][0] == kind
         return found
 
