@@ -11,7 +11,7 @@
 /* A statement's text is kept in memory to be prepared elsewhere: */
 #define NAMED_PARSE_MAX   (16u << 20) /* longer named ones are refused */
 #define UNNAMED_PARSE_MAX (1u << 20) /* longer unnamed ones are passed on and not remembered */
-#define NAME_MAX_BYTES    1024 /* of a portal's or a statement's name */
+#define NAME_MAX_BYTES    ((size_t)1024) /* of a portal's or a statement's name */
 
 /* PostgreSQL cuts a connection for longer messages (PQ_SMALL_MESSAGE_LIMIT, PQ_LARGE_MESSAGE_LIMIT:
  * of the length word), so the gate does: a client must not cost us a server. */
