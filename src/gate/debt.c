@@ -64,6 +64,30 @@ void debts_add(struct debts *d, struct debt debt)
 	d->unnamed.synced = d->unnamed.all;
 }
 
+/* Those that are followed by a Sync, when one has been taken out. */
+static void recount(struct debts *d)
+{
+	uint32_t named = 0, unnamed = 0;
+	d->named.synced = d->unnamed.synced = 0;
+	for (uint32_t i = 0; i < d->count; i++) {
+		const struct debt *debt = debts_at(d, i);
+		named += debt->in_named;
+		unnamed += debt->in_unnamed;
+		if (debt->kind != DEBT_SYNC || debt->perhaps)
+			continue;
+		d->named.synced = named;
+		d->unnamed.synced = unnamed;
+	}
+}
+
+bool debts_are_doubtful(const struct debts *d)
+{
+	for (uint32_t i = 0; i < d->count; i++)
+		if (!debts_at(d, i)->perhaps)
+			return false;
+	return true;
+}
+
 void debts_doubt_first(struct debts *d)
 {
 	struct debt *first = debts_first(d);
@@ -94,12 +118,26 @@ void debts_drop_first(struct debts *d, struct statements *all)
 	d->count--;
 }
 
-void debts_remove(struct debts *d, uint32_t i, struct statements *all)
+bool debts_begin_copy(struct debts *d, struct statements *all)
 {
-	let_go(d, debts_at(d, i), all);
-	for (; i + 1 < d->count; i++)
-		*debts_at(d, i) = *debts_at(d, i + 1);
-	d->count--;
+	uint32_t kept = 1, i = 1;
+	bool ended = false;
+	for (; i < d->count && !ended; i++) {
+		struct debt *debt = debts_at(d, i);
+		bool sync = debt->kind == DEBT_SYNC;
+		ended = debt->kind == DEBT_COPY_END;
+		if (!ended && !sync && !debt->local)
+			break; /* the server will not like that */
+		if (ended || (sync && !debt->perhaps))
+			let_go(d, debt, all);
+		else
+			*debts_at(d, kept++) = *debt;
+	}
+	for (; i < d->count; i++)
+		*debts_at(d, kept++) = *debts_at(d, i);
+	d->count = kept;
+	recount(d);
+	return ended;
 }
 
 void debts_release(struct debts *d, struct statements *all)

@@ -35,7 +35,7 @@ struct debt {
 	uint32_t serial; /* PARSE, CLOSE: the client's definition of the name; 0: none */
 	struct statement *statement; /* PARSE: what is being prepared here; a reference, or NULL */
 	struct statement *before; /* what the name stood for, a reference, or NULL */
-	char *name; /* CLOSE: the name, owned, or NULL */
+	char *name; /* PARSE, CLOSE: the client's name for it, owned, or NULL */
 	bool in_named, in_unnamed; /* counted in debts.named, .unnamed */
 };
 
@@ -63,12 +63,19 @@ struct debt *debts_first(const struct debts *d);
 /* Takes over the references and the name. */
 void debts_add(struct debts *d, struct debt debt);
 
+/* Is none of them sure to be answered? True also when there are none. */
+bool debts_are_doubtful(const struct debts *d);
+
 /* The first, if it is a Sync, is answered perhaps. */
 void debts_doubt_first(struct debts *d);
 
 /* What they hold goes; `all` is where the statements live. */
 void debts_drop_first(struct debts *d, struct statements *all);
-void debts_remove(struct debts *d, uint32_t i, struct statements *all);
+
+/* The first now takes a copy's data: the server ignores Sync until that ends. Drops those Syncs
+ * behind it that came before any data, and the data's end, if it was sent already: then true. */
+bool debts_begin_copy(struct debts *d, struct statements *all);
+
 void debts_release(struct debts *d, struct statements *all);
 
 #endif

@@ -47,7 +47,11 @@ static bool is_whole(const struct sending *m)
 static bool must_finish(const struct client *c, const struct stretch *stretch)
 {
 	const struct server *s = c->server;
-	return s && (s->debts.readies > 0 || stretch_len(stretch) > 0 || buffer_len(&s->out) > 0);
+	if (!s)
+		return false;
+	const struct debt *first = debts_first(&s->debts);
+	return s->debts.readies > 0 || (first && first->local) || stretch_len(stretch) > 0 ||
+	       buffer_len(&s->out) > 0;
 }
 
 static enum progress refuse(struct sending *m, const char *sqlstate, const char *message)
@@ -218,6 +222,14 @@ static enum progress send_big_parse(struct sending *m)
 	return PASS;
 }
 
+static char *copy_of(const char *text)
+{
+	char *copy = strdup(text);
+	if (!copy)
+		abort();
+	return copy;
+}
+
 static enum progress send_named_parse(struct sending *m, const struct message_parse *parse)
 {
 	struct client *c = m->c;
@@ -237,6 +249,7 @@ static enum progress send_named_parse(struct sending *m, const struct message_pa
 		struct statement *statement = statements_intern(
 			&c->hub->statements, parse->query, parse->types);
 		debt.serial = statement_names_add(&c->names, parse->name, statement);
+		debt.name = copy_of(parse->name);
 		statement_name(statement, name);
 		if (statement_is_on(statement, s->id)) {
 			if (is_sure_of_state(s)) {
@@ -363,9 +376,7 @@ static enum progress send_close(struct sending *m, const char *name)
 	debt.local = true;
 	debt.serial = entry->serial;
 	debt.before = statement_hold(entry->statement);
-	debt.name = strdup(name);
-	if (!debt.name)
-		abort();
+	debt.name = copy_of(name);
 	statement_names_remove(&c->names, &c->hub->statements, name);
 	stretch_end(&m->stretch, &m->s->out);
 	owe(m, debt);

@@ -42,50 +42,48 @@ bool relay_settle(struct server *s, struct buffer *to)
 	return any;
 }
 
-/* The client's unnamed statement is again what it was, unless it was changed since: then that is
- * what the next change may go back to. Takes over the reference. */
-static void take_back_unnamed(
-	struct server *s, uint32_t skipped, struct statement *before, bool big_before)
+/* Where the client's unnamed statement is noted: what it goes back to if the next change to it that
+ * stands so far is taken back, or else what it is. */
+struct unnamed_place {
+	struct statement **statement;
+	bool *big;
+};
+
+static struct unnamed_place find_unnamed(struct server *s, uint32_t from)
 {
-	struct client *c = s->client;
-	struct statement **place = &c->unnamed;
-	bool *big = &c->big_unnamed;
-	for (uint32_t i = skipped; i < s->debts.count; i++) {
-		struct debt *later = debts_at(&s->debts, i);
-		if (!later->unnamed || later->ours)
-			continue;
-		place = &later->before;
-		big = &later->big_before;
-		break;
+	for (uint32_t i = from; i < s->debts.count; i++) {
+		struct debt *debt = debts_at(&s->debts, i);
+		if (debt->unnamed && !debt->ours)
+			return (struct unnamed_place){&debt->before, &debt->big_before};
 	}
-	if (*place)
-		statements_drop(statements_of(s), *place);
-	*place = before;
-	*big = big_before;
+	return (struct unnamed_place){&s->client->unnamed, &s->client->big_unnamed};
 }
 
 /* What the client asked for has not been done: its statements are again what they were. */
-static void take_back_of_client(struct server *s, struct debt *debt, uint32_t skipped, bool failed)
+static void take_back_of_client(
+	struct server *s, struct debt *debt, const struct unnamed_place *unnamed, bool failed)
 {
-	struct client *c = s->client;
-	struct statements *all = &c->hub->statements;
-	if (debt->serial && debt->kind == DEBT_PARSE)
-		statement_names_undo(&c->names, all, debt->serial);
-	if (debt->name && !statement_names_find(&c->names, debt->name)) {
-		statement_names_restore(&c->names, debt->name, debt->before, debt->serial);
+	struct statement_names *names = &s->client->names;
+	struct statements *all = statements_of(s);
+	if (debt->kind == DEBT_PARSE && debt->name)
+		statement_names_undo(names, all, debt->name, debt->serial);
+	if (debt->kind == DEBT_CLOSE && debt->name && !statement_names_find(names, debt->name)) {
+		statement_names_restore(names, debt->name, debt->before, debt->serial);
 		debt->before = NULL;
 	}
+	if (!debt->unnamed)
+		return;
+	if (*unnamed->statement)
+		statements_drop(all, *unnamed->statement);
 	/* The Parse that failed had dropped the one before. */
-	if (debt->unnamed && failed) {
-		take_back_unnamed(s, skipped, NULL, false);
-	} else if (debt->unnamed) {
-		take_back_unnamed(s, skipped, debt->before, debt->big_before);
+	*unnamed->statement = failed ? NULL : debt->before;
+	*unnamed->big = failed ? false : debt->big_before;
+	if (!failed)
 		debt->before = NULL;
-	}
 }
 
-/* Of the first `skipped` debts one. */
-static void take_back(struct server *s, struct debt *debt, uint32_t skipped, bool failed)
+static void take_back(
+	struct server *s, struct debt *debt, const struct unnamed_place *unnamed, bool failed)
 {
 	/* Skipped, the Close before it was so, too. */
 	if (debt->statement && (failed || !debt->again)) {
@@ -95,7 +93,7 @@ static void take_back(struct server *s, struct debt *debt, uint32_t skipped, boo
 	if (debt->unnamed)
 		s->unnamed = failed ? UNNAMED_NONE : UNNAMED_UNKNOWN;
 	if (!debt->ours && s->client)
-		take_back_of_client(s, debt, skipped, failed);
+		take_back_of_client(s, debt, unnamed, failed);
 }
 
 /* An error: the server skips what was asked for since, up to Sync; the last of it is taken back
@@ -104,6 +102,7 @@ static void fail_debts(struct server *s)
 {
 	struct debts *d = &s->debts;
 	const struct debt *first = debts_first(d);
+	struct unnamed_place unnamed = {0};
 	s->copying_in = false;
 	if (first && (first->kind == DEBT_SYNC || first->kind == DEBT_QUERY))
 		return;
@@ -111,9 +110,11 @@ static void fail_debts(struct server *s)
 	while (skipped < d->count && debts_at(d, skipped)->kind != DEBT_SYNC)
 		skipped++;
 	s->skipping = skipped == d->count;
+	if (s->client)
+		unnamed = find_unnamed(s, skipped);
 	for (uint32_t i = skipped; i-- > 0;) {
 		struct debt *debt = debts_at(d, i);
-		take_back(s, debt, skipped, i == 0 && debt->kind == DEBT_PARSE);
+		take_back(s, debt, &unnamed, i == 0 && debt->kind == DEBT_PARSE);
 	}
 	while (skipped-- > 0)
 		debts_drop_first(d, statements_of(s));
@@ -125,28 +126,6 @@ static void drop_perhaps(struct server *s)
 	struct debt *first;
 	while ((first = debts_first(&s->debts)) && first->kind == DEBT_SYNC && first->perhaps)
 		debts_drop_first(&s->debts, statements_of(s));
-}
-
-/* CopyInResponse: the server takes data now, and ignores Sync meanwhile. Some of that, and the end
- * of the data, may have been sent already. */
-static void begin_copy_in(struct server *s)
-{
-	struct debts *d = &s->debts;
-	s->copying_in = true;
-	for (uint32_t i = 1; i < d->count;) {
-		const struct debt *debt = debts_at(d, i);
-		if (debt->kind == DEBT_COPY_END) {
-			debts_remove(d, i, statements_of(s));
-			s->copying_in = false;
-			return;
-		}
-		if (debt->kind != DEBT_SYNC)
-			return; /* the server will not like that */
-		if (debt->perhaps)
-			i++;
-		else
-			debts_remove(d, i, statements_of(s));
-	}
 }
 
 /* There is nobody to send the data. */
@@ -371,7 +350,8 @@ static bool settle(struct receiving *r, uint8_t type)
 	if (type == MSG_ERROR)
 		fail_debts(s);
 	else if (type == MSG_COPY_IN)
-		begin_copy_in(s);
+		s->copying_in = s->debts.count == 0 ||
+				!debts_begin_copy(&s->debts, statements_of(s));
 	else if (kind >= 0 && first && first->kind == kind)
 		debts_drop_first(&s->debts, statements_of(s));
 	first = debts_first(&s->debts);

@@ -362,10 +362,25 @@ bool server_errand_done(struct server *s)
 	return true;
 }
 
-/* All is answered. A transaction that is still open is rolled back before anyone else comes. */
+/* False: the server is lost. */
+static bool sync_ours(struct server *s)
+{
+	s->unsynced = s->skipping = false;
+	debts_add(&s->debts, (struct debt){.kind = DEBT_SYNC, .ours = true});
+	message_empty(&s->out, MSG_SYNC);
+	return server_send(s, NULL, 0);
+}
+
+/* All that is sure to be answered is. A transaction that is still open is rolled back before anyone else comes,
+ * and the answer to that tells what else was to come. */
 static void settle_gone(struct server *s)
 {
-	if (s->status == 'I') {
+	/* What was asked before the client went has failed since. */
+	if (s->skipping) {
+		sync_ours(s);
+		return;
+	}
+	if (s->status == 'I' && s->debts.count == 0) {
 		server_release_if_idle(s);
 		return;
 	}
@@ -403,14 +418,11 @@ void server_detach(struct server *s)
 	if (s->unsynced || s->skipping) {
 		if (!s->skipping)
 			spoil(s);
-		s->unsynced = s->skipping = false;
-		debts_add(&s->debts, (struct debt){.kind = DEBT_SYNC, .ours = true});
-		message_empty(&s->out, MSG_SYNC);
-		if (!server_send(s, NULL, 0))
+		if (!sync_ours(s))
 			return;
 	}
 	s->errand_until = hub_now(s->hub) + DRAIN_NS;
-	if (s->debts.count > 0) {
+	if (!debts_are_doubtful(&s->debts)) {
 		if (s->errand == ERRAND_NONE)
 			s->errand = ERRAND_DRAIN;
 		return;
@@ -424,7 +436,7 @@ bool server_release_if_idle(struct server *s)
 	if (!c || s->status != 'I' || s->debts.count > 0 || s->skipping || s->unsynced ||
 		s->copying_in || s->streaming > 0 || s->cancels > 0)
 		return false;
-	if (c->streaming > 0 || buffer_len(&s->out) > 0)
+	if ((c->streaming > 0 && !c->streaming_void) || buffer_len(&s->out) > 0)
 		return false;
 	if (s->errand != ERRAND_NONE && s->errand != ERRAND_DRAIN)
 		return false;
@@ -523,7 +535,7 @@ static bool read_once(struct server *s)
 		client_go_on(s->client);
 	if (!s->link)
 		return false;
-	if (s->client && s->client->state == CLIENT_GONE && s->debts.count == 0 &&
+	if (s->client && s->client->state == CLIENT_GONE && debts_are_doubtful(&s->debts) &&
 		s->errand != ERRAND_ROLLBACK)
 		settle_gone(s);
 	else

@@ -249,14 +249,12 @@ void statement_names_remove(struct statement_names *names, struct statements *al
 		remove_at(names, all, at);
 }
 
-void statement_names_undo(struct statement_names *names, struct statements *all, uint32_t serial)
+void statement_names_undo(
+	struct statement_names *names, struct statements *all, const char *name, uint32_t serial)
 {
-	for (uint32_t i = 0; i < names->size; i++) {
-		if (names->entries[i].name && names->entries[i].serial == serial) {
-			remove_at(names, all, i);
-			return;
-		}
-	}
+	const struct statement_entry *entry = statement_names_entry(names, name);
+	if (entry && entry->serial == serial)
+		statement_names_remove(names, all, name);
 }
 
 void statement_names_clear_before(

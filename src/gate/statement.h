@@ -99,8 +99,9 @@ void statement_names_restore(struct statement_names *names, const char *name,
 /* Removes the name, if it is there, and drops the reference. */
 void statement_names_remove(
 	struct statement_names *names, struct statements *all, const char *name);
-/* The same by the definition's serial: O(names). */
-void statement_names_undo(struct statement_names *names, struct statements *all, uint32_t serial);
+/* The same, if it still has the definition of this serial. */
+void statement_names_undo(
+	struct statement_names *names, struct statements *all, const char *name, uint32_t serial);
 /* Removes those defined before the one with this serial; 0: all. */
 void statement_names_clear_before(
 	struct statement_names *names, struct statements *all, uint32_t serial);

@@ -166,7 +166,7 @@ static void names_are_found_and_removed(void **state)
 	statements_init(&all, 3);
 	assert_null(statement_names_find(&names, "a"));
 	statement_names_remove(&names, &all, "a"); /* not there: no error */
-	statement_names_undo(&names, &all, 1);
+	statement_names_undo(&names, &all, "a", 1);
 	assert_null(names.entries);
 	add(&all, &names, "a");
 	add(&all, &names, "A");
@@ -207,9 +207,9 @@ static void undoing_takes_back_one_definition_and_not_a_later_one(void **state)
 	statement_names_remove(&names, &all, "a");
 	uint32_t second = add(&all, &names, "a");
 	assert_int_not_equal(first, second);
-	statement_names_undo(&names, &all, first); /* long gone */
+	statement_names_undo(&names, &all, "a", first); /* long gone */
 	assert_non_null(statement_names_find(&names, "a"));
-	statement_names_undo(&names, &all, second);
+	statement_names_undo(&names, &all, "a", second);
 	assert_null(statement_names_find(&names, "a"));
 	assert_int_equal(all.count, 0);
 	/* Serials go on after all is forgotten (DEALLOCATE ALL). */
@@ -241,7 +241,7 @@ static void names_agree_with_a_plain_list_whatever_happens(void **state)
 			statement_names_remove(&names, &all, name);
 			serials[i] = 0;
 		} else {
-			statement_names_undo(&names, &all, serials[i]);
+			statement_names_undo(&names, &all, name, serials[i]);
 			serials[i] = 0;
 		}
 		uint32_t count = 0;
