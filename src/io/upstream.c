@@ -132,6 +132,9 @@ static void login_end(struct dial *d, enum outcome outcome, const struct error *
 	struct upstream_login *login = d->login;
 	struct upstream up = {.fd = -1};
 	if (outcome == OUTCOME_OK) {
+		/* Or PQfinish would wait on the loop for room to say goodbye in, for ever on a path
+		 * that carries nothing any more. */
+		PQsetnonblocking(d->conn, 1);
 		up = (struct upstream){d->conn, PQsocket(d->conn), PQgetssl(d->conn)};
 		d->conn = NULL;
 	}
