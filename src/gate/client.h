@@ -69,11 +69,21 @@ struct client {
 /* Takes over the accepted socket. */
 void client_accept(struct hub *h, int fd);
 
-/* Asks the database; `patient`: without a limit on the wait for a server. `inquiry` is borrowed
+/* A client without a session yet, in the tables; `ours`: for the gate's own question, which may use
+ * the ids that are kept for those. NULL when there is no id left. */
+struct client *client_new(struct hub *h, bool ours);
+
+/* One startup packet out of `in` (login.c); how much of it was used, 0 for more to come. */
+size_t client_login(struct client *c, struct bytes in);
+
+/* Asks the database (inquiry.c); `patient`: without a limit on the wait for a server. `inquiry` is borrowed
  * until it is answered. NULL when there is no client id left. */
 struct client *client_inquire(struct hub *h, struct inquiry *inquiry, bool patient);
 /* The inquiry is not wanted any more: nothing is answered. */
 void client_inquiry_cancel(struct client *c);
+
+/* It has been answered, or `error` says why not (NULL: well); the client is gone. */
+void client_inquiry_end(struct client *c, const struct error *error);
 
 /* For the relay: a message that is for the inquiry. */
 void client_inquiry_take(struct client *c, const struct frame *frame, struct bytes body);

@@ -11,13 +11,6 @@
 #include "wire/message.h"
 #include "wire/startup.h"
 
-/* A server that holds more statements than this forgets them all before its next client. */
-#define PREPARED_MAX 500
-
-/* How long a dead client's query may go on before it is cancelled, and then before its server is
- * given up. */
-#define DRAIN_NS (2 * NS_PER_S)
-
 /* The most that a server may report: all of its parameters, names and values. */
 #define REPORTED_MAX 65536
 
@@ -91,8 +84,7 @@ static void add_reported(void *context, const char *name, const char *value)
 	buffer_append_text(&s->reported, value);
 }
 
-/* ParameterStatus for all that the server reported. */
-static void build_welcome(const struct server *s, struct buffer *welcome)
+void server_welcome(const struct server *s, struct buffer *welcome)
 {
 	struct bytes left = buffer_bytes(&s->reported);
 	const char *name, *value;
@@ -132,7 +124,7 @@ static void on_login_done(
 		s->status = 'I';
 		upstream_parameters(up, add_reported, s);
 		if (buffer_len(&h->profiles.base->welcome) == 0)
-			build_welcome(s, &h->profiles.base->welcome);
+			server_welcome(s, &h->profiles.base->welcome);
 		server_rewatch(s);
 		hub_tell(h, (struct engine_event){.kind = EVENT_CONNECT_OK, .server = s->id});
 		note_connect_times(h, s->id);
@@ -238,196 +230,6 @@ void server_lost(struct server *s, enum outcome outcome, const char *why)
 	else
 		client_fail(c, error.sqlstate[0] ? error.sqlstate : "08006",
 			"the connection to the database was lost", error.text, NULL);
-}
-
-/* ---- the gate's errands ---- */
-
-static void append_sql(struct buffer *out, const char *sql)
-{
-	buffer_append(out, sql, strlen(sql));
-}
-
-static void server_setup(struct server *s)
-{
-	struct client *c = s->client;
-	struct buffer *out = &s->out;
-	size_t mark;
-	message_begin(out, MSG_QUERY, &mark);
-	if (s->prepared > PREPARED_MAX) {
-		/* First, so that it is done even if the rest fails. */
-		append_sql(out, "DEALLOCATE ALL;");
-		statements_forget_server(&s->hub->statements, s->id);
-		s->prepared = 0;
-	}
-	profile_sql(c->profile, out);
-	if (s->dirty && s->dirty_by != c->serial)
-		append_sql(out, ";CLOSE ALL;UNLISTEN *;DISCARD TEMP");
-	buffer_append_u8(out, 0);
-	message_end(out, mark);
-	s->errand = ERRAND_SETUP;
-	s->unnamed = UNNAMED_NONE; /* a simple query drops it */
-	debts_add(&s->debts, (struct debt){.kind = DEBT_QUERY, .ours = true});
-}
-
-/* Alive: now the client's profile, and then the client. */
-static void server_prepare(struct server *s)
-{
-	struct client *c = s->client;
-	bool foreign = s->dirty && s->dirty_by != c->serial;
-	bool unknown = c->state == CLIENT_LOGIN && buffer_len(&c->profile->welcome) == 0;
-	s->errand = ERRAND_NONE;
-	*s->complaint = *s->sqlstate = 0;
-	if (s->profile != c->profile || foreign || s->prepared > PREPARED_MAX ||
-		(unknown && c->profile != s->hub->profiles.base))
-		server_setup(s);
-	if (s->errand == ERRAND_SETUP) {
-		/* Nothing of the client's follows before it is done: it would run under another's
-		 * settings if that failed. */
-		server_send(s, NULL, 0);
-		return;
-	}
-	if (c->state != CLIENT_LOGIN) {
-		client_go(c);
-		return;
-	}
-	client_welcomed(c);
-	if (c->server == s)
-		server_release_if_idle(s);
-}
-
-void server_attach(struct server *s, struct client *c, bool ping)
-{
-	struct hub *h = s->hub;
-	s->client = c;
-	c->server = s;
-	s->used = s->rolled_back = s->canceled = s->copy_data = false;
-	s->errand_until = INSTANT_NEVER;
-	if (!ping) {
-		server_prepare(s);
-		return;
-	}
-	s->errand = ERRAND_PING;
-	s->errand_until = hub_now(h) + engine_deadline_span(&h->engine, DEADLINE_HEALTH_CHECK);
-	message_empty(&s->out, MSG_SYNC);
-	debts_add(&s->debts, (struct debt){.kind = DEBT_SYNC, .ours = true});
-	server_send(s, NULL, 0);
-}
-
-static bool setup_done(struct server *s)
-{
-	struct client *c = s->client;
-	s->errand = ERRAND_NONE;
-	if (!*s->sqlstate) {
-		profile_drop(&s->hub->profiles, s->profile);
-		s->profile = profile_hold(c->profile);
-		s->dirty = false;
-		if (buffer_len(&c->profile->welcome) == 0)
-			build_welcome(s, &c->profile->welcome);
-		if (c->state == CLIENT_LOGIN)
-			client_welcomed(c);
-		else if (c->state == CLIENT_ACTIVE)
-			client_go(c);
-		return s->link != NULL;
-	}
-	/* The query was a transaction: the server is as it was. */
-	if (c->state == CLIENT_LOGIN) {
-		client_fail(c, s->sqlstate, s->complaint, NULL, NULL);
-		return s->link != NULL;
-	}
-	if (c->state == CLIENT_GONE)
-		return true;
-	server_lost(s, OUTCOME_PROTOCOL, "the client's settings could not be restored");
-	return false;
-}
-
-bool server_errand_done(struct server *s)
-{
-	switch (s->errand) {
-	case ERRAND_PING:
-		s->errand = ERRAND_NONE;
-		s->errand_until = INSTANT_NEVER;
-		if (s->client->state != CLIENT_GONE)
-			server_prepare(s);
-		return s->link != NULL;
-	case ERRAND_SETUP:
-		return setup_done(s);
-	case ERRAND_ROLLBACK:
-		s->errand = ERRAND_NONE;
-		s->errand_until = INSTANT_NEVER;
-		return true;
-	case ERRAND_DRAIN:
-	case ERRAND_NONE:
-		return true;
-	}
-	return true;
-}
-
-/* False: the server is lost. */
-static bool sync_ours(struct server *s)
-{
-	s->unsynced = s->skipping = false;
-	debts_add(&s->debts, (struct debt){.kind = DEBT_SYNC, .ours = true});
-	message_empty(&s->out, MSG_SYNC);
-	return server_send(s, NULL, 0);
-}
-
-/* All that is sure to be answered is. A transaction that is still open is rolled back before anyone else comes,
- * and the answer to that tells what else was to come. */
-static void settle_gone(struct server *s)
-{
-	/* What was asked before the client went has failed since. */
-	if (s->skipping) {
-		sync_ours(s);
-		return;
-	}
-	if (s->status == 'I' && s->debts.count == 0) {
-		server_release_if_idle(s);
-		return;
-	}
-	if (s->rolled_back) {
-		server_lost(s, OUTCOME_PROTOCOL, "a dead client's transaction does not end");
-		return;
-	}
-	s->rolled_back = true;
-	s->errand_until = hub_now(s->hub) + DRAIN_NS;
-	s->errand = ERRAND_ROLLBACK;
-	debts_add(&s->debts, (struct debt){.kind = DEBT_QUERY, .ours = true});
-	message_query(&s->out, "ROLLBACK");
-	server_send(s, NULL, 0);
-}
-
-/* The client never said the last word, Sync, on what it asked for by the extended protocol: that
- * must not be committed. An error is what makes PostgreSQL roll it back. */
-static void spoil(struct server *s)
-{
-	message_target(&s->out, MSG_DESCRIBE, 'P',
-		STATEMENT_PREFIX " the client has gone before its Sync: rolled back");
-	debts_add(&s->debts, (struct debt){.kind = DEBT_DESCRIBE, .ours = true});
-}
-
-void server_detach(struct server *s)
-{
-	struct client *c = s->client;
-	assert(c && c->state == CLIENT_GONE);
-	/* Half a message was sent, or bytes that it does not take: no way to go on. */
-	bool amid = c->streaming > 0 && !c->streaming_void;
-	if (amid || s->copying_in || buffer_len(&s->out) > 0) {
-		server_lost(s, OUTCOME_OK, "its client has gone in the middle of a message");
-		return;
-	}
-	if (s->unsynced || s->skipping) {
-		if (!s->skipping)
-			spoil(s);
-		if (!sync_ours(s))
-			return;
-	}
-	s->errand_until = hub_now(s->hub) + DRAIN_NS;
-	if (!debts_are_doubtful(&s->debts)) {
-		if (s->errand == ERRAND_NONE)
-			s->errand = ERRAND_DRAIN;
-		return;
-	}
-	settle_gone(s);
 }
 
 bool server_release_if_idle(struct server *s)
@@ -537,7 +339,7 @@ static bool read_once(struct server *s)
 		return false;
 	if (s->client && s->client->state == CLIENT_GONE && debts_are_doubtful(&s->debts) &&
 		s->errand != ERRAND_ROLLBACK)
-		settle_gone(s);
+		server_settle_gone(s);
 	else
 		server_release_if_idle(s);
 	return s->link && stream_has_pending(&s->link->stream);
@@ -599,7 +401,7 @@ bool server_parameter(struct server *s, const char *name, const char *value)
 
 void server_distrust_statements(struct server *s)
 {
-	s->prepared = PREPARED_MAX + 1; /* it forgets them all before its next use */
+	s->prepared = SERVER_PREPARED_MAX + 1; /* it forgets them all before its next use */
 }
 
 void server_complaint(struct server *s, struct bytes body)
@@ -617,58 +419,6 @@ void server_complaint(struct server *s, struct bytes body)
 	snprintf(s->complaint, sizeof(s->complaint), "%s", e.message);
 }
 
-/* ---- cancel ---- */
-
-struct canceling {
-	uv_work_t work;
-	struct hub *hub;
-	PGcancel *cancel;
-	int id;
-	uint64_t serial;
-	char text[ERROR_TEXT_MAX];
-	bool failed;
-};
-
-static void on_cancel(uv_work_t *work)
-{
-	struct canceling *k = work->data;
-	k->failed = !PQcancel(k->cancel, k->text, sizeof(k->text));
-}
-
-static void after_cancel(uv_work_t *work, int status)
-{
-	struct canceling *k = work->data;
-	(void)status;
-	if (k->failed)
-		log_warning(k->hub->log, "a cancel request failed", field_text("reason", k->text));
-	struct server *s = &k->hub->servers[k->id];
-	if (s->link && s->serial == k->serial) {
-		s->cancels--;
-		server_release_if_idle(s);
-	}
-	PQfreeCancel(k->cancel);
-	free(k);
-}
-
-void server_cancel(struct server *s)
-{
-	struct canceling *k = calloc(1, sizeof(*k));
-	if (!k)
-		abort();
-	k->cancel = PQgetCancel(s->link->up.conn);
-	if (!k->cancel) {
-		free(k);
-		return;
-	}
-	k->hub = s->hub;
-	k->id = s->id;
-	k->serial = s->serial;
-	k->work.data = k;
-	/* It arrives some time: until then the server must not run another client's query. */
-	s->cancels++;
-	uv_queue_work(s->hub->loop, &k->work, on_cancel, after_cancel);
-}
-
 void server_check(struct server *s, instant now)
 {
 	if (!s->link || now < s->errand_until || s->errand == ERRAND_NONE)
@@ -678,7 +428,7 @@ void server_check(struct server *s, instant now)
 	} else if (!s->canceled) {
 		/* Closing would leave it running, uncounted. */
 		s->canceled = true;
-		s->errand_until = now + DRAIN_NS;
+		s->errand_until = now + SERVER_DRAIN_NS;
 		server_cancel(s);
 	} else {
 		server_lost(s, OUTCOME_OK, "what its dead client asked for does not end");

@@ -17,6 +17,13 @@
 #define UNNAMED_NONE    UINT64_C(0)
 #define UNNAMED_UNKNOWN UINT64_MAX
 
+/* A server that holds more statements than this forgets them all before its next client. */
+#define SERVER_PREPARED_MAX 500
+
+/* How long a dead client's query may go on before it is cancelled, and then before its server is
+ * given up. */
+#define SERVER_DRAIN_NS (2 * NS_PER_S)
+
 /* What the gate itself is doing on the server. */
 enum server_errand {
 	ERRAND_NONE,
@@ -80,12 +87,16 @@ void server_redial(struct hub *h, int id);
 void server_abandon(struct hub *h, int id);
 void server_close(struct hub *h, int id);
 
-/* The server is `c`'s now: a ping first if `ping`, then the client's profile, and when that is in
+/* errand.c: the server is `c`'s now: a ping first if `ping`, then the client's profile, and when that is in
  * force client_go or client_welcomed. */
 void server_attach(struct server *s, struct client *c, bool ping);
 
-/* Its client is CLIENT_GONE: what it left behind is cleaned up, or the server closed. */
+/* errand.c: its client is CLIENT_GONE: what it left behind is cleaned up, or the server closed. */
 void server_detach(struct server *s);
+
+/* All that it is sure to answer is, and its client is CLIENT_GONE: ends the transaction if one is
+ * open, and then the server is free. */
+void server_settle_gone(struct server *s);
 
 /* Broken, or not to be trusted any more: tells the engine, tells the client, closes. */
 void server_lost(struct server *s, enum outcome outcome, const char *why);
@@ -99,6 +110,9 @@ bool server_send(struct server *s, const void *at, size_t len);
 
 /* Reads on, or not, as the state of both sides asks for. */
 void server_rewatch(struct server *s);
+
+/* ParameterStatus for all that the server reported, in place of what is in `welcome`. */
+void server_welcome(const struct server *s, struct buffer *welcome);
 
 /* PostgreSQL cancels what the server runs now. */
 void server_cancel(struct server *s);

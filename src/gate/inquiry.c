@@ -1,0 +1,58 @@
+/* The gate's own questions to the database, as a client without a socket. */
+#include "gate/client.h"
+
+struct client *client_inquire(struct hub *h, struct inquiry *inquiry, bool patient)
+{
+	struct client *c = client_new(h, true);
+	if (!c)
+		return NULL;
+	c->inquiry = inquiry;
+	c->profile = profile_hold(h->profiles.base);
+	c->state = CLIENT_QUEUED;
+	error_init(&inquiry->error);
+	inquiry->row = BUFFER_INIT;
+	hub_tell(h, (struct engine_event){
+			    .kind = EVENT_CLIENT_WAITS, .client = c->id, .patient = patient});
+	return c;
+}
+
+void client_inquiry_take(struct client *c, const struct frame *frame, struct bytes body)
+{
+	struct inquiry *q = c->inquiry;
+	struct message_error e;
+	if (c->state == CLIENT_GONE)
+		return;
+	if (frame->type == MSG_DATA_ROW) {
+		buffer_take(&q->row, buffer_len(&q->row));
+		buffer_append(&q->row, body.at, body.len);
+	} else if (frame->type == MSG_ERROR && message_parse_error(body, &e) == 0) {
+		error_set(&q->error, "query", 0, "%s", e.message);
+		error_sqlstate(&q->error, e.sqlstate);
+		error_origin(&q->error, c->hub->settings->host);
+	}
+}
+
+void client_inquiry_end(struct client *c, const struct error *error)
+{
+	struct inquiry *q = c->inquiry;
+	struct bytes columns[INQUIRY_COLUMNS_MAX];
+	int count = 0;
+	if (buffer_len(&q->row) > 0)
+		count = message_parse_row(buffer_bytes(&q->row), columns, INQUIRY_COLUMNS_MAX);
+	if (count > INQUIRY_COLUMNS_MAX)
+		count = INQUIRY_COLUMNS_MAX;
+	struct buffer row = q->row;
+	struct error copy;
+	if (error)
+		copy = *error;
+	q->row = BUFFER_INIT;
+	client_drop(c);
+	q->answered(q->context, columns, count < 0 ? 0 : count, error ? &copy : NULL);
+	buffer_release(&row);
+}
+
+void client_inquiry_cancel(struct client *c)
+{
+	buffer_release(&c->inquiry->row);
+	client_drop(c);
+}
