@@ -1,0 +1,81 @@
+/*
+ * gate_inside - what the gate is made of. For gate*.c alone; everyone else uses gate/gate.h.
+ *
+ *   gate.c             its life: what it is made of comes up, runs and goes
+ *   gate_listeners.c   the sockets that it listens on, and who answers there
+ *   gate_orders.c      what it is told from outside: signals, PID 1
+ *   gate_notices.c     what the engine has to tell, in the log and in the error context
+ */
+#ifndef STANDPIPE_GATE_GATE_INSIDE_H
+#define STANDPIPE_GATE_GATE_INSIDE_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "base/control.h"
+#include "gate/door.h"
+#include "gate/gate.h"
+#include "gate/hub.h"
+#include "gate/phases.h"
+#include "gate/view.h"
+#include "io/acceptor.h"
+#include "io/http.h"
+#include "io/listen.h"
+#include "io/notify.h"
+
+enum listener { LISTENER_GATE, LISTENER_UNIX, LISTENER_ADMIN, LISTENER_DOOR, LISTENER_COUNT };
+
+struct gate {
+	const struct gate_options *options;
+	const struct gate_settings *settings;
+	struct log *log;
+	uv_loop_t loop;
+	struct hub hub;
+	struct phases phases;
+	int listeners[LISTENER_COUNT]; /* -1: none */
+	char socket_path[LISTEN_PATH_MAX]; /* made here and to be removed; empty: none */
+	struct acceptor *acceptors[2]; /* TCP, Unix */
+	struct http *admin;
+	struct door *door;
+	struct notify *notify;
+	uv_poll_t control;
+	uv_signal_t terminate, interrupt;
+	uv_timer_t drain;
+	int drain_left_ms;
+	bool stopping, ended;
+	int exit_code;
+	instant began_at;
+	enum control_command command;
+	int command_pid, command_code;
+	char *context; /* the last error context */
+};
+
+/* What pages and the error context are made from, as it is now. */
+struct gate_view gate_view(struct gate *g);
+
+/* The end is decided. Behind PID 1 it is its to say when: SIGTERM comes once the command is gone;
+ * until then the pages go on answering. */
+void gate_end(struct gate *g, int code);
+/* The loop ends, now. */
+void gate_leave(struct gate *g);
+
+/* gate_listeners.c: inherits or binds them. 0, or -1 with `error`. */
+int gate_listeners_bind(struct gate *g, struct error *error);
+/* Begins to answer on them. 0, or -1 with `error`; gate_listeners_stop undoes it either way. */
+int gate_listeners_open(struct gate *g, struct error *error);
+/* Takes no more clients: their sockets are closed, or the kernel would go on accepting for nobody. */
+void gate_refuse_clients(struct gate *g);
+void gate_listeners_stop(struct gate *g);
+void gate_listeners_close(struct gate *g);
+
+/* gate_orders.c */
+void gate_orders_begin(struct gate *g);
+void gate_orders_end(struct gate *g);
+/* Takes in what PID 1 has said by now. */
+void gate_orders_of_init(struct gate *g);
+void gate_start_command(void *context);
+
+/* gate_notices.c: ACTION_NOTICE. */
+void gate_noticed(struct gate *g, const struct engine_action *action);
+
+#endif

@@ -1,0 +1,149 @@
+/* The sockets that the gate listens on. */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "gate/client.h"
+#include "gate/gate_inside.h"
+#include "gate/page.h"
+#include "gate/status.h"
+
+static void on_accept(void *context, int fd)
+{
+	struct gate *g = context;
+	int on = 1;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* a Unix socket has none */
+	client_accept(&g->hub, fd);
+}
+
+/* `key` is the setting that names the port: where to mend it. */
+static int listener(
+	const char *name, const char *host, int port, const char *key, struct error *error)
+{
+	int fd = listen_inherited(name);
+	if (fd < 0 && (fd = listen_tcp(host, port, error)) < 0)
+		error_origin(error, key);
+	return fd;
+}
+
+int gate_listeners_bind(struct gate *g, struct error *error)
+{
+	const struct gate_settings *s = g->settings;
+	int *fds = g->listeners;
+	fds[LISTENER_ADMIN] = listener(
+		LISTEN_ADMIN, s->admin_host, s->admin_port, "admin.port", error);
+	if (fds[LISTENER_ADMIN] < 0)
+		return -1;
+	fds[LISTENER_GATE] = listener(
+		LISTEN_GATE, s->listen_host, s->listen_port, "listen.port", error);
+	if (fds[LISTENER_GATE] < 0)
+		return -1;
+	fds[LISTENER_UNIX] = listen_inherited(LISTEN_UNIX);
+	if (fds[LISTENER_UNIX] < 0 && *s->socket_dir) {
+		char path[LISTEN_PATH_MAX];
+		fds[LISTENER_UNIX] = listen_postgres_unix(
+			s->socket_dir, listen_port(fds[LISTENER_GATE]), path, error);
+		if (fds[LISTENER_UNIX] < 0)
+			return -1;
+		memcpy(g->socket_path, path, sizeof(path));
+	}
+	if (s->door_mode != DOOR_OFF && s->door_port > 0) {
+		fds[LISTENER_DOOR] = listener(
+			LISTEN_DOOR, s->door_host, s->door_port, "door.port (PORT)", error);
+		if (fds[LISTENER_DOOR] < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void answer_admin(
+	void *context, const struct http_request *request, struct http_response *response)
+{
+	struct gate_view view = gate_view(context);
+	status_answer(&view, request, response);
+}
+
+static void answer_door(
+	void *context, const struct http_request *request, struct http_response *response)
+{
+	struct gate_view view = gate_view(context);
+	page_answer(&view, request, response);
+}
+
+static int open_door(struct gate *g, struct error *error)
+{
+	if (g->listeners[LISTENER_DOOR] < 0)
+		return 0;
+	struct door_settings settings = {
+		.mode = g->settings->door_mode,
+		.listen_fd = g->listeners[LISTENER_DOOR],
+		.command_port = g->settings->command_port,
+	};
+	g->door = door_new(&g->loop, &settings, answer_door, g, error);
+	g->phases.door = g->door;
+	return g->door ? 0 : -1;
+}
+
+static void on_notified(void *context, const struct notify_message *message)
+{
+	struct gate *g = context;
+	if (message->ready)
+		phases_command_ready(&g->phases);
+}
+
+int gate_listeners_open(struct gate *g, struct error *error)
+{
+	/* The pages first: they answer from before the first phase. */
+	g->admin = http_new(&g->loop, g->listeners[LISTENER_ADMIN], answer_admin, g, error);
+	if (!g->admin || open_door(g, error) != 0)
+		return -1;
+	for (int i = 0; i < 2; i++) {
+		if (g->listeners[LISTENER_GATE + i] < 0)
+			continue;
+		g->acceptors[i] = acceptor_new(
+			&g->loop, g->listeners[LISTENER_GATE + i], on_accept, g, error);
+		if (!g->acceptors[i])
+			return -1;
+	}
+	const char *notify_name = getenv(GATE_NOTIFY_VARIABLE);
+	if (notify_name) {
+		int fd = notify_bind(notify_name, error);
+		if (fd < 0)
+			return -1;
+		g->notify = notify_new(&g->loop, fd, on_notified, g);
+	}
+	return 0;
+}
+
+void gate_refuse_clients(struct gate *g)
+{
+	for (int i = 0; i < 2; i++) {
+		acceptor_free(g->acceptors[i]);
+		g->acceptors[i] = NULL;
+		if (g->listeners[LISTENER_GATE + i] >= 0)
+			close(g->listeners[LISTENER_GATE + i]);
+		g->listeners[LISTENER_GATE + i] = -1;
+	}
+}
+
+void gate_listeners_stop(struct gate *g)
+{
+	acceptor_free(g->acceptors[0]);
+	acceptor_free(g->acceptors[1]);
+	http_free(g->admin);
+	door_free(g->door);
+	if (g->notify)
+		notify_free(g->notify);
+}
+
+void gate_listeners_close(struct gate *g)
+{
+	if (*g->socket_path)
+		unlink(g->socket_path);
+	for (int i = 0; i < LISTENER_COUNT; i++)
+		if (g->listeners[i] >= 0)
+			close(g->listeners[i]);
+}

@@ -1,0 +1,93 @@
+/* What the engine has to tell. */
+#include <stdlib.h>
+
+#include "gate/context.h"
+#include "gate/gate_inside.h"
+
+static void keep_context(struct gate *g, enum phase phase)
+{
+	struct gate_view view = gate_view(g);
+	const struct error *error = &g->phases.errors[phase];
+	bool critical = g->hub.engine.startup.settings.critical[phase];
+	int code = critical ? ENGINE_EXIT_STARTUP_FAILED : -1;
+	char hint[CONTEXT_HINT_SIZE];
+	struct error trouble;
+	free(g->context);
+	g->context = context_text(&view, phase, code);
+	context_hint(g->context, hint);
+	log_error(g->log, critical ? "startup failed" : "a phase failed, going on without it",
+		field_text("phase", phase_name(phase)), field_error(error),
+		field_text("hint", hint), field_json("context", g->context));
+	if (*g->settings->error_file &&
+		context_write_file(g->settings->error_file, g->context, &trouble) != 0)
+		log_warning(g->log, "the error file could not be written", field_error(&trouble));
+	if (*g->settings->termination_log &&
+		context_write_termination_log(g->settings->termination_log, g->context, &trouble) !=
+			0)
+		log_warning(
+			g->log, "the termination log could not be written", field_error(&trouble));
+}
+
+static void phase_changed(struct gate *g, const struct engine_action *a)
+{
+	const struct phase_record *record = &g->hub.engine.startup.phases[a->phase];
+	const char *name = phase_name(a->phase);
+	switch ((enum phase_status)a->to) {
+	case PHASE_IN_PROGRESS:
+		log_info(g->log, "phase begins", field_text("phase", name));
+		break;
+	case PHASE_COMPLETED:
+		log_info(g->log, "phase completed", field_text("phase", name),
+			field_s("duration_s", record->ended_at - record->began_at));
+		break;
+	case PHASE_SKIPPED:
+		log_debug(g->log, "phase skipped", field_text("phase", name));
+		break;
+	case PHASE_FAILED:
+		keep_context(g, a->phase);
+		break;
+	case PHASE_PENDING:
+	case PHASE_STATUS_COUNT:
+		break;
+	}
+}
+
+static void started(struct gate *g)
+{
+	const struct startup *startup = &g->hub.engine.startup;
+	struct error error;
+	log_info(g->log, "started", field_s("elapsed_s", startup->ended_at - startup->began_at),
+		field_text("availability", availability_name(g->hub.engine.availability)));
+	if (g->door && g->hub.engine.command_up)
+		door_open(g->door);
+	if (g->options->control_fd < 0 && notify_send("READY=1", &error) != 0)
+		log_warning(g->log, "the service manager could not be told", field_error(&error));
+}
+
+void gate_noticed(struct gate *g, const struct engine_action *a)
+{
+	switch (a->notice) {
+	case NOTICE_PHASE:
+		phase_changed(g, a);
+		break;
+	case NOTICE_BREAKER:
+		/* A probe that fails like all before it is no news. */
+		log_write(g->log, a->from == BREAKER_CLOSED ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
+			"circuit breaker",
+			field_text("from", breaker_state_name((enum breaker_state)a->from)),
+			field_text("to", breaker_state_name((enum breaker_state)a->to)), LOG_END);
+		break;
+	case NOTICE_PATH:
+		log_info(g->log, "path", field_text("from", path_state_name(a->from)),
+			field_text("to", path_state_name(a->to)),
+			field_real("utilisation", path_utilisation(&g->hub.engine.path)));
+		break;
+	case NOTICE_AVAILABILITY:
+		log_info(g->log, "availability", field_text("from", availability_name(a->from)),
+			field_text("to", availability_name(a->to)));
+		break;
+	case NOTICE_STARTED:
+		started(g);
+		break;
+	}
+}

@@ -1,0 +1,179 @@
+/* What the gate is told from outside: by PID 1, by signals. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gate/gate_inside.h"
+
+/* In `serve`, how long clients may take to finish after SIGTERM. */
+#define DRAIN_MS      8000
+#define DRAIN_LOOK_MS 100
+
+/* ---- PID 1 ---- */
+
+static void tell_init(struct gate *g, enum control_kind kind, int code)
+{
+	struct control_message message = {.kind = kind, .code = code};
+	if (control_send(g->options->control_fd, &message) != 0)
+		log_error(g->log, "PID 1 could not be told", field_int("kind", kind),
+			field_text("reason", strerror(errno)));
+}
+
+void gate_start_command(void *context)
+{
+	struct gate *g = context;
+	tell_init(g, CONTROL_START, 0);
+}
+
+static void command_ended(struct gate *g, int code)
+{
+	g->command = COMMAND_ENDED;
+	g->command_code = code;
+	log_info(g->log, "the command ended", field_int("code", code));
+	if (g->door)
+		door_close(g->door);
+	phases_command(&g->phases, false, code);
+	if (g->stopping) {
+		gate_end(g, code);
+		return;
+	}
+	hub_tell(&g->hub, (struct engine_event){.kind = EVENT_COMMAND_EXITED, .code = code});
+	if (!g->ended)
+		tell_init(g, CONTROL_STAY, 0);
+}
+
+static void take_message(struct gate *g, const struct control_message *message)
+{
+	switch (message->kind) {
+	case CONTROL_HELLO:
+		g->command = (enum control_command)message->code;
+		if (g->command != COMMAND_RUNNING)
+			break;
+		/* A gate died before this one; the command went on. */
+		phases_command(&g->phases, true, 0);
+		hub_tell(&g->hub, (struct engine_event){.kind = EVENT_COMMAND_UP});
+		if (g->door)
+			door_open(g->door); /* it serves, whatever the phases find now */
+		break;
+	case CONTROL_STARTED:
+		g->command = COMMAND_RUNNING;
+		g->command_pid = message->code;
+		log_info(g->log, "the command runs", field_int("pid", message->code));
+		phases_command(&g->phases, true, 0);
+		break;
+	case CONTROL_EXITED:
+		command_ended(g, message->code);
+		break;
+	case CONTROL_STOPPING:
+		g->stopping = true;
+		log_info(g->log, "stopping", field_int("signal", message->code));
+		if (g->command != COMMAND_RUNNING)
+			gate_end(g, 128 + message->code);
+		break;
+	case CONTROL_START:
+	case CONTROL_STOP:
+	case CONTROL_EXIT:
+	case CONTROL_STAY:
+		break; /* ours to say */
+	}
+}
+
+static void on_control(uv_poll_t *poll, int status, int events)
+{
+	struct gate *g = poll->data;
+	struct control_message message;
+	int got;
+	(void)status;
+	(void)events;
+	while (!g->ended && (got = control_receive(g->options->control_fd, &message)) != 0) {
+		if (got < 0) {
+			log_error(g->log, "PID 1 has gone");
+			g->exit_code = EXIT_FAILURE;
+			gate_leave(g);
+			return;
+		}
+		take_message(g, &message);
+	}
+}
+
+/* ---- the end ---- */
+
+void gate_end(struct gate *g, int code)
+{
+	if (g->ended)
+		return;
+	g->ended = true;
+	g->exit_code = code;
+	log_info(g->log, "ends", field_int("code", code));
+	if (g->options->control_fd >= 0)
+		tell_init(g, CONTROL_EXIT, code);
+	else
+		gate_leave(g);
+}
+
+static void on_drain(uv_timer_t *timer)
+{
+	struct gate *g = timer->data;
+	g->drain_left_ms -= DRAIN_LOOK_MS;
+	if (g->hub.engine.pool.holding + g->hub.engine.pool.waiting > 0 && g->drain_left_ms > 0)
+		return;
+	g->ended = true;
+	gate_leave(g);
+}
+
+static void on_signal(uv_signal_t *handle, int signal_number)
+{
+	struct gate *g = handle->data;
+	struct error error;
+	if (g->options->control_fd >= 0) {
+		gate_leave(g); /* PID 1 says when */
+		return;
+	}
+	if (g->stopping) { /* told twice: at once */
+		gate_leave(g);
+		return;
+	}
+	g->stopping = true;
+	log_info(g->log, "draining", field_int("signal", signal_number));
+	notify_send("STOPPING=1", &error);
+	gate_refuse_clients(g);
+	g->drain_left_ms = DRAIN_MS;
+	uv_timer_start(&g->drain, on_drain, 0, DRAIN_LOOK_MS);
+}
+
+/* ---- listening to them ---- */
+
+void gate_orders_begin(struct gate *g)
+{
+	uv_signal_init(&g->loop, &g->terminate);
+	uv_signal_init(&g->loop, &g->interrupt);
+	g->terminate.data = g->interrupt.data = g;
+	uv_signal_start(&g->terminate, on_signal, SIGTERM);
+	uv_timer_init(&g->loop, &g->drain);
+	g->drain.data = g;
+	if (g->options->control_fd < 0) {
+		uv_signal_start(&g->interrupt, on_signal, SIGINT);
+		return;
+	}
+	/* The terminal's ^C is PID 1's to deal with. */
+	signal(SIGINT, SIG_IGN);
+	uv_poll_init(&g->loop, &g->control, g->options->control_fd);
+	g->control.data = g;
+	uv_poll_start(&g->control, UV_READABLE, on_control);
+}
+
+void gate_orders_of_init(struct gate *g)
+{
+	if (g->options->control_fd >= 0)
+		on_control(&g->control, 0, UV_READABLE);
+}
+
+void gate_orders_end(struct gate *g)
+{
+	uv_close((uv_handle_t *)&g->terminate, NULL);
+	uv_close((uv_handle_t *)&g->interrupt, NULL);
+	uv_close((uv_handle_t *)&g->drain, NULL);
+	if (g->options->control_fd >= 0)
+		uv_close((uv_handle_t *)&g->control, NULL);
+}
