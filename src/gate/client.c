@@ -39,10 +39,7 @@ void client_reap(struct client *c)
 	statement_names_clear(&c->names, &c->hub->statements);
 	if (c->unnamed)
 		statements_drop(&c->hub->statements, c->unnamed);
-	if (c->profile)
-		profile_drop(&c->hub->profiles, c->profile);
-	if (c->origin)
-		profile_drop(&c->hub->profiles, c->origin);
+	pools_leave(c);
 	buffer_release(&c->in);
 	buffer_release(&c->out);
 	hub_give_id(c->hub, c->id);
@@ -306,6 +303,8 @@ static void read_once(struct client *c)
 		return;
 	}
 	h->counters.bytes_in += got;
+	if (c->pool)
+		c->pool->stats.bytes_in += got;
 	if (buffer_len(&c->in) > 0) {
 		buffer_append(&c->in, h->scratch, (size_t)got);
 		client_work(c);
@@ -383,6 +382,8 @@ void client_assigned(struct client *c, struct server *s, bool ping)
 	}
 	if (c->state == CLIENT_QUEUED)
 		c->state = CLIENT_ACTIVE;
+	const struct pool_client *waited = &s->hub->engine.pool.clients[c->id];
+	c->pool->stats.wait_ns += waited->since - waited->asked_at;
 	server_attach(s, c, ping);
 }
 

@@ -54,7 +54,8 @@ struct client {
 	struct stream stream;
 	instant since; /* in STARTUP */
 	struct server *server;
-	struct profile *profile; /* a reference; NULL before the startup packet */
+	struct gate_pool *pool; /* borrowed; NULL before the startup packet */
+	struct profile *profile; /* a reference into the pool's; NULL without a pool */
 	struct profile
 		*origin; /* the same, as its startup packet had it: what RESET goes back to */
 	struct buffer in; /* read and not passed on */

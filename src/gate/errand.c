@@ -42,7 +42,7 @@ static void server_prepare(struct server *s)
 	s->errand = ERRAND_NONE;
 	*s->complaint = *s->sqlstate = 0;
 	if (s->profile != c->profile || foreign || s->prepared > SERVER_PREPARED_MAX ||
-		(unknown && c->profile != s->hub->profiles.base))
+		(unknown && c->profile != s->pool->profiles.base))
 		server_setup(s);
 	if (s->errand == ERRAND_SETUP) {
 		/* Nothing of the client's follows before it is done: it would run under another's
@@ -82,7 +82,7 @@ static bool setup_done(struct server *s)
 	struct client *c = s->client;
 	s->errand = ERRAND_NONE;
 	if (!*s->sqlstate) {
-		profile_drop(&s->hub->profiles, s->profile);
+		profile_drop(&s->pool->profiles, s->profile);
 		s->profile = profile_hold(c->profile);
 		s->dirty = false;
 		if (buffer_len(&c->profile->welcome) == 0)

@@ -29,7 +29,7 @@ static void carry_out(struct hub *h, const struct engine_action *action)
 	struct client *c = action->client == POOL_NOBODY ? NULL : h->clients[action->client];
 	switch (action->kind) {
 	case ACTION_CONNECT:
-		server_connect(h, action->server);
+		server_connect(h, action->server, pools_own(h));
 		break;
 	case ACTION_REDIAL:
 		server_redial(h, action->server);
@@ -184,7 +184,8 @@ int hub_init(struct hub *h, uv_loop_t *loop, const struct gate_settings *setting
 		h->free_count++;
 	}
 	statements_init(&h->statements, settings->servers_max);
-	profiles_init(&h->profiles);
+	if (pools_init(h) != 0)
+		return -1;
 	for (int i = 0; i < settings->servers_max; i++)
 		server_init(&h->servers[i], h, i);
 	h->turn_ms = uv_now(loop);
@@ -218,7 +219,7 @@ void hub_release(struct hub *h)
 	for (int i = 0; i < h->memory.servers_max; i++)
 		server_release(&h->servers[i]);
 	statements_release(&h->statements);
-	profiles_release(&h->profiles);
+	pools_release(h);
 	free(h->memory.servers);
 	free(h->memory.attempts);
 	free(h->memory.clients);

@@ -16,7 +16,7 @@
 #include "base/error.h"
 #include "core/engine.h"
 #include "gate/log.h"
-#include "gate/profile.h"
+#include "gate/pools.h"
 #include "gate/settings.h"
 #include "gate/statement.h"
 #include "gate/view.h"
@@ -63,7 +63,7 @@ struct hub {
 	uint64_t client_serial;
 
 	struct statements statements;
-	struct profiles profiles;
+	struct pools pools;
 	uint8_t *scratch;
 
 	struct gate_attempt_error attempt_errors[ENGINE_ATTEMPTS_MAX];

@@ -7,7 +7,7 @@ struct client *client_inquire(struct hub *h, struct inquiry *inquiry, bool patie
 	if (!c)
 		return NULL;
 	c->inquiry = inquiry;
-	c->profile = profile_hold(h->profiles.base);
+	pools_enter_own(c);
 	c->state = CLIENT_QUEUED;
 	error_init(&inquiry->error);
 	inquiry->row = BUFFER_INIT;
@@ -28,7 +28,7 @@ void client_inquiry_take(struct client *c, const struct frame *frame, struct byt
 	} else if (frame->type == MSG_ERROR && message_parse_error(body, &e) == 0) {
 		error_set(&q->error, "query", 0, "%s", e.message);
 		error_sqlstate(&q->error, e.sqlstate);
-		error_origin(&q->error, c->hub->settings->host);
+		error_origin(&q->error, c->pool->host);
 	}
 }
 

@@ -70,7 +70,6 @@ static void negotiate(struct client *c, const struct wire_startup *startup)
 
 static void begin_session(struct client *c, const struct wire_startup *startup)
 {
-	const struct gate_settings *settings = c->hub->settings;
 	const char *name, *value, *user = NULL, *database = NULL;
 	struct bytes parameters = startup->parameters;
 	bool replication = false;
@@ -95,22 +94,12 @@ static void begin_session(struct client *c, const struct wire_startup *startup)
 			"Connect to the database itself for replication.");
 		return;
 	}
-	if (strcmp(user, settings->user) != 0 || strcmp(database, settings->database) != 0) {
-		char message[ERROR_TEXT_MAX];
-		snprintf(message, sizeof(message),
-			"standpipe does not serve user \"%.60s\" of database \"%.60s\" here", user,
-			database);
-		refuse(c, strcmp(user, settings->user) != 0 ? "28000" : "3D000", message,
-			"It serves the user and the database of its DATABASE_URL.");
+	struct pools_refusal why = {0};
+	struct gate_pool *pool = pools_find(c->hub, database, user, &why);
+	if (!pool || pools_enter(c, pool, startup->parameters, &why) != 0) {
+		refuse(c, why.sqlstate, why.message, *why.hint ? why.hint : NULL);
 		return;
 	}
-	struct error error;
-	c->profile = profile_from_startup(&c->hub->profiles, startup->parameters, &error);
-	if (!c->profile) {
-		refuse(c, "08P01", error.text, NULL);
-		return;
-	}
-	c->origin = profile_hold(c->profile);
 	if (buffer_len(&c->profile->welcome) > 0) {
 		client_welcomed(c);
 		return;

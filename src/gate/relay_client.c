@@ -122,6 +122,7 @@ static enum sending_progress send_sync(struct sending *m)
 		return DROP;
 	if (!perhaps)
 		s->unsynced = false;
+	m->c->pool->stats.query_count++;
 	sending_owe(m, (struct debt){.kind = DEBT_SYNC, .perhaps = perhaps});
 	return PASS;
 }
@@ -134,6 +135,7 @@ static enum sending_progress send_query(struct sending *m)
 	s->unnamed = UNNAMED_NONE;
 	s->unsynced = false;
 	m->c->hub->counters.queries++;
+	m->c->pool->stats.query_count++;
 	sending_owe(m, debt);
 	return PASS;
 }

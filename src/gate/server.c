@@ -19,7 +19,6 @@
 void server_init(struct server *s, struct hub *h, int id)
 {
 	*s = (struct server){.hub = h, .id = id};
-	s->profile = profile_hold(h->profiles.base);
 }
 
 void server_release(struct server *s)
@@ -37,6 +36,17 @@ static void on_link_closed(struct stream *stream)
 	free(link);
 }
 
+/* Of a pool no more. */
+static void part(struct server *s)
+{
+	if (!s->pool)
+		return;
+	profile_drop(&s->pool->profiles, s->profile);
+	s->pool->servers--;
+	s->pool = NULL;
+	s->profile = NULL;
+}
+
 /* Back to what server_init made of it. */
 static void forget(struct server *s)
 {
@@ -45,7 +55,7 @@ static void forget(struct server *s)
 		stream_close(&s->link->stream, on_link_closed);
 	debts_release(&s->debts, &h->statements);
 	statements_forget_server(&h->statements, s->id);
-	profile_drop(&h->profiles, s->profile);
+	part(s);
 	server_release(s);
 	server_init(s, h, s->id);
 }
@@ -58,6 +68,8 @@ void server_shut(struct server *s)
 	struct client *c = s->client;
 	if (s->link)
 		forget(s);
+	else
+		part(s);
 	if (!c)
 		return;
 	c->server = NULL;
@@ -72,7 +84,7 @@ static void note_failure(struct server *s, const struct error *error)
 		&h->attempt_errors[(s->serial - 1) % ENGINE_ATTEMPTS_MAX];
 	place->serial = s->serial;
 	place->error = *error;
-	h->database_error = *error;
+	h->database_error = s->pool->error = *error;
 }
 
 static void on_ready(struct stream *stream, bool readable, bool writable);
@@ -123,8 +135,8 @@ static void on_login_done(
 			abort(); /* the loop can't watch a socket that it watched just now */
 		s->status = 'I';
 		upstream_parameters(up, add_reported, s);
-		if (buffer_len(&h->profiles.base->welcome) == 0)
-			server_welcome(s, &h->profiles.base->welcome);
+		if (buffer_len(&s->profile->welcome) == 0)
+			server_welcome(s, &s->profile->welcome);
 		server_rewatch(s);
 		hub_tell(h, (struct engine_event){.kind = EVENT_CONNECT_OK, .server = s->id});
 		note_connect_times(h, s->id);
@@ -134,17 +146,21 @@ static void on_login_done(
 	log_warning(h->log, "connect to the database failed", field_error(error),
 		field_text("outcome", outcome_name(outcome)),
 		field_int("attempt", (int64_t)s->serial));
+	part(s);
 	hub_tell(h, (struct engine_event){
 			    .kind = EVENT_CONNECT_FAILED, .server = s->id, .outcome = outcome});
 }
 
-void server_connect(struct hub *h, int id)
+void server_connect(struct hub *h, int id, struct gate_pool *pool)
 {
 	static const struct upstream_events events = {on_login_stage, on_login_done};
 	struct server *s = &h->servers[id];
 	assert(!s->login && !s->link);
 	s->serial = h->engine.attempts[id].serial;
-	s->login = upstream_start(h->loop, h->settings->conninfo, h->settings->host, &events, s);
+	s->pool = pool;
+	pool->servers++;
+	s->profile = profile_hold(pool->profiles.base);
+	s->login = upstream_start(h->loop, pool->conninfo, pool->host, &events, s);
 }
 
 void server_redial(struct hub *h, int id)
@@ -164,10 +180,11 @@ void server_abandon(struct hub *h, int id)
 	struct error error;
 	error_set(&error, stage_name(a->path.stage), 0, "no answer within %.1f s",
 		s_from_ns(a->timeout_ns));
-	error_origin(&error, h->settings->host);
+	error_origin(&error, s->pool->host);
 	note_failure(s, &error);
 	log_warning(h->log, "connect to the database timed out", field_error(&error),
 		field_int("attempt", (int64_t)s->serial), field_int("dials", a->dials));
+	part(s);
 }
 
 void server_close(struct hub *h, int id)
@@ -197,9 +214,9 @@ void server_lost(struct server *s, enum outcome outcome, const char *why)
 	struct error error;
 	error_set(&error, stage_name(STAGE_READY), 0, "%s%s%s", *s->complaint ? s->complaint : why,
 		*s->complaint ? ": " : "", *s->complaint ? why : "");
-	error_origin(&error, h->settings->host);
+	error_origin(&error, s->pool->host);
 	error_sqlstate(&error, s->sqlstate);
-	h->database_error = error;
+	h->database_error = s->pool->error = error;
 	log_warning(h->log, "lost a server connection", field_error(&error));
 
 	/* A client whose own bytes never went out waits on for another server. */
@@ -247,6 +264,8 @@ bool server_release_if_idle(struct server *s)
 	s->client = NULL;
 	c->server = NULL;
 	s->hub->counters.transactions++;
+	s->pool->stats.xact_count++;
+	s->pool->stats.xact_ns += hub_now(s->hub) - s->hub->engine.pool.servers[s->id].since;
 	hub_tell(s->hub, (struct engine_event){.kind = EVENT_SERVER_RELEASED, .server = s->id});
 	client_released(c);
 	return true;
@@ -318,6 +337,7 @@ static bool read_once(struct server *s)
 		return false;
 	}
 	h->counters.bytes_out += got;
+	s->pool->stats.bytes_out += got;
 	struct bytes in = {h->scratch, (size_t)got};
 	bool kept = buffer_len(&s->in) > 0;
 	if (kept) {
@@ -366,7 +386,6 @@ static void on_ready(struct stream *stream, bool readable, bool writable)
 
 bool server_parameter(struct server *s, const char *name, const char *value)
 {
-	struct hub *h = s->hub;
 	struct buffer reported = BUFFER_INIT;
 	struct bytes left = buffer_bytes(&s->reported);
 	const char *there, *its_value;
@@ -391,10 +410,10 @@ bool server_parameter(struct server *s, const char *name, const char *value)
 	const char *own = s->resetting ? profile_value(c->origin, name) : NULL;
 	if (own)
 		value = own;
-	struct profile *changed = profile_with(&h->profiles, c->profile, name, value);
-	profile_drop(&h->profiles, c->profile);
+	struct profile *changed = profile_with(&s->pool->profiles, c->profile, name, value);
+	profile_drop(&s->pool->profiles, c->profile);
 	c->profile = changed;
-	profile_drop(&h->profiles, s->profile);
+	profile_drop(&s->pool->profiles, s->profile);
 	s->profile = profile_hold(changed);
 	return true;
 }

@@ -65,7 +65,8 @@ struct server {
 	bool canceled; /* what a dead client asked for */
 	char sqlstate[6]; /* of the last error, for errands and for the end */
 	char complaint[ERROR_TEXT_MAX]; /* its text */
-	struct profile *profile; /* a reference */
+	struct gate_pool *pool; /* borrowed; NULL: not connecting, not connected */
+	struct profile *profile; /* a reference into the pool's, or NULL with it */
 	bool dirty; /* a client SET what no profile knows of */
 	uint64_t dirty_by; /* that client's serial; 0: it is not even as that client wants it */
 	bool resetting; /* since a client's RESET, until ReadyForQuery */
@@ -82,7 +83,7 @@ void server_shut(struct server *s);
 void server_release(struct server *s);
 
 /* Actions of the engine. */
-void server_connect(struct hub *h, int id);
+void server_connect(struct hub *h, int id, struct gate_pool *pool);
 void server_redial(struct hub *h, int id);
 void server_abandon(struct hub *h, int id);
 void server_close(struct hub *h, int id);
