@@ -1,12 +1,14 @@
 """Fixtures for the end-to-end tests; what they give is described in harness.py."""
 
 import os
+import shutil
 import sys
 
 import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 
+import gating  # noqa: E402
 import harness  # noqa: E402
 
 
@@ -64,6 +66,27 @@ def make_postgres(postgres_template):
     finally:
         for server in servers:
             server.remove()
+
+
+@pytest.fixture
+def gate(run_standpipe, postgres):
+    """gate(servers, NAME=value...): a gate with so many server connections at most."""
+    directory = harness.short_dir()
+
+    def run(size=3, server=None, **env):
+        server = server or postgres
+        port = harness.free_port()
+        standpipe = run_standpipe("serve", env={
+            "DATABASE_URL": server.url(), "STANDPIPE_LISTEN_PORT": port, "DB_POOL_SIZE": size,
+            "DB_MAX_OVERFLOW": 0, "STANDPIPE_LISTEN_SOCKET_DIR": directory, "STANDPIPE_RETRY_BASE": "0.05",
+            "STANDPIPE_RETRY_CAP": "0.2", "CIRCUIT_BREAKER_TIMEOUT": "0.3s", **env})
+        standpipe.wait_get("/startup")
+        made = gating.Gate(standpipe, port, server)
+        made.directory = directory
+        return made
+
+    yield run
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

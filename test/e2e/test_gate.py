@@ -3,12 +3,9 @@
 import asyncio
 import contextlib
 import io
-import os
 import random
-import shutil
 import socket
 import struct
-import subprocess
 import threading
 
 import asyncpg
@@ -21,78 +18,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 import harness
 import raw
 from faults import Watch
+from gating import ask, in_threads, program
 from harness import HOST, wait_until
-
-
-class Gate:
-    """`standpipe serve`, started, and how to reach it."""
-
-    def __init__(self, standpipe, port, server):
-        self.standpipe = standpipe
-        self.port = port
-        self.server = server
-
-    def url(self, scheme="postgresql"):
-        return f"{scheme}://app@{HOST}:{self.port}/app"
-
-    def connect(self, autocommit=True, **kwargs):
-        connection = psycopg2.connect(host=HOST, port=self.port, user="app", dbname="app", **kwargs)
-        connection.autocommit = autocommit
-        return connection
-
-    def raw(self, **kwargs):
-        return raw.Raw(self.port, **kwargs)
-
-    async def asyncpg(self, **kwargs):
-        return await asyncpg.connect(self.url(), ssl="prefer", **kwargs)
-
-    def health(self):
-        return self.standpipe.get("/health").json
-
-    def backends(self):
-        """The pids of its server connections."""
-        rows = self.server.query("select pid from pg_stat_activity where usename = 'app'")
-        return {r[0] for r in rows}
-
-    def open_all(self, count):
-        """Sees to it that all of its server connections are open."""
-        with contextlib.ExitStack() as stack:
-            for _ in range(count):
-                c = stack.enter_context(contextlib.closing(self.raw()))
-                c.ask("begin")
-        wait_until(lambda: len(self.backends()) == count, "all server connections")
-
-    def one(self, sql):
-        """A fresh client's answer."""
-        with contextlib.closing(self.connect()) as connection:
-            return ask(connection, sql)
-
-
-def ask(connection, sql, *arguments):
-    with connection.cursor() as cursor:
-        cursor.execute(sql, arguments or None)
-        return cursor.fetchone()[0] if cursor.description else None
-
-
-@pytest.fixture
-def gate(run_standpipe, postgres):
-    """gate(servers, NAME=value...): a gate with so many server connections at most."""
-    directory = harness.short_dir()
-
-    def run(size=3, server=None, **env):
-        server = server or postgres
-        port = harness.free_port()
-        standpipe = run_standpipe("serve", env={
-            "DATABASE_URL": server.url(), "STANDPIPE_LISTEN_PORT": port, "DB_POOL_SIZE": size,
-            "DB_MAX_OVERFLOW": 0, "STANDPIPE_LISTEN_SOCKET_DIR": directory, "STANDPIPE_RETRY_BASE": "0.05",
-            "STANDPIPE_RETRY_CAP": "0.2", "CIRCUIT_BREAKER_TIMEOUT": "0.3s", **env})
-        standpipe.wait_get("/startup")
-        made = Gate(standpipe, port, server)
-        made.directory = directory
-        return made
-
-    yield run
-    shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
@@ -100,25 +27,6 @@ def table(postgres):
     """A table of the app's own, empty."""
     postgres.query("create table if not exists t (i int primary key, s text)", user="app")
     postgres.query("truncate t", user="app")
-
-
-def in_threads(count, work):
-    """work(number) in so many threads; the first failure is raised."""
-    failures = []
-
-    def run(number):
-        try:
-            work(number)
-        except BaseException as e:  # pylint: disable=broad-except
-            failures.append(e)
-
-    threads = [threading.Thread(target=run, args=(n,)) for n in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
 
 
 # --- psycopg2: the simple protocol ------------------------------------------------------------------
@@ -390,14 +298,6 @@ def test_sqlalchemy(gate):
 
 
 # --- psql and pgbench ---------------------------------------------------------------------------------
-
-
-def program(g, *argv, stdin=None, code=0, host=HOST):
-    env = harness.clean_environment(PGHOST=host, PGPORT=g.port, PGUSER="app", PGDATABASE="app")
-    done = subprocess.run([os.fspath(a) for a in argv], env=env, input=stdin, capture_output=True, text=True,
-                          timeout=harness.LIMIT, check=False)
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout, done.stderr
 
 
 def test_psql(gate):
