@@ -208,6 +208,12 @@ static const struct setting rows[] = {
 
 {"command.grace", SETTING_DURATION, AT(grace_ns), RANGE(0, 3600), .preset = "8s",
 	.variables = "STANDPIPE_COMMAND_GRACE", .help = "between SIGTERM and SIGKILL"},
+{"shutdown.grace", SETTING_DURATION, GATE(grace_ns), RANGE(0, 3600), .preset = "1s",
+	.variables = "STANDPIPE_SHUTDOWN_GRACE", .help = "after SIGTERM to serve: how long clients without a transaction may stay"},
+{"shutdown.drain", SETTING_DURATION, GATE(drain_ns), RANGE(0, 3600), .preset = "8s",
+	.variables = "STANDPIPE_SHUTDOWN_DRAIN", .help = "... and how long open transactions may take"},
+{"user", SETTING_TEXT, GATE(run_as), RANGE(0, 255), .preset = "", .empty = "as started",
+	.variables = "STANDPIPE_USER", .help = "the user that the gate becomes once its sockets are bound, if started as root"},
 {"log.format", SETTING_CHOICE, AT(log_format), .choices = log_formats, .preset = "auto",
 	.variables = "STANDPIPE_LOG_FORMAT", .help = "auto: text on a terminal, else JSON"},
 {"log.level", SETTING_CHOICE, AT(log_level), .choices = log_levels, .preset = "info",

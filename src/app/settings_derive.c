@@ -116,6 +116,17 @@ static int check_spans(const struct config *c, struct error *error)
 	return 0;
 }
 
+static int check_shutdown(const struct config *c, struct error *error)
+{
+	const struct gate_settings *g = &c->gate;
+	if (g->grace_ns <= g->drain_ns)
+		return 0;
+	return settings_error(&c->settings, written(c, "shutdown.grace", "shutdown.drain"), error,
+		"shutdown.grace (%.10gs) is more than shutdown.drain (%.10gs), which ends all: "
+		"lower it, or raise the other",
+		s_from_ns(g->grace_ns), s_from_ns(g->drain_ns));
+}
+
 static int check_same_port(const struct config *c, const char *a, int port_a, const char *b,
 	int port_b, struct error *error)
 {
@@ -205,7 +216,7 @@ static int check_targets(const struct config *c, struct error *error)
 int config_rules(const struct config *c, struct error *error)
 {
 	if (check_pool(c, error) < 0 || check_spans(c, error) < 0 || check_ports(c, error) < 0 ||
-		check_required(c, error) < 0)
+		check_shutdown(c, error) < 0 || check_required(c, error) < 0)
 		return -1;
 	return check_targets(c, error);
 }

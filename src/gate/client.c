@@ -168,6 +168,29 @@ void client_fail(struct client *c, const char *sqlstate, const char *message, co
 	client_finish(c);
 }
 
+bool client_is_between(const struct client *c)
+{
+	const struct server *s = c->server;
+	if (c->inquiry || c->streaming > 0 || buffer_len(&c->in) > 0)
+		return false;
+	if (s)
+		return c->state == CLIENT_ACTIVE && s->status == 'I' && s->debts.count == 0 &&
+		       !s->unsynced && !s->copying_in && s->errand == ERRAND_NONE;
+	return c->state == CLIENT_IDLE || c->state == CLIENT_STARTUP;
+}
+
+void client_dismiss(struct client *c)
+{
+	if (c->inquiry)
+		return;
+	if (c->state == CLIENT_STARTUP)
+		client_fail(c, "57P03", "the database system is shutting down",
+			"Standpipe is being stopped.", NULL);
+	else
+		client_fail(c, "57P01", "terminating connection due to administrator command",
+			"Standpipe is being stopped.", NULL);
+}
+
 /* Nothing that it sends can be passed on now. */
 static bool is_waiting(const struct client *c)
 {
@@ -409,6 +432,8 @@ void client_released(struct client *c)
 		c->state = CLIENT_IDLE;
 	if (buffer_len(&c->in) > 0)
 		client_work(c);
+	else if (c->hub->draining)
+		client_dismiss(c);
 	else
 		client_rewatch(c);
 }

@@ -112,6 +112,11 @@ void client_send(struct client *c, const void *at, size_t len);
 void client_fail(struct client *c, const char *sqlstate, const char *message, const char *detail,
 	const char *hint);
 
+/* Nothing of it is under way: no transaction, no answer to come, nothing that it has sent. */
+bool client_is_between(const struct client *c);
+/* Standpipe is going: says so, and closes. Not for the gate's own questions, which it lets pass. */
+void client_dismiss(struct client *c);
+
 /* Closes once all is sent; at once if it holds a server. */
 void client_finish(struct client *c);
 

@@ -4,8 +4,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "gate/gate_inside.h"
+#include "io/privilege.h"
 
 struct gate_view gate_view(struct gate *g)
 {
@@ -75,6 +77,31 @@ static void finish(struct gate *g)
 	gate_orders_end(g);
 }
 
+/* Besides a descriptor for each connection: listeners, epoll, pipes, the admin pages, checks. */
+#define OTHER_DESCRIPTORS 256
+
+/* What the process itself needs before the first client: descriptors, and no privileges. */
+static int settle(struct gate *g, struct error *error)
+{
+	const struct gate_settings *s = g->settings;
+	long door = g->listeners[LISTENER_DOOR] < 0 ? 0 : 2L * DOOR_TUNNELS_MAX;
+	long needed = s->clients_max + s->servers_max + door + OTHER_DESCRIPTORS;
+	long have = privilege_descriptors(needed);
+	if (have < needed)
+		log_warning(g->log,
+			"too few file descriptors for pool.clients and the pool: raise the limit "
+			"(ulimit -n, LimitNOFILE=, --ulimit nofile), or lower pool.clients",
+			field_int("limit", have), field_int("needed", needed));
+	if (*s->run_as && privilege_drop(s->run_as, error) != 0) {
+		error_origin(error, "user");
+		return -1;
+	}
+	if (geteuid() == 0)
+		log_warning(g->log, "runs as root, which it has no need of: set `user`, or start "
+				    "it as another user");
+	return 0;
+}
+
 int gate_run(const struct gate_options *options, struct error *error)
 {
 	struct gate g = {
@@ -86,8 +113,10 @@ int gate_run(const struct gate_options *options, struct error *error)
 	};
 	struct hub_duties duties = {on_action, &g};
 	signal(SIGPIPE, SIG_IGN);
-	if (gate_listeners_bind(&g, error) != 0)
+	if (gate_listeners_bind(&g, error) != 0 || settle(&g, error) != 0) {
+		gate_listeners_close(&g);
 		return -1;
+	}
 	uv_loop_init(&g.loop);
 	g.began_at = (instant)uv_hrtime();
 	if (hub_init(&g.hub, &g.loop, g.settings, g.log, &duties, options->seed) != 0)

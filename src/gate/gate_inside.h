@@ -14,6 +14,7 @@
 
 #include "base/control.h"
 #include "gate/door.h"
+#include "gate/drain.h"
 #include "gate/gate.h"
 #include "gate/hub.h"
 #include "gate/phases.h"
@@ -40,8 +41,7 @@ struct gate {
 	struct notify *notify;
 	uv_poll_t control;
 	uv_signal_t terminate, interrupt;
-	uv_timer_t drain;
-	int drain_left_ms;
+	struct drain drain;
 	bool stopping, ended;
 	int exit_code;
 	instant began_at;

@@ -6,10 +6,6 @@
 
 #include "gate/gate_inside.h"
 
-/* In `serve`, how long clients may take to finish after SIGTERM. */
-#define DRAIN_MS      8000
-#define DRAIN_LOOK_MS 100
-
 /* ---- PID 1 ---- */
 
 static void tell_init(struct gate *g, enum control_kind kind, int code)
@@ -112,12 +108,9 @@ void gate_end(struct gate *g, int code)
 		gate_leave(g);
 }
 
-static void on_drain(uv_timer_t *timer)
+static void on_drained(void *context)
 {
-	struct gate *g = timer->data;
-	g->drain_left_ms -= DRAIN_LOOK_MS;
-	if (g->hub.engine.pool.holding + g->hub.engine.pool.waiting > 0 && g->drain_left_ms > 0)
-		return;
+	struct gate *g = context;
 	g->ended = true;
 	gate_leave(g);
 }
@@ -138,8 +131,7 @@ static void on_signal(uv_signal_t *handle, int signal_number)
 	log_info(g->log, "draining", field_int("signal", signal_number));
 	notify_send("STOPPING=1", &error);
 	gate_refuse_clients(g);
-	g->drain_left_ms = DRAIN_MS;
-	uv_timer_start(&g->drain, on_drain, 0, DRAIN_LOOK_MS);
+	drain_begin(&g->drain, g->settings->grace_ns, g->settings->drain_ns);
 }
 
 /* ---- listening to them ---- */
@@ -150,8 +142,7 @@ void gate_orders_begin(struct gate *g)
 	uv_signal_init(&g->loop, &g->interrupt);
 	g->terminate.data = g->interrupt.data = g;
 	uv_signal_start(&g->terminate, on_signal, SIGTERM);
-	uv_timer_init(&g->loop, &g->drain);
-	g->drain.data = g;
+	drain_init(&g->drain, &g->hub, on_drained, g);
 	if (g->options->control_fd < 0) {
 		uv_signal_start(&g->interrupt, on_signal, SIGINT);
 		return;
@@ -173,7 +164,7 @@ void gate_orders_end(struct gate *g)
 {
 	uv_close((uv_handle_t *)&g->terminate, NULL);
 	uv_close((uv_handle_t *)&g->interrupt, NULL);
-	uv_close((uv_handle_t *)&g->drain, NULL);
+	drain_close(&g->drain);
 	if (g->options->control_fd >= 0)
 		uv_close((uv_handle_t *)&g->control, NULL);
 }

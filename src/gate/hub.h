@@ -61,6 +61,7 @@ struct hub {
 	int parked_count;
 	struct server *servers; /* by id */
 	uint64_t client_serial;
+	bool draining; /* clients go when their transaction is over (gate/drain.h) */
 
 	struct statements statements;
 	struct pools pools;

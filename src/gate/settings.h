@@ -46,6 +46,11 @@ struct gate_settings {
 	enum door_mode door_mode;
 	int command_port; /* where DOOR_RELAY finds the command; 0: chosen by run */
 
+	/* The end, on SIGTERM without PID 1. */
+	int64_t grace_ns; /* clients that are between transactions may stay so long */
+	int64_t drain_ns; /* ... and transactions may take so long; not less than grace_ns */
+	const char *run_as; /* the user to be once the sockets are bound; empty: as started */
+
 	/* The phases' work. */
 	const char *required[GATE_CHECKS_MAX]; /* names of variables that must be set, not empty */
 	int required_count;

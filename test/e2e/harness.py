@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import pwd
+import resource
 import shutil
 import signal
 import socket
@@ -37,6 +38,18 @@ _PR_SET_PDEATHSIG = 1
 def die_with_parent(signal_number=signal.SIGKILL):
     """For preexec_fn: the child gets the signal when the test run ends, even by SIGKILL."""
     return lambda: _libc.prctl(_PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
+
+
+def prepare_child(soft_files=None, hard_files=None):
+    """For preexec_fn: as die_with_parent, and with so many file descriptors at most."""
+    die = die_with_parent()
+
+    def prepare():
+        if soft_files:
+            _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft_files, hard_files or hard))
+        die()
+    return prepare
 
 
 def wait_until(condition, what, limit=None, every=0.02):
@@ -95,7 +108,8 @@ def children_of(pid):
 class Program:
     """A process with its output collected line by line."""
 
-    def __init__(self, argv, *, env=None, cwd=None, pass_fds=(), stdin=subprocess.DEVNULL, user=None):
+    def __init__(self, argv, *, env=None, cwd=None, pass_fds=(), stdin=subprocess.DEVNULL, user=None,
+                 soft_files=None, hard_files=None):
         identity = {"user": user, "group": user_group(user), "extra_groups": []} if user else {}
         self.argv = [os.fspath(a) for a in argv]
         self.lines = []  # stdout and stderr, in the order in which they came
@@ -104,7 +118,7 @@ class Program:
         self.process = subprocess.Popen(
             self.argv, env=env, cwd=cwd, pass_fds=pass_fds, stdin=stdin,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
-            preexec_fn=die_with_parent(), **identity)
+            preexec_fn=prepare_child(soft_files, hard_files), **identity)
         self.pid = self.process.pid
         self._readers = []
         for stream, own in ((self.process.stdout, self.stdout_lines), (self.process.stderr, self.stderr_lines)):
