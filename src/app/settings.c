@@ -27,6 +27,13 @@ static const struct setting_choice door_modes[] = {
 	{NULL, 0},
 };
 
+static const struct setting_choice tls_modes[] = {
+	{"off", TLS_OFF},
+	{"allow", TLS_ALLOW},
+	{"require", TLS_REQUIRE},
+	{NULL, 0},
+};
+
 static const struct setting_choice log_formats[] = {
 	{"auto", LOG_FORMAT_AUTO},
 	{"json", LOG_FORMAT_JSON},
@@ -170,6 +177,14 @@ static const struct setting rows[] = {
 	.variables = "STANDPIPE_LISTEN_PORT", .help = "its port; 0: any free one"},
 {"listen.socket_dir", SETTING_TEXT, GATE(socket_dir), RANGE(0, 90), .preset = "/tmp", .empty = "no Unix socket",
 	.variables = "STANDPIPE_LISTEN_SOCKET_DIR", .help = "directory of its Unix socket"},
+{"tls.mode", SETTING_CHOICE, GATE(auth.tls_mode), .choices = tls_modes,
+	.variables = "STANDPIPE_TLS_MODE", .help = "TLS for PostgreSQL clients: none, on their wish, or a must for other machines"},
+{"tls.cert", SETTING_TEXT, GATE(auth.tls.cert), RANGE(0, PATH_LEN), .preset = "", .empty = "no TLS",
+	.variables = "STANDPIPE_TLS_CERT", .help = "file of the gate's certificate and of those between it and a known one, PEM"},
+{"tls.key", SETTING_TEXT, GATE(auth.tls.key), RANGE(0, PATH_LEN), .preset = "", .empty = "in the certificate's file",
+	.variables = "STANDPIPE_TLS_KEY", .help = "file of its key, PEM without a pass phrase"},
+{"tls.client_ca", SETTING_TEXT, GATE(auth.tls.client_ca), RANGE(0, PATH_LEN), .preset = "", .empty = "they are not asked for any",
+	.variables = "STANDPIPE_TLS_CLIENT_CA", .help = "file of the authorities that clients' certificates are signed by, PEM"},
 {"admin.host", SETTING_TEXT, GATE(admin_host), RANGE(1, 255), .preset = "0.0.0.0",
 	.variables = "STANDPIPE_ADMIN_HOST", .help = "where health, status and metrics are answered"},
 {"admin.port", SETTING_INT, GATE(admin_port), RANGE(0, PORT_MAX), .preset = "9180",

@@ -1,6 +1,7 @@
 /* Values that follow from others or from the machine, and contradictions between values. */
 #include <assert.h>
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -56,6 +57,8 @@ void config_derive(struct config *c)
 			sizeof(text));
 		derive(c, "timeouts.cache", text, "timeouts.health_check");
 	}
+	if (is_unset(c, "tls.mode"))
+		derive(c, "tls.mode", *c->gate.auth.tls.cert ? "allow" : "off", "tls.cert");
 	if (is_unset(c, "door.mode")) {
 		bool relays = c->mode == CONFIG_RUN && c->gate.door_port > 0;
 		derive(c, "door.mode", relays ? "relay" : "off", "door.port");
@@ -213,10 +216,30 @@ static int check_targets(const struct config *c, struct error *error)
 	return *g->websocket ? check_target(c, "startup.websocket", g->websocket, error) : 0;
 }
 
+static int check_tls(const struct config *c, struct error *error)
+{
+	const struct auth_settings *a = &c->gate.auth;
+	static const char *const keys[] = {"tls.cert", "tls.key", "tls.client_ca"};
+	const char *const files[] = {a->tls.cert, a->tls.key, a->tls.client_ca};
+	if (a->tls_mode == TLS_OFF)
+		return 0;
+	if (!*a->tls.cert)
+		return settings_error(&c->settings, "tls.mode", error,
+			"%s needs a certificate: set tls.cert and tls.key, or use off",
+			a->tls_mode == TLS_ALLOW ? "allow" : "require");
+	for (int i = 0; i < 3; i++) {
+		if (*files[i] && access(files[i], R_OK) != 0)
+			return settings_error(&c->settings, keys[i], error,
+				"the file %.128s can't be read: %s", files[i], strerror(errno));
+	}
+	return 0;
+}
+
 int config_rules(const struct config *c, struct error *error)
 {
 	if (check_pool(c, error) < 0 || check_spans(c, error) < 0 || check_ports(c, error) < 0 ||
-		check_shutdown(c, error) < 0 || check_required(c, error) < 0)
+		check_shutdown(c, error) < 0 || check_required(c, error) < 0 ||
+		check_tls(c, error) < 0)
 		return -1;
 	return check_targets(c, error);
 }

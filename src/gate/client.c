@@ -9,6 +9,7 @@
 
 #include "gate/relay.h"
 #include "gate/server.h"
+#include "io/tls.h"
 
 /* How long a client may take for its startup packet. */
 #define STARTUP_NS (60 * NS_PER_S)
@@ -40,6 +41,7 @@ void client_reap(struct client *c)
 	if (c->unnamed)
 		statements_drop(&c->hub->statements, c->unnamed);
 	pools_leave(c);
+	client_login_release(c);
 	buffer_release(&c->in);
 	buffer_release(&c->out);
 	hub_give_id(c->hub, c->id);
@@ -49,6 +51,7 @@ void client_reap(struct client *c)
 static void on_stream_closed(struct stream *stream)
 {
 	struct client *c = stream->owner;
+	tls_close(stream->ssl);
 	close(stream->fd);
 	c->closed = true;
 	client_reap(c);
@@ -319,9 +322,13 @@ static void read_once(struct client *c)
 {
 	struct hub *h = c->hub;
 	ssize_t got = stream_read(&c->stream, h->scratch, HUB_SCRATCH);
-	if (got == STREAM_AGAIN)
+	if (got == STREAM_AGAIN) {
+		client_rewatch(c); /* a handshake may have to send first */
 		return;
+	}
 	if (got <= 0) {
+		if (c->state == CLIENT_STARTUP)
+			client_login_broke(c);
 		client_drop(c);
 		return;
 	}

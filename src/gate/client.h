@@ -46,7 +46,6 @@ struct client {
 	bool reading; /* its bytes are being worked on further up the stack */
 	bool closed; /* its stream is, or it has none */
 	bool talks_on; /* sends while it waits, and is not read from until it has a server */
-	bool asked_tls, asked_gss; /* before its startup packet */
 	bool blocked; /* bytes of it wait in `in` until it is not held any more */
 	bool unsure; /* what its next message is about depends on answers that are to come */
 	bool leaving; /* it said goodbye, or nonsense: what it is owed comes first */
@@ -65,6 +64,7 @@ struct client {
 	struct statement_names names;
 	struct statement *unnamed; /* a reference, or NULL */
 	struct inquiry *inquiry; /* NULL: a real client */
+	struct login *login; /* until its session begins, from when it is needed; NULL else */
 };
 
 /* Takes over the accepted socket. */
@@ -74,8 +74,11 @@ void client_accept(struct hub *h, int fd);
  * the ids that are kept for those. NULL when there is no id left. */
 struct client *client_new(struct hub *h, bool ours);
 
-/* One startup packet out of `in` (login.c); how much of it was used, 0 for more to come. */
+/* What it says before its session begins (login.c): how much of `in` was used, 0 for more to come. */
 size_t client_login(struct client *c, struct bytes in);
+/* The connection broke before its session began: what there is to say of that. */
+void client_login_broke(struct client *c);
+void client_login_release(struct client *c);
 
 /* Asks the database (inquiry.c); `patient`: without a limit on the wait for a server. `inquiry` is borrowed
  * until it is answered. NULL when there is no client id left. */

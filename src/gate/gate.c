@@ -122,11 +122,13 @@ int gate_run(const struct gate_options *options, struct error *error)
 	if (hub_init(&g.hub, &g.loop, g.settings, g.log, &duties, options->seed) != 0)
 		return error_set(error, "memory", ENOMEM, "no memory for pool.clients = %d",
 			g.settings->clients_max);
+	int failed = auth_load(&g.hub.auth, error);
 	phases_init(&g.phases, &g.hub, gate_start_command, &g);
 	g.phases.admin_port = listen_port(g.listeners[LISTENER_ADMIN]);
 	g.phases.gate_port = listen_port(g.listeners[LISTENER_GATE]);
 	gate_orders_begin(&g);
-	int failed = gate_listeners_open(&g, error);
+	if (!failed)
+		failed = gate_listeners_open(&g, error);
 	if (!failed) {
 		/* First, since it tells whether the door is the gate's to answer at. */
 		gate_orders_of_init(&g);

@@ -40,7 +40,7 @@ struct gate {
 	struct door *door;
 	struct notify *notify;
 	uv_poll_t control;
-	uv_signal_t terminate, interrupt;
+	uv_signal_t terminate, interrupt, hangup;
 	struct drain drain;
 	bool stopping, ended;
 	int exit_code;
@@ -58,6 +58,9 @@ struct gate_view gate_view(struct gate *g);
 void gate_end(struct gate *g, int code);
 /* The loop ends, now. */
 void gate_leave(struct gate *g);
+
+/* What may change while it runs is read again: for now, the files of TLS. */
+void gate_reload(struct gate *g);
 
 /* gate_listeners.c: inherits or binds them. 0, or -1 with `error`. */
 int gate_listeners_bind(struct gate *g, struct error *error);

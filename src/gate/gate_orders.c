@@ -134,13 +134,30 @@ static void on_signal(uv_signal_t *handle, int signal_number)
 	drain_begin(&g->drain, g->settings->grace_ns, g->settings->drain_ns);
 }
 
+/* ---- reading again ---- */
+
+void gate_reload(struct gate *g)
+{
+	struct error error;
+	log_info(g->log, "reloading");
+	if (auth_reload(&g->hub.auth, &g->settings->auth, &error) == 0)
+		log_info(g->log, "reloaded");
+}
+
+static void on_hangup(uv_signal_t *handle, int signal_number)
+{
+	gate_reload(handle->data);
+}
+
 /* ---- listening to them ---- */
 
 void gate_orders_begin(struct gate *g)
 {
 	uv_signal_init(&g->loop, &g->terminate);
 	uv_signal_init(&g->loop, &g->interrupt);
-	g->terminate.data = g->interrupt.data = g;
+	uv_signal_init(&g->loop, &g->hangup);
+	g->terminate.data = g->interrupt.data = g->hangup.data = g;
+	uv_signal_start(&g->hangup, on_hangup, SIGHUP);
 	uv_signal_start(&g->terminate, on_signal, SIGTERM);
 	drain_init(&g->drain, &g->hub, on_drained, g);
 	if (g->options->control_fd < 0) {
@@ -165,6 +182,7 @@ void gate_orders_end(struct gate *g)
 	uv_close((uv_handle_t *)&g->terminate, NULL);
 	uv_close((uv_handle_t *)&g->interrupt, NULL);
 	drain_close(&g->drain);
+	uv_close((uv_handle_t *)&g->hangup, NULL);
 	if (g->options->control_fd >= 0)
 		uv_close((uv_handle_t *)&g->control, NULL);
 }

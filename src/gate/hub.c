@@ -184,6 +184,7 @@ int hub_init(struct hub *h, uv_loop_t *loop, const struct gate_settings *setting
 		h->free_count++;
 	}
 	statements_init(&h->statements, settings->servers_max);
+	auth_init(&h->auth, &settings->auth, log);
 	if (pools_init(h) != 0)
 		return -1;
 	for (int i = 0; i < settings->servers_max; i++)
@@ -220,6 +221,7 @@ void hub_release(struct hub *h)
 		server_release(&h->servers[i]);
 	statements_release(&h->statements);
 	pools_release(h);
+	auth_release(&h->auth);
 	free(h->memory.servers);
 	free(h->memory.attempts);
 	free(h->memory.clients);

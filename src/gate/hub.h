@@ -15,6 +15,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "core/engine.h"
+#include "gate/auth.h"
 #include "gate/log.h"
 #include "gate/pools.h"
 #include "gate/settings.h"
@@ -65,6 +66,7 @@ struct hub {
 
 	struct statements statements;
 	struct pools pools;
+	struct auth auth; /* nothing is read yet: auth_load */
 	uint8_t *scratch;
 
 	struct gate_attempt_error attempt_errors[ENGINE_ATTEMPTS_MAX];

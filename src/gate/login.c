@@ -1,11 +1,34 @@
 /* A session's beginning: from the first packet to ReadyForQuery, or the reason why not. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "gate/client.h"
 #include "gate/server.h"
 #include "io/entropy.h"
+#include "io/peer.h"
+#include "io/tls.h"
 #include "wire/startup.h"
+
+struct login {
+	bool asked_tls, asked_gss; /* each may be asked for once */
+	bool direct; /* TLS began without being asked for */
+};
+
+static struct login *login_of(struct client *c)
+{
+	if (!c->login)
+		c->login = calloc(1, sizeof(*c->login));
+	if (!c->login)
+		abort();
+	return c->login;
+}
+
+void client_login_release(struct client *c)
+{
+	free(c->login);
+	c->login = NULL;
+}
 
 static void refuse(struct client *c, const char *sqlstate, const char *message, const char *hint)
 {
@@ -13,17 +36,88 @@ static void refuse(struct client *c, const char *sqlstate, const char *message, 
 	client_fail(c, sqlstate, message, NULL, hint);
 }
 
-/* The answer to a client that may go on without TLS or GSS. It may ask for each once. */
+/* ---- encryption ---- */
+
+/* Asked for too late, or twice. */
+static void refuse_version(struct client *c)
+{
+	refuse(c, "0A000", "unsupported frontend protocol version", "Standpipe speaks version 3.");
+}
+
+/* The answer to a client that may go on without TLS or GSS. */
 static void say_no(struct client *c, bool *asked)
 {
 	if (*asked) {
-		refuse(c, "0A000", "unsupported frontend protocol version",
-			"Standpipe speaks version 3.");
+		refuse_version(c);
 		return;
 	}
 	*asked = true;
 	client_send(c, "N", 1);
 }
+
+static void encrypt(struct client *c, SSL *ssl)
+{
+	struct login *l = login_of(c);
+	l->asked_tls = l->asked_gss = true;
+	stream_encrypt(&c->stream, ssl);
+}
+
+/* `rest` came behind the request, in plain text: nobody who waits for the answer sends that, so
+ * somebody in between may have put it there, to be taken for what is said under TLS. */
+static void answer_tls(struct client *c, struct bytes rest)
+{
+	struct login *l = login_of(c);
+	if (l->asked_tls) {
+		refuse_version(c);
+		return;
+	}
+	if (!auth_has_tls(&c->hub->auth)) {
+		say_no(c, &l->asked_tls);
+		return;
+	}
+	if (rest.len > 0) {
+		c->hub->counters.client_errors++;
+		client_fail(c, "08P01", "received unencrypted data after SSL request",
+			"This could be either a client-software bug or evidence of an attempted "
+			"man-in-the-middle attack.",
+			NULL);
+		return;
+	}
+	/* At once: what waits to be sent would be sent under TLS. */
+	if (buffer_len(&c->out) > 0 || stream_write(&c->stream, "S", 1) != 1) {
+		client_drop(c);
+		return;
+	}
+	encrypt(c, tls_accept(&c->hub->auth.tls, c->stream.fd, (struct bytes){0}));
+}
+
+/* `in` is where a handshake begins (sslnegotiation=direct). */
+static void begin_tls(struct client *c, struct bytes in)
+{
+	if (c->login || !auth_has_tls(&c->hub->auth)) {
+		client_drop(c); /* what it would understand we can't say */
+		return;
+	}
+	encrypt(c, tls_accept(&c->hub->auth.tls, c->stream.fd, in));
+	c->login->direct = true;
+	if (stream_shake(&c->stream) == STREAM_FAIL) {
+		client_login_broke(c);
+		client_drop(c);
+	}
+}
+
+void client_login_broke(struct client *c)
+{
+	struct peer peer;
+	if (!c->stream.ssl || SSL_is_init_finished(c->stream.ssl))
+		return;
+	const char *reason = tls_reason();
+	peer_of(c->stream.fd, &peer);
+	log_info(c->hub->log, "a client's TLS handshake failed", field_text("reason", reason),
+		field_text("client", peer.host));
+}
+
+/* ---- the session ---- */
 
 void client_welcomed(struct client *c)
 {
@@ -68,6 +162,21 @@ static void negotiate(struct client *c, const struct wire_startup *startup)
 	buffer_release(&unknown);
 }
 
+/* False: it has been refused. */
+static bool may_come_in(struct client *c)
+{
+	const struct auth_settings *settings = c->hub->auth.settings;
+	struct peer peer;
+	if (c->stream.ssl || settings->tls_mode != TLS_REQUIRE)
+		return true;
+	peer_of(c->stream.fd, &peer);
+	if (peer.local)
+		return true;
+	refuse(c, "28000", "standpipe asks for TLS of clients from other machines",
+		"Connect with sslmode=require, or stricter.");
+	return false;
+}
+
 static void begin_session(struct client *c, const struct wire_startup *startup)
 {
 	const char *name, *value, *user = NULL, *database = NULL;
@@ -100,6 +209,7 @@ static void begin_session(struct client *c, const struct wire_startup *startup)
 		refuse(c, why.sqlstate, why.message, *why.hint ? why.hint : NULL);
 		return;
 	}
+	client_login_release(c);
 	if (buffer_len(&c->profile->welcome) > 0) {
 		client_welcomed(c);
 		return;
@@ -109,9 +219,24 @@ static void begin_session(struct client *c, const struct wire_startup *startup)
 	hub_tell(c->hub, (struct engine_event){.kind = EVENT_CLIENT_WAITS, .client = c->id});
 }
 
+static void take_startup(struct client *c, const struct wire_startup *startup)
+{
+	if (c->login && c->login->direct && !tls_named_protocol(c->stream.ssl))
+		refuse(c, "08P01", "TLS without asking first needs ALPN",
+			"Name the protocol \"postgresql\", as libpq 17 does.");
+	else if (startup->major != 3)
+		refuse_version(c);
+	else if (may_come_in(c))
+		begin_session(c, startup);
+}
+
 size_t client_login(struct client *c, struct bytes in)
 {
 	struct wire_startup startup;
+	if (in.at[0] == TLS_FIRST_BYTE && !c->stream.ssl) {
+		begin_tls(c, in);
+		return in.len;
+	}
 	switch (wire_startup_parse(in, &startup)) {
 	case WIRE_PARTIAL:
 		return 0;
@@ -123,20 +248,16 @@ size_t client_login(struct client *c, struct bytes in)
 	}
 	switch (startup.kind) {
 	case WIRE_STARTUP_SSL:
-		say_no(c, &c->asked_tls);
+		answer_tls(c, (struct bytes){in.at + startup.len, in.len - startup.len});
 		break;
 	case WIRE_STARTUP_GSSENC:
-		say_no(c, &c->asked_gss);
+		say_no(c, &login_of(c)->asked_gss);
 		break;
 	case WIRE_STARTUP_CANCEL:
 		cancel(c, &startup);
 		break;
 	case WIRE_STARTUP_SESSION:
-		if (startup.major != 3)
-			refuse(c, "0A000", "unsupported frontend protocol version",
-				"Standpipe speaks version 3.");
-		else
-			begin_session(c, &startup);
+		take_startup(c, &startup);
 		break;
 	}
 	return startup.len;

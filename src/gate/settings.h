@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "core/engine.h"
+#include "io/tls.h"
 
 #define GATE_CHECKS_MAX 32
 
@@ -21,6 +22,18 @@ enum door_mode {
 	DOOR_OFF, /* nobody: there is no such port */
 	DOOR_RELAY, /* the gate, relaying to the command's port once it is ready */
 	DOOR_INHERIT, /* the gate until the command, which inherits the socket, accepts for itself */
+};
+
+/* May clients have TLS, and must they? */
+enum tls_mode {
+	TLS_OFF,
+	TLS_ALLOW,
+	TLS_REQUIRE, /* all but those on this machine */
+};
+
+struct auth_settings {
+	enum tls_mode tls_mode;
+	struct tls_files tls;
 };
 
 struct gate_settings {
@@ -38,6 +51,7 @@ struct gate_settings {
 	/* Listeners, used where the process did not inherit them. */
 	const char *listen_host; /* "127.0.0.1" */
 	int listen_port; /* 0: any */
+	struct auth_settings auth;
 	const char *socket_dir; /* of .s.PGSQL.<port>; empty: no Unix socket */
 	const char *admin_host;
 	int admin_port; /* 0: any */

@@ -12,7 +12,8 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 	 * before the error. libuv has stopped watching. */
 	if (status < 0)
 		s->events = 0;
-	bool readable = status < 0 || (events & (UV_READABLE | UV_DISCONNECT));
+	bool readable = status < 0 || (events & (UV_READABLE | UV_DISCONNECT)) ||
+			(s->wants_write && (events & UV_WRITABLE));
 	s->ready(s, readable, !(status < 0) && (events & UV_WRITABLE));
 }
 
@@ -26,20 +27,27 @@ int stream_open(struct stream *s, uv_loop_t *loop, int fd, SSL *ssl,
 	}
 	s->poll.data = s;
 	s->fd = fd;
-	s->ssl = ssl;
+	s->ssl = NULL;
 	s->open = true;
+	s->wants_write = false;
 	s->events = 0;
 	s->ready = ready;
 	s->owner = owner;
 	if (ssl)
-		SSL_set_mode(
-			ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+		stream_encrypt(s, ssl);
 	return 0;
+}
+
+void stream_encrypt(struct stream *s, SSL *ssl)
+{
+	assert(!s->ssl);
+	s->ssl = ssl;
+	SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 }
 
 void stream_watch(struct stream *s, bool read, bool write, bool end)
 {
-	int events = (read ? UV_READABLE : 0) | (write ? UV_WRITABLE : 0) |
+	int events = (read ? UV_READABLE : 0) | (write || s->wants_write ? UV_WRITABLE : 0) |
 		     (end ? UV_DISCONNECT : 0);
 	if (!s->open || events == s->events)
 		return;
@@ -63,11 +71,22 @@ static ssize_t tls_result(struct stream *s, int result)
 	}
 }
 
+ssize_t stream_shake(struct stream *s)
+{
+	ERR_clear_error();
+	int done = SSL_do_handshake(s->ssl);
+	s->wants_write = done <= 0 && SSL_want_write(s->ssl);
+	if (done == 1)
+		return 1;
+	return tls_result(s, done) == STREAM_AGAIN ? STREAM_AGAIN : STREAM_FAIL;
+}
+
 ssize_t stream_read(struct stream *s, void *at, size_t len)
 {
 	if (s->ssl) {
 		ERR_clear_error();
 		int got = SSL_read(s->ssl, at, len > INT32_MAX ? INT32_MAX : (int)len);
+		s->wants_write = got <= 0 && SSL_want_write(s->ssl);
 		return got > 0 ? got : tls_result(s, got);
 	}
 	for (;;) {
@@ -82,6 +101,8 @@ ssize_t stream_read(struct stream *s, void *at, size_t len)
 ssize_t stream_write(struct stream *s, const void *at, size_t len)
 {
 	assert(len > 0);
+	if (s->ssl && !SSL_is_init_finished(s->ssl))
+		return STREAM_FAIL;
 	if (s->ssl) {
 		ERR_clear_error();
 		int sent = SSL_write(s->ssl, at, len > INT32_MAX ? INT32_MAX : (int)len);

@@ -26,6 +26,7 @@ struct stream {
 	SSL *ssl; /* borrowed; NULL: plain */
 	int events; /* that are watched, as libuv has them */
 	bool open;
+	bool wants_write; /* TLS has to send before it can be read from */
 	void (*ready)(struct stream *s, bool readable, bool writable);
 	void (*closed)(struct stream *s);
 	void *owner;
@@ -35,10 +36,18 @@ struct stream {
 int stream_open(struct stream *s, uv_loop_t *loop, int fd, SSL *ssl,
 	void (*ready)(struct stream *s, bool readable, bool writable), void *owner);
 
+/* From now on under TLS, which is borrowed: the first reads shake hands. */
+void stream_encrypt(struct stream *s, SSL *ssl);
+
+/* Shakes hands as far as it goes now: 1 when that is done, else STREAM_AGAIN or STREAM_FAIL. Only
+ * where bytes of the handshake were read before (tls_accept), of which the loop can't tell. */
+ssize_t stream_shake(struct stream *s);
+
 /* What to be told of. `end` without `read`: only that the other side has gone (as readable). */
 void stream_watch(struct stream *s, bool read, bool write, bool end);
 
 ssize_t stream_read(struct stream *s, void *at, size_t len);
+/* Before TLS's handshake is over nothing can be said: STREAM_FAIL. */
 ssize_t stream_write(struct stream *s, const void *at, size_t len);
 
 /* TLS holds bytes that were read from the socket already: reading again gives some. */
