@@ -6,6 +6,7 @@
 #define ENGINE(member) AT(gate.engine.member)
 #define BASE(kind)     ENGINE(deadlines.base_ns[DEADLINE_##kind])
 #define PHASE(phase)   ENGINE(startup.timeout_ns[PHASE_##phase])
+#define LIMIT(limit)   GATE(limits_ns[LIMIT_##limit])
 #define RANGE(a, b)    .min = (a), .max = (b)
 
 #define DAY_S    86400
@@ -104,6 +105,18 @@ static const struct setting rows[] = {
 	.variables = "STANDPIPE_TIMEOUTS_WEBSOCKET", .help = "the websocket phase"},
 {"timeouts.finalize", SETTING_DURATION, PHASE(FINALIZE), RANGE(0.1, 3600), .preset = "30s",
 	.variables = "STANDPIPE_TIMEOUTS_FINALIZE", .help = "the finalize phase"},
+{"timeouts.login", SETTING_DURATION, LIMIT(LOGIN), RANGE(0, DAY_S), .preset = "60s",
+	.variables = "STANDPIPE_TIMEOUTS_LOGIN", .help = "a client's time to say who it is; 0: none"},
+{"timeouts.query", SETTING_DURATION, LIMIT(QUERY), RANGE(0, 30 * DAY_S), .preset = "0",
+	.variables = "STANDPIPE_TIMEOUTS_QUERY", .help = "a client's query, which is cancelled then; 0: none"},
+{"timeouts.transaction", SETTING_DURATION, LIMIT(TRANSACTION), RANGE(0, 30 * DAY_S), .preset = "0",
+	.variables = "STANDPIPE_TIMEOUTS_TRANSACTION", .help = "a client's transaction, from its first message; 0: none"},
+{"timeouts.idle_in_transaction", SETTING_DURATION, LIMIT(IDLE_IN_TRANSACTION), RANGE(0, 30 * DAY_S), .preset = "0",
+	.variables = "STANDPIPE_TIMEOUTS_IDLE_IN_TRANSACTION", .help = "a client's pause within a transaction; 0: none"},
+{"timeouts.client_idle", SETTING_DURATION, LIMIT(CLIENT_IDLE), RANGE(0, 30 * DAY_S), .preset = "0",
+	.variables = "STANDPIPE_TIMEOUTS_CLIENT_IDLE", .help = "a client's pause outside of transactions; 0: none"},
+{"timeouts.client_stall", SETTING_DURATION, LIMIT(CLIENT_STALL), RANGE(0, DAY_S / 2), .preset = "300s",
+	.variables = "STANDPIPE_TIMEOUTS_CLIENT_STALL", .help = "a client that neither takes its answers nor ends its message; 0: none"},
 
 {"pool.size", SETTING_INT, ENGINE(budget.pool_size), RANGE(0, 10000),
 	.variables = "STANDPIPE_POOL_SIZE DB_POOL_SIZE", .help = "server connections of this instance"},

@@ -1,6 +1,7 @@
 /* Cancel requests to PostgreSQL, by libpq on libuv's pool: it connects, and that blocks. */
 #include <stdlib.h>
 
+#include "gate/client.h"
 #include "gate/server.h"
 
 struct canceling {
@@ -28,7 +29,8 @@ static void after_cancel(uv_work_t *work, int status)
 	struct server *s = &k->hub->servers[k->id];
 	if (s->link && s->serial == k->serial) {
 		s->cancels--;
-		server_release_if_idle(s);
+		if (!server_release_if_idle(s) && s->client)
+			client_go_on(s->client);
 	}
 	PQfreeCancel(k->cancel);
 	free(k);

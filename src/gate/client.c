@@ -11,9 +11,6 @@
 #include "gate/server.h"
 #include "io/tls.h"
 
-/* How long a client may take for its startup packet. */
-#define STARTUP_NS (60 * NS_PER_S)
-
 /* ---- its life ---- */
 
 struct client *client_new(struct hub *h, bool ours)
@@ -64,6 +61,8 @@ void client_drop(struct client *c)
 	bool waits = !c->server && (c->state == CLIENT_QUEUED || c->state == CLIENT_LOGIN);
 	bool real = !c->inquiry;
 	c->state = CLIENT_GONE;
+	/* Or its server would be held until it had read that. */
+	buffer_release(&c->out);
 	if (real) {
 		c->hub->counters.clients--;
 		stream_close(&c->stream, on_stream_closed);
@@ -72,10 +71,12 @@ void client_drop(struct client *c)
 	}
 	if (waits)
 		hub_tell(c->hub, (struct engine_event){.kind = EVENT_CLIENT_LEFT, .client = c->id});
-	if (c->server)
+	if (c->server) {
+		server_rewatch(c->server);
 		server_detach(c->server);
-	else if (!real)
+	} else if (!real) {
 		client_reap(c);
+	}
 }
 
 /* ---- sending ---- */
@@ -89,6 +90,7 @@ static int flush(struct client *c)
 			return 0;
 		if (sent < 0)
 			return -1;
+		c->moved = true;
 		buffer_take(&c->out, (size_t)sent);
 	}
 	buffer_trim(&c->out);
@@ -247,6 +249,9 @@ bool client_is_held(const struct client *c)
 		return true;
 	if (buffer_len(&s->out) > HUB_HIGH_WATER || s->debts.count >= DEBTS_MAX)
 		return true;
+	/* A cancel request that is late must not meet the next query. */
+	if (s->overdue_at && s->cancels > 0)
+		return true;
 	if (c->unsure && (s->debts.named.synced > 0 || s->debts.unnamed.synced > 0))
 		return true;
 	return c->leaving && (s->debts.readies > 0 || buffer_len(&s->out) > 0);
@@ -335,6 +340,9 @@ static void read_once(struct client *c)
 	h->counters.bytes_in += got;
 	if (c->pool)
 		c->pool->stats.bytes_in += got;
+	c->moved = true;
+	if (c->state == CLIENT_IDLE)
+		c->since = hub_now(h);
 	if (buffer_len(&c->in) > 0) {
 		buffer_append(&c->in, h->scratch, (size_t)got);
 		client_work(c);
@@ -435,8 +443,10 @@ void client_released(struct client *c)
 		client_inquiry_end(c, error_is_set(&c->inquiry->error) ? &c->inquiry->error : NULL);
 		return;
 	}
-	if (c->state == CLIENT_ACTIVE)
+	if (c->state == CLIENT_ACTIVE) {
 		c->state = CLIENT_IDLE;
+		c->since = hub_now(c->hub);
+	}
 	if (buffer_len(&c->in) > 0)
 		client_work(c);
 	else if (c->hub->draining)
@@ -486,11 +496,4 @@ void client_rejected(struct client *c, enum engine_reject reject)
 			"Mend the DATABASE_URL or the database's access rules.");
 		break;
 	}
-}
-
-void client_check(struct client *c, instant now)
-{
-	bool short_lived = c->state == CLIENT_STARTUP || c->state == CLIENT_CLOSING;
-	if (short_lived && now - c->since > STARTUP_NS)
-		client_drop(c);
 }

@@ -51,7 +51,9 @@ struct client {
 	bool leaving; /* it said goodbye, or nonsense: what it is owed comes first */
 	bool big_unnamed; /* its unnamed statement is too large to be remembered */
 	struct stream stream;
-	instant since; /* in STARTUP */
+	bool moved; /* bytes of it came or went since it was last looked at */
+	uint16_t stalled_s; /* none did for so many seconds, though some should have */
+	instant since; /* in STARTUP, CLOSING or IDLE, or the last byte in IDLE */
 	struct server *server;
 	struct gate_pool *pool; /* borrowed; NULL before the startup packet */
 	struct profile *profile; /* a reference into the pool's; NULL without a pool */
@@ -133,9 +135,6 @@ bool client_is_held(const struct client *c);
 
 /* What held it may be over: works on if so. */
 void client_go_on(struct client *c);
-
-/* Once a second. */
-void client_check(struct client *c, instant now);
 
 /* Works on what has been read and not passed on. */
 void client_work(struct client *c);

@@ -65,6 +65,8 @@ void server_attach(struct server *s, struct client *c, bool ping)
 	s->client = c;
 	c->server = s;
 	s->used = s->rolled_back = s->canceled = s->copy_data = false;
+	s->since = s->begun_at = hub_now(h);
+	s->overdue_at = 0;
 	s->errand_until = INSTANT_NEVER;
 	if (!ping) {
 		server_prepare(s);
@@ -133,6 +135,21 @@ static bool sync_ours(struct server *s)
 	debts_add(&s->debts, (struct debt){.kind = DEBT_SYNC, .ours = true});
 	message_empty(&s->out, MSG_SYNC);
 	return server_send(s, NULL, 0);
+}
+
+bool server_refuse_copy(struct server *s, const char *why)
+{
+	struct buffer out = BUFFER_INIT;
+	size_t mark;
+	if (!s->copying_in)
+		return true;
+	message_begin(&out, MSG_COPY_FAIL, &mark);
+	buffer_append_text(&out, why);
+	message_end(&out, mark);
+	s->copying_in = false;
+	bool sent = server_send(s, out.memory + out.start, buffer_len(&out));
+	buffer_release(&out);
+	return sent;
 }
 
 /* All that is sure to be answered is. A transaction that is still open is rolled back before anyone else comes,

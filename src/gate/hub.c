@@ -5,9 +5,8 @@
 #include <string.h>
 
 #include "gate/client.h"
+#include "gate/limits.h"
 #include "gate/server.h"
-
-#define HOUSEKEEPING_MS 1000
 
 /* Of the client ids, for the gate's own questions: a flood of clients must not stop those. */
 #define OWN_IDS 2
@@ -131,12 +130,17 @@ static void on_housekeeping(uv_timer_t *timer)
 {
 	struct hub *h = timer->data;
 	instant now = hub_now(h);
+	for (int i = 0; i < h->memory.servers_max; i++)
+		limits_check_server(&h->servers[i], now);
+	if (now < h->second_at)
+		return;
+	h->second_at = now + NS_PER_S - NS_PER_S / 50;
 	tell_throughput(h, now);
 	for (int i = 0; i < h->memory.servers_max; i++)
 		server_check(&h->servers[i], now);
 	for (int i = 0; i < h->memory.clients_max; i++)
 		if (h->clients[i])
-			client_check(h->clients[i], now);
+			limits_check_client(h->clients[i], now);
 }
 
 int hub_take_id(struct hub *h, bool ours)
@@ -199,7 +203,8 @@ int hub_init(struct hub *h, uv_loop_t *loop, const struct gate_settings *setting
 	uv_prepare_init(loop, &h->prepare);
 	h->timer.data = h->housekeeping.data = h->prepare.data = h;
 	uv_prepare_start(&h->prepare, on_prepare);
-	uv_timer_start(&h->housekeeping, on_housekeeping, HOUSEKEEPING_MS, HOUSEKEEPING_MS);
+	uint64_t period_ms = limits_period_ms(settings);
+	uv_timer_start(&h->housekeeping, on_housekeeping, period_ms, period_ms);
 	return 0;
 }
 

@@ -51,6 +51,7 @@ struct hub {
 	uv_timer_t timer; /* to the engine's deadline */
 	uv_prepare_t prepare;
 	uv_timer_t housekeeping;
+	instant second_at; /* what is done once a second is due */
 	instant timer_at;
 	instant now; /* as hub_now has it */
 	uint64_t turn_ms; /* libuv's clock when it was read */

@@ -95,6 +95,11 @@ void sending_owe(struct sending *m, struct debt debt)
 {
 	/* Until Sync the server is in a transaction of the extended protocol's own. */
 	bool extended = debt.kind != DEBT_SYNC && debt.kind != DEBT_QUERY;
+	if (m->s->debts.count == 0) {
+		m->s->since = hub_now(m->s->hub);
+		if (m->s->status == 'I' && !m->s->unsynced)
+			m->s->begun_at = m->s->since;
+	}
 	if (extended && !debt.local)
 		m->s->unsynced = true;
 	m->s->copy_data = false;

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "gate/limits.h"
 #include "gate/relay.h"
 #include "gate/stretch.h"
 #include "wire/frame.h"
@@ -128,23 +129,6 @@ static void drop_perhaps(struct server *s)
 		debts_drop_first(&s->debts, statements_of(s));
 }
 
-/* There is nobody to send the data. */
-static bool refuse_copy_in(struct server *s)
-{
-	static const char why[] = "there is nobody to send it";
-	struct buffer out = BUFFER_INIT;
-	size_t mark;
-	if (!s->copying_in)
-		return true;
-	message_begin(&out, MSG_COPY_FAIL, &mark);
-	buffer_append_text(&out, why);
-	message_end(&out, mark);
-	s->copying_in = false;
-	bool sent = server_send(s, out.memory + out.start, buffer_len(&out));
-	buffer_release(&out);
-	return sent;
-}
-
 /* The kind of debt that a message pays, or -1. */
 static int paid_by(uint8_t type)
 {
@@ -229,16 +213,28 @@ static void note_tag(struct server *s, const char *tag)
 	}
 }
 
-/* What a client is told in place of the value that its RESET went back to; NULL: the very value. */
-static const char *value_meant(
-	const struct server *s, const struct frame *frame, struct bytes in, const char **name)
+/* May a client be told something else than this message, which has been inspected? */
+static bool is_reworded(const struct server *s, uint8_t type)
 {
-	const char *value;
-	if (frame->type != MSG_PARAMETER_STATUS || !s->resetting || !s->client)
-		return NULL;
-	if (message_parse_parameter(frame_body(in, frame), name, &value) != 0)
-		return NULL;
-	return profile_value(s->client->origin, *name);
+	return (type == MSG_PARAMETER_STATUS && s->resetting) ||
+	       (type == MSG_ERROR && s->overdue_at);
+}
+
+/* What it is told then: the value that it means by RESET, the limit that it met. False: the message
+ * itself. */
+static bool reword(const struct server *s, const struct frame *frame, struct bytes in)
+{
+	struct client *c = s->client;
+	struct bytes body = frame_body(in, frame);
+	const char *name, *value, *meant;
+	if (frame->type == MSG_ERROR)
+		return limits_explain(s, body, &c->out);
+	if (message_parse_parameter(body, &name, &value) != 0)
+		return false;
+	meant = profile_value(c->origin, name);
+	if (meant)
+		message_parameter(&c->out, name, meant);
+	return meant != NULL;
 }
 
 /* Must a tag of this length, with its zero, be looked at? Those of note_tag. */
@@ -273,6 +269,7 @@ static bool pay_ready(struct server *s, char status)
 	if (shifts)
 		debts_doubt_first(&s->debts);
 	s->status = status;
+	s->since = hub_now(s->hub);
 	s->copying_in = s->resetting = false;
 	return true;
 }
@@ -354,6 +351,8 @@ static bool settle(struct receiving *r, uint8_t type)
 				!debts_begin_copy(&s->debts, statements_of(s));
 	else if (kind >= 0 && first && first->kind == kind)
 		debts_drop_first(&s->debts, statements_of(s));
+	if (s->debts.count == 0)
+		s->since = hub_now(s->hub);
 	first = debts_first(&s->debts);
 	if (first && first->local) {
 		bool for_client = is_for_client(s);
@@ -361,7 +360,8 @@ static bool settle(struct receiving *r, uint8_t type)
 			stretch_end(&r->stretch, &s->client->out);
 		relay_settle(s, for_client ? &s->client->out : NULL);
 	}
-	return type != MSG_COPY_IN || is_for_client(s) || refuse_copy_in(s);
+	return type != MSG_COPY_IN || is_for_client(s) ||
+	       server_refuse_copy(s, "there is nobody to send it");
 }
 
 /* One message. */
@@ -392,13 +392,13 @@ static enum progress receive_one(struct receiving *r, struct bytes *left)
 		stretch_end(&r->stretch, &s->client->out);
 	if (inspected && !inspect(s, &frame, frame_body(*left, &frame)))
 		return FAILED;
-	const char *name, *meant = value_meant(s, &frame, *left, &name);
-	if (for_client && meant) {
+	bool reworded = false;
+	if (for_client && inspected && is_reworded(s, frame.type)) {
 		stretch_end(&r->stretch, &s->client->out);
-		message_parameter(&s->client->out, name, meant);
-	} else if (for_client) {
-		stretch_add(&r->stretch, left->at, there);
+		reworded = reword(s, &frame, *left);
 	}
+	if (for_client && !reworded)
+		stretch_add(&r->stretch, left->at, there);
 	s->told_fatal = s->told_fatal || (s->fatal && for_client);
 	if (!settle(r, frame.type))
 		return FAILED;

@@ -438,6 +438,13 @@ void server_complaint(struct server *s, struct bytes body)
 	snprintf(s->complaint, sizeof(s->complaint), "%s", e.message);
 }
 
+void server_hurry(struct server *s)
+{
+	s->canceled = true;
+	s->errand_until = hub_now(s->hub) + SERVER_DRAIN_NS;
+	server_cancel(s);
+}
+
 void server_check(struct server *s, instant now)
 {
 	if (!s->link || now < s->errand_until || s->errand == ERRAND_NONE)
@@ -445,10 +452,7 @@ void server_check(struct server *s, instant now)
 	if (s->errand != ERRAND_DRAIN) {
 		server_lost(s, OUTCOME_TIMEOUT, "no answer in time");
 	} else if (!s->canceled) {
-		/* Closing would leave it running, uncounted. */
-		s->canceled = true;
-		s->errand_until = now + SERVER_DRAIN_NS;
-		server_cancel(s);
+		server_hurry(s); /* closing would leave it running, uncounted */
 	} else {
 		server_lost(s, OUTCOME_OK, "what its dead client asked for does not end");
 	}

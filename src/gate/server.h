@@ -72,6 +72,9 @@ struct server {
 	bool resetting; /* since a client's RESET, until ReadyForQuery */
 	uint64_t unnamed; /* the id of its unnamed statement, if that is known */
 	int prepared; /* how many statements of ours it holds */
+	instant since; /* its client's oldest debt is due, or nothing is asked of it */
+	instant begun_at; /* its client's transaction */
+	instant overdue_at; /* when its client's query was cancelled for its limit; 0: none was */
 	int cancels; /* cancel requests on their way: not to be given to another */
 	bool used; /* since it was assigned, its client's bytes were sent on */
 };
@@ -94,6 +97,9 @@ void server_attach(struct server *s, struct client *c, bool ping);
 
 /* errand.c: its client is CLIENT_GONE: what it left behind is cleaned up, or the server closed. */
 void server_detach(struct server *s);
+
+/* errand.c: it waits for a copy's data: it is told that there will be none. False: it was lost. */
+bool server_refuse_copy(struct server *s, const char *why);
 
 /* All that it is sure to answer is, and its client is CLIENT_GONE: ends the transaction if one is
  * open, and then the server is free. */
@@ -124,6 +130,9 @@ bool server_errand_done(struct server *s);
 bool server_parameter(struct server *s, const char *name, const char *value);
 void server_complaint(struct server *s, struct bytes body);
 void server_distrust_statements(struct server *s);
+
+/* It drains what a dead client asked for: that is cancelled now. */
+void server_hurry(struct server *s);
 
 /* Once a second. */
 void server_check(struct server *s, instant now);

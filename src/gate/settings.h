@@ -36,10 +36,22 @@ struct auth_settings {
 	struct tls_files tls;
 };
 
+/* How long a client may take; see gate/limits.h. */
+enum gate_limit {
+	LIMIT_LOGIN, /* for its startup packet and its authentication */
+	LIMIT_CLIENT_IDLE, /* to ask for something, outside of a transaction */
+	LIMIT_CLIENT_STALL, /* to take what it is sent, or to send the rest of a message */
+	LIMIT_QUERY, /* for the answer to one query, which is cancelled then */
+	LIMIT_IDLE_IN_TRANSACTION, /* to ask for something within one */
+	LIMIT_TRANSACTION, /* for the whole of one */
+	GATE_LIMIT_COUNT
+};
+
 struct gate_settings {
 	struct engine_settings engine;
 	int servers_max; /* the most server connections ever: the pool's size + overflow */
 	int clients_max;
+	int64_t limits_ns[GATE_LIMIT_COUNT]; /* 0: none */
 
 	/* Upstream. */
 	const char *conninfo; /* libpq's URI or key=value text; holds secrets */
