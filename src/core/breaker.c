@@ -56,6 +56,12 @@ bool breaker_admit(struct breaker *b, instant now)
 	return true;
 }
 
+bool breaker_would_admit(const struct breaker *b, instant now)
+{
+	struct breaker asked = *b;
+	return breaker_admit(&asked, now);
+}
+
 void breaker_succeeded(struct breaker *b)
 {
 	breaker_abandoned(b);

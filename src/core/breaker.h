@@ -45,6 +45,9 @@ void breaker_init(struct breaker *b, const struct breaker_settings *settings);
  * when it says yes in half-open. A disabled breaker always says yes. */
 bool breaker_admit(struct breaker *b, instant now);
 
+/* Would it say yes? Changes nothing. */
+bool breaker_would_admit(const struct breaker *b, instant now);
+
 /* The end of an admitted attempt. */
 void breaker_succeeded(struct breaker *b);
 void breaker_failed(struct breaker *b, instant now, struct random *random);

@@ -18,9 +18,14 @@ void connects_init(struct connects *c, const struct connects_settings *settings)
 	};
 }
 
+bool connects_has_room(const struct connects *c)
+{
+	return c->under_way < (int)c->window;
+}
+
 bool connects_admit(struct connects *c)
 {
-	if (c->under_way >= (int)c->window)
+	if (!connects_has_room(c))
 		return false;
 	c->under_way++;
 	return true;

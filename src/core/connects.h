@@ -32,6 +32,9 @@ void connects_init(struct connects *c, const struct connects_settings *settings)
 /* May one more begin? Counts it when so; each one must end in one of the three below. */
 bool connects_admit(struct connects *c);
 
+/* May one more begin? Counts nothing. */
+bool connects_has_room(const struct connects *c);
+
 /* `total_ns`: what it took; `least_ns`: the fastest ever seen, 0 for unknown. */
 void connects_succeeded(struct connects *c, int64_t total_ns, int64_t least_ns);
 void connects_lost(struct connects *c);

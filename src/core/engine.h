@@ -37,6 +37,9 @@
 #define ENGINE_ACTIONS_MAX  32
 #define ENGINE_ATTEMPTS_MAX 16
 
+/* The group that is always open: of the gate's own database and user. */
+#define ENGINE_OWN 0
+
 /* The process's exit code when a critical phase fails. */
 #define ENGINE_EXIT_STARTUP_FAILED 3
 
@@ -49,9 +52,9 @@ struct engine_settings {
 	struct budget_settings budget;
 	struct connects_settings connects;
 	struct standing_settings growth; /* of the pool, beyond its first server */
-	int servers_kept; /* warm, even if nobody waits; 0 or more */
+	int servers_kept; /* warm in group 0, even if nobody waits; 0 or more */
 	int64_t server_life_ns; /* recycled after this, less up to a tenth; 0: never */
-	int64_t server_idle_ns; /* idle ones above servers_kept are closed after this; 0: never */
+	int64_t server_idle_ns; /* idle ones above those kept are closed after this; 0: never */
 	int64_t ping_after_ns; /* idle longer: checked before use; INT64_MAX: never */
 	int64_t dial_patience_ns; /* at the tcp stage, before a fresh SYN beats waiting; 0: no redial */
 };
@@ -67,7 +70,10 @@ enum engine_event_kind {
 	EVENT_SERVER_RELEASED, /* server: its client's transaction is over, it is clean */
 	EVENT_SERVER_GONE, /* server (idle or busy), outcome: closed or to be closed by the caller;
 	                        * `requeue`: its client was given nothing yet and waits on */
-	EVENT_CLIENT_WAITS, /* client, patient */
+	EVENT_GROUP, /* group, group_settings: opens it, or changes it; what its logins failed for
+	              * may be mended */
+	EVENT_GROUP_CLOSED, /* group: nobody is in it; its id is free again */
+	EVENT_CLIENT_WAITS, /* client, group, patient */
 	EVENT_CLIENT_LEFT, /* client: it waits no more. One that holds a server ends with
 	                        * SERVER_RELEASED or SERVER_GONE instead */
 	EVENT_SERVER_LIMITS, /* limits: what the server says */
@@ -85,7 +91,8 @@ struct engine_limits {
 struct engine_event {
 	enum engine_event_kind kind;
 	instant now;
-	int server, client;
+	int server, client, group;
+	struct pool_group_settings group_settings;
 	int code;
 	enum phase phase;
 	enum stage stage;
@@ -97,14 +104,14 @@ struct engine_event {
 
 enum engine_reject {
 	REJECT_POOL_TIMEOUT, /* waited as long as allowed */
-	REJECT_BREAKER_OPEN, /* nothing connected, and not to be tried now */
+	REJECT_BREAKER_OPEN, /* nothing connected for it, and not to be tried now */
 	REJECT_PERMANENT, /* the database refuses for good: password, missing database */
 };
 
 enum engine_action_kind {
 	ACTION_PHASE_BEGIN, /* phase: do its work, then EVENT_PHASE_DONE */
 	ACTION_PHASE_CANCEL, /* phase: out of time or overtaken; no EVENT_PHASE_DONE any more */
-	ACTION_CONNECT, /* server: begin an attempt */
+	ACTION_CONNECT, /* server, group: begin an attempt */
 	ACTION_REDIAL, /* server: drop the attempt's socket and dial afresh, at once */
 	ACTION_ABANDON, /* server: give the attempt up; its id is free again */
 	ACTION_CLOSE, /* server: close it, it is idle; its id is free again */
@@ -124,7 +131,7 @@ enum engine_notice {
 
 struct engine_action {
 	enum engine_action_kind kind;
-	int server, client;
+	int server, client, group;
 	int code;
 	enum phase phase;
 	enum engine_reject reject;
@@ -142,6 +149,7 @@ struct engine_actions {
 struct engine_attempt {
 	uint64_t serial; /* 1, 2, ...; 0: unused */
 	int server; /* the id it was for */
+	int group; /* and its group */
 	bool under_way;
 	int dials; /* 1 or more */
 	instant began_at, ended_at, stage_began_at;
@@ -152,6 +160,13 @@ struct engine_attempt {
 	struct path_attempt path;
 };
 
+/* What is the engine's of a group of the pool. */
+struct engine_group {
+	struct standing standing; /* means something while somebody waits */
+	enum outcome permanent; /* the permanent failure last met, OUTCOME_OK since a success */
+	instant retry_at; /* no attempt before, for that failure's sake */
+};
+
 struct engine {
 	struct engine_settings settings;
 	struct random random;
@@ -159,18 +174,17 @@ struct engine {
 	struct breaker breaker;
 	struct retry retry;
 	struct connects connects;
-	struct standing standing;
 	struct budget budget;
 	struct pool pool;
 	struct path path;
 	struct engine_limits limits; /* as last told, at limits_at */
 	instant limits_at;
+	struct engine_group *groups; /* borrowed: as the pool's */
 	struct engine_attempt *attempts; /* borrowed: by server id, servers_max of them */
 	struct engine_attempt recent[ENGINE_ATTEMPTS_MAX]; /* ended; place (serial - 1) % MAX */
 	uint64_t attempt_serial;
 	int64_t attempts_ended[OUTCOME_COUNT];
 	int64_t redials, rejects, assigned;
-	enum outcome permanent; /* the permanent failure last met, OUTCOME_OK since a success */
 	instant failed_at; /* the last attempt that failed or server that was lost */
 	bool command_up; /* ready once, and not ended */
 	bool in_table_setup; /* the database phase's second step */
@@ -191,8 +205,12 @@ struct engine_memory {
 	int servers_max;
 	struct pool_client *clients;
 	int clients_max;
+	struct pool_group *pool_groups;
+	struct engine_group *groups; /* as many */
+	int groups_max;
 };
 
+/* Group 0 is open then, without a bound, to keep settings->servers_kept. */
 void engine_init(struct engine *e, const struct engine_settings *settings,
 	const struct engine_memory *memory, uint64_t seed, instant now);
 
@@ -210,6 +228,8 @@ int64_t engine_deadline_span(const struct engine *e, enum deadline_kind kind);
 /* How long a client turned away should wait before it tries again, in whole seconds, 1 or more:
  * until the breaker or the retry lets the next attempt through. */
 int engine_retry_after_s(const struct engine *e, instant now);
+/* The same for one of another group than ENGINE_OWN. */
+int engine_group_retry_after_s(const struct engine *e, int group, instant now);
 
 const char *engine_reject_name(enum engine_reject reject);
 

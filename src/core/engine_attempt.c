@@ -75,6 +75,7 @@ void engine_attempt_begin(struct engine *e, int server, instant now)
 	*a = (struct engine_attempt){
 		.serial = ++e->attempt_serial,
 		.server = server,
+		.group = e->pool.servers[server].group,
 		.under_way = true,
 		.dials = 1,
 		.began_at = now,
@@ -91,6 +92,7 @@ void engine_attempt_begin(struct engine *e, int server, instant now)
 void engine_attempt_end(struct engine *e, int server, enum outcome outcome, instant now)
 {
 	struct engine_attempt *a = &e->attempts[server];
+	struct engine_group *own = &e->groups[a->group];
 	assert(a->under_way);
 	engine_attempt_stage(e, server, outcome == OUTCOME_OK ? STAGE_READY : a->path.stage, now);
 	a->under_way = false;
@@ -103,7 +105,7 @@ void engine_attempt_end(struct engine *e, int server, enum outcome outcome, inst
 	if (outcome == OUTCOME_OK) {
 		connects_succeeded(&e->connects, now - a->began_at, e->path.least_ns);
 		breaker_succeeded(&e->breaker);
-		e->permanent = OUTCOME_OK;
+		own->permanent = OUTCOME_OK;
 	} else if (outcome_is_capacity(outcome)) {
 		connects_lost(&e->connects);
 		breaker_failed(&e->breaker, now, &e->random);
@@ -111,10 +113,12 @@ void engine_attempt_end(struct engine *e, int server, enum outcome outcome, inst
 	} else {
 		connects_abandoned(&e->connects);
 		breaker_abandoned(&e->breaker);
-		engine_back_off(e, now);
 		if (outcome_is_permanent(outcome)) {
-			e->permanent = outcome;
-			e->retry.next_at = now + e->settings.retry.cap_ns;
+			/* Others may well be let in: only its own group waits. */
+			own->permanent = outcome;
+			own->retry_at = now + e->settings.retry.cap_ns;
+		} else {
+			engine_back_off(e, now);
 		}
 	}
 }

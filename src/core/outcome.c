@@ -31,6 +31,7 @@ static const struct {
 	[OUTCOME_SHUTDOWN] = {"shutdown", .capacity = true},
 	[OUTCOME_AUTH] = {"auth", .permanent = true},
 	[OUTCOME_DATABASE] = {"database", .permanent = true},
+	[OUTCOME_SETTINGS] = {"settings", .permanent = true},
 	[OUTCOME_PROTOCOL] = {"protocol"},
 };
 
@@ -45,6 +46,9 @@ static const struct {
 	{"57P03", OUTCOME_STARTING}, /* cannot_connect_now */
 	{"28", OUTCOME_AUTH}, /* invalid authorization specification */
 	{"3D000", OUTCOME_DATABASE}, /* invalid_catalog_name */
+	{"55000", OUTCOME_DATABASE}, /* it is "not currently accepting connections" */
+	{"22", OUTCOME_SETTINGS}, /* data exceptions: a value that a parameter does not take */
+	{"42", OUTCOME_SETTINGS}, /* no such parameter, or not this user's to set */
 };
 
 const char *stage_name(enum stage s)

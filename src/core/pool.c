@@ -28,44 +28,101 @@ static struct pool_client *client_at(const struct pool *p, int client)
 	return &p->clients[client];
 }
 
+static struct pool_group *group_at(const struct pool *p, int group)
+{
+	assert(group >= 0 && group < p->groups_max && p->groups[group].open);
+	return &p->groups[group];
+}
+
+/* ---- lists ---- */
+
 static void idle_push(struct pool *p, int server)
 {
 	struct pool_server *s = server_at(p, server);
+	struct pool_group *g = group_at(p, s->group);
 	s->previous = POOL_NOBODY;
-	s->next = p->idle_first;
-	if (p->idle_first == POOL_NOBODY)
-		p->idle_last = server;
+	s->next = g->idle_first;
+	if (g->idle_first == POOL_NOBODY)
+		g->idle_last = server;
 	else
-		p->servers[p->idle_first].previous = server;
-	p->idle_first = server;
+		p->servers[g->idle_first].previous = server;
+	g->idle_first = server;
+
+	s->newer = POOL_NOBODY;
+	s->older = p->newest;
+	if (p->newest == POOL_NOBODY)
+		p->oldest = server;
+	else
+		p->servers[p->newest].newer = server;
+	p->newest = server;
 }
 
 static void idle_remove(struct pool *p, int server)
 {
 	struct pool_server *s = server_at(p, server);
+	struct pool_group *g = group_at(p, s->group);
 	if (s->previous == POOL_NOBODY)
-		p->idle_first = s->next;
+		g->idle_first = s->next;
 	else
 		p->servers[s->previous].next = s->next;
 	if (s->next == POOL_NOBODY)
-		p->idle_last = s->previous;
+		g->idle_last = s->previous;
 	else
 		p->servers[s->next].previous = s->previous;
-	s->next = s->previous = POOL_NOBODY;
+
+	if (s->newer == POOL_NOBODY)
+		p->newest = s->older;
+	else
+		p->servers[s->newer].older = s->older;
+	if (s->older == POOL_NOBODY)
+		p->oldest = s->newer;
+	else
+		p->servers[s->older].newer = s->newer;
+	s->next = s->previous = s->older = s->newer = POOL_NOBODY;
+}
+
+/* Somebody waits in it from now on. */
+static void waiting_push(struct pool *p, int group)
+{
+	struct pool_group *g = group_at(p, group);
+	g->next = POOL_NOBODY;
+	g->previous = p->waiting_last;
+	if (p->waiting_last == POOL_NOBODY)
+		p->waiting_first = group;
+	else
+		p->groups[p->waiting_last].next = group;
+	p->waiting_last = group;
+}
+
+static void waiting_remove(struct pool *p, int group)
+{
+	struct pool_group *g = group_at(p, group);
+	if (g->previous == POOL_NOBODY)
+		p->waiting_first = g->next;
+	else
+		p->groups[g->previous].next = g->next;
+	if (g->next == POOL_NOBODY)
+		p->waiting_last = g->previous;
+	else
+		p->groups[g->next].previous = g->previous;
+	g->next = g->previous = POOL_NOBODY;
 }
 
 /* Between `previous` and `next`, which are neighbours, or POOL_NOBODY at the ends. */
 static void queue_insert(struct pool *p, int client, int previous, int next)
 {
 	struct pool_client *c = client_at(p, client);
+	struct pool_group *g = group_at(p, c->group);
+	if (g->queue_first == POOL_NOBODY)
+		waiting_push(p, c->group);
 	c->previous = previous;
 	c->next = next;
 	if (previous == POOL_NOBODY)
-		p->queue_first = client;
+		g->queue_first = client;
 	else
 		p->clients[previous].next = client;
 	if (next == POOL_NOBODY)
-		p->queue_last = client;
+		g->queue_last = client;
 	else
 		p->clients[next].previous = client;
 }
@@ -73,57 +130,81 @@ static void queue_insert(struct pool *p, int client, int previous, int next)
 static void queue_remove(struct pool *p, int client)
 {
 	struct pool_client *c = client_at(p, client);
+	struct pool_group *g = group_at(p, c->group);
 	if (c->previous == POOL_NOBODY)
-		p->queue_first = c->next;
+		g->queue_first = c->next;
 	else
 		p->clients[c->previous].next = c->next;
 	if (c->next == POOL_NOBODY)
-		p->queue_last = c->previous;
+		g->queue_last = c->previous;
 	else
 		p->clients[c->next].previous = c->previous;
 	c->next = c->previous = POOL_NOBODY;
+	if (g->queue_first == POOL_NOBODY)
+		waiting_remove(p, c->group);
 }
 
-/* The counter that a state has, or none. */
-static int *servers_in(struct pool *p, enum pool_server_state state)
+/* ---- counters ---- */
+
+static int lacks(const struct pool_group *g)
+{
+	int lacking = g->settings.servers_kept - pool_group_servers(g);
+	return lacking > 0 ? lacking : 0;
+}
+
+/* One server or client more, or less, in a state: in its group and in all. */
+static void count_server(
+	struct pool *p, struct pool_group *g, enum pool_server_state state, int change)
 {
 	switch (state) {
 	case SERVER_CONNECTING:
-		return &p->connecting;
+		p->connecting += change;
+		g->connecting += change;
+		break;
 	case SERVER_IDLE:
-		return &p->idle;
+		p->idle += change;
+		g->idle += change;
+		break;
 	case SERVER_BUSY:
-		return &p->busy;
+		p->busy += change;
+		g->busy += change;
+		break;
 	case SERVER_NONE:
 		break;
 	}
-	return 0;
 }
 
-static int *clients_in(struct pool *p, enum pool_client_state state)
+static void count_client(
+	struct pool *p, struct pool_group *g, enum pool_client_state state, int change)
 {
 	switch (state) {
 	case CLIENT_WAITING:
-		return &p->waiting;
+		p->waiting += change;
+		g->waiting += change;
+		break;
 	case CLIENT_HOLDING:
-		return &p->holding;
+		p->holding += change;
+		g->holding += change;
+		break;
 	case CLIENT_NONE:
 		break;
 	}
-	return 0;
 }
 
-/* The one place where a server's state changes: list and counters follow from it. */
+/* ---- states ---- */
+
+/* The one place where a server's state changes: lists and counters follow from it. */
 static void server_become(struct pool *p, int server, enum pool_server_state state)
 {
 	struct pool_server *s = server_at(p, server);
+	struct pool_group *g = group_at(p, s->group);
+	struct pool_group *head = group_at(p, g->settings.family);
 	assert(server_may[s->state][state]);
-	int *left = servers_in(p, s->state);
-	int *entered = servers_in(p, state);
-	if (left)
-		--*left;
-	if (entered)
-		++*entered;
+	p->lacking -= lacks(g);
+	count_server(p, g, s->state, -1);
+	count_server(p, g, state, 1);
+	p->lacking += lacks(g);
+	head->family_servers += (state != SERVER_NONE) - (s->state != SERVER_NONE);
 	if (s->state == SERVER_IDLE)
 		idle_remove(p, server);
 	s->state = state;
@@ -137,13 +218,10 @@ static void server_become(struct pool *p, int server, enum pool_server_state sta
 static void client_become(struct pool *p, int client, enum pool_client_state state)
 {
 	struct pool_client *c = client_at(p, client);
+	struct pool_group *g = group_at(p, c->group);
 	assert(client_may[c->state][state]);
-	int *left = clients_in(p, c->state);
-	int *entered = clients_in(p, state);
-	if (left)
-		--*left;
-	if (entered)
-		++*entered;
+	count_client(p, g, c->state, -1);
+	count_client(p, g, state, 1);
 	if (c->state == CLIENT_WAITING)
 		queue_remove(p, client);
 	c->state = state;
@@ -151,40 +229,88 @@ static void client_become(struct pool *p, int client, enum pool_client_state sta
 		c->server = POOL_NOBODY;
 }
 
-void pool_init(struct pool *p, struct pool_server *servers, int servers_max,
-	struct pool_client *clients, int clients_max)
+/* ---- the public face ---- */
+
+void pool_init(struct pool *p, const struct pool_memory *memory)
 {
-	assert(servers_max >= 0 && clients_max >= 0);
+	assert(memory->servers_max >= 0 && memory->clients_max >= 0 && memory->groups_max > 0);
 	*p = (struct pool){
-		.servers = servers,
-		.clients = clients,
-		.servers_max = servers_max,
-		.clients_max = clients_max,
-		.idle_first = POOL_NOBODY,
-		.idle_last = POOL_NOBODY,
-		.queue_first = POOL_NOBODY,
-		.queue_last = POOL_NOBODY,
+		.servers = memory->servers,
+		.clients = memory->clients,
+		.groups = memory->groups,
+		.servers_max = memory->servers_max,
+		.clients_max = memory->clients_max,
+		.groups_max = memory->groups_max,
+		.newest = POOL_NOBODY,
+		.oldest = POOL_NOBODY,
+		.waiting_first = POOL_NOBODY,
+		.waiting_last = POOL_NOBODY,
 	};
-	for (int i = 0; i < servers_max; i++)
-		servers[i] = (struct pool_server){
+	for (int i = 0; i < p->servers_max; i++)
+		p->servers[i] = (struct pool_server){
 			.client = POOL_NOBODY,
 			.next = POOL_NOBODY,
 			.previous = POOL_NOBODY,
+			.older = POOL_NOBODY,
+			.newer = POOL_NOBODY,
 			.retire_at = INSTANT_NEVER,
 		};
-	for (int i = 0; i < clients_max; i++)
-		clients[i] = (struct pool_client){
+	for (int i = 0; i < p->clients_max; i++)
+		p->clients[i] = (struct pool_client){
 			.server = POOL_NOBODY,
 			.next = POOL_NOBODY,
 			.previous = POOL_NOBODY,
 		};
 }
 
-int pool_server_begin(struct pool *p, instant now)
+void pool_group_set(struct pool *p, int group, const struct pool_group_settings *settings)
+{
+	assert(group >= 0 && group < p->groups_max);
+	assert(settings->servers_max >= 0 && settings->servers_kept >= 0);
+	struct pool_group *g = &p->groups[group];
+	if (g->open) {
+		assert(g->settings.family == settings->family);
+		p->lacking -= lacks(g);
+	} else {
+		*g = (struct pool_group){
+			.open = true,
+			.idle_first = POOL_NOBODY,
+			.idle_last = POOL_NOBODY,
+			.queue_first = POOL_NOBODY,
+			.queue_last = POOL_NOBODY,
+			.next = POOL_NOBODY,
+			.previous = POOL_NOBODY,
+		};
+		if (group >= p->groups_top)
+			p->groups_top = group + 1;
+	}
+	g->settings = *settings;
+	assert(group_at(p, settings->family)->settings.family == settings->family);
+	p->lacking += lacks(g);
+}
+
+bool pool_group_is_empty(const struct pool *p, int group)
+{
+	const struct pool_group *g = group_at(p, group);
+	return pool_group_servers(g) + g->waiting + g->holding + g->family_servers == 0;
+}
+
+void pool_group_close(struct pool *p, int group)
+{
+	struct pool_group *g = group_at(p, group);
+	assert(pool_group_is_empty(p, group));
+	p->lacking -= lacks(g);
+	g->open = false;
+	while (p->groups_top > 0 && !p->groups[p->groups_top - 1].open)
+		p->groups_top--;
+}
+
+int pool_server_begin(struct pool *p, int group, instant now)
 {
 	for (int i = 0; i < p->servers_max; i++) {
 		if (p->servers[i].state != SERVER_NONE)
 			continue;
+		p->servers[i].group = group;
 		server_become(p, i, SERVER_CONNECTING);
 		p->servers[i].since = now;
 		p->servers[i].retire_at = INSTANT_NEVER;
@@ -221,10 +347,13 @@ void pool_server_released(struct pool *p, int server, instant now)
 	s->since = now;
 }
 
-void pool_client_waits(struct pool *p, int client, bool patient, instant now)
+void pool_client_waits(struct pool *p, int client, int group, bool patient, instant now)
 {
+	client_at(p, client);
+	assert(p->clients[client].state == CLIENT_NONE);
+	p->clients[client].group = group;
 	client_become(p, client, CLIENT_WAITING);
-	queue_insert(p, client, p->queue_last, POOL_NOBODY);
+	queue_insert(p, client, group_at(p, group)->queue_last, POOL_NOBODY);
 	p->clients[client].patient = patient;
 	p->clients[client].since = p->clients[client].asked_at = now;
 }
@@ -232,7 +361,7 @@ void pool_client_waits(struct pool *p, int client, bool patient, instant now)
 void pool_client_returns(struct pool *p, int client, bool patient, instant asked_at)
 {
 	int previous = POOL_NOBODY;
-	int next = p->queue_first;
+	int next = group_at(p, client_at(p, client)->group)->queue_first;
 	while (next != POOL_NOBODY && p->clients[next].asked_at < asked_at) {
 		previous = next;
 		next = p->clients[next].next;
@@ -249,12 +378,13 @@ void pool_client_leaves(struct pool *p, int client)
 	client_become(p, client, CLIENT_NONE);
 }
 
-bool pool_assign(struct pool *p, int *server, int *client, instant now)
+bool pool_assign(struct pool *p, int group, int *server, int *client, instant now)
 {
-	if (p->queue_first == POOL_NOBODY || p->idle_first == POOL_NOBODY)
+	const struct pool_group *g = group_at(p, group);
+	if (g->queue_first == POOL_NOBODY || g->idle_first == POOL_NOBODY)
 		return false;
-	*server = p->idle_first;
-	*client = p->queue_first;
+	*server = g->idle_first;
+	*client = g->queue_first;
 	server_become(p, *server, SERVER_BUSY);
 	client_become(p, *client, CLIENT_HOLDING);
 	struct pool_server *s = &p->servers[*server];

@@ -28,7 +28,7 @@ static void carry_out(struct hub *h, const struct engine_action *action)
 	struct client *c = action->client == POOL_NOBODY ? NULL : h->clients[action->client];
 	switch (action->kind) {
 	case ACTION_CONNECT:
-		server_connect(h, action->server, pools_own(h));
+		server_connect(h, action->server, pools_at(h, action->group));
 		break;
 	case ACTION_REDIAL:
 		server_redial(h, action->server);
@@ -177,11 +177,17 @@ int hub_init(struct hub *h, uv_loop_t *loop, const struct gate_settings *setting
 	h->memory.clients_max = settings->clients_max;
 	h->servers = calloc(servers, sizeof(*h->servers));
 	h->clients = calloc(clients, sizeof(struct client *));
+	/* A group has a client or a server, or is to be kept for either. */
+	h->memory.groups_max = settings->clients_max + settings->servers_max + POOLS_SPARE;
+	size_t groups = (size_t)h->memory.groups_max;
+	h->memory.pool_groups = calloc(groups, sizeof(*h->memory.pool_groups));
+	h->memory.groups = calloc(groups, sizeof(*h->memory.groups));
 	h->free_ids = calloc(clients, sizeof(*h->free_ids));
 	h->parked_ids = calloc(clients, sizeof(*h->parked_ids));
 	h->scratch = malloc(HUB_SCRATCH);
 	if (!h->memory.servers || !h->memory.attempts || !h->memory.clients || !h->servers ||
-		!h->clients || !h->free_ids || !h->parked_ids || !h->scratch)
+		!h->memory.pool_groups || !h->memory.groups || !h->clients || !h->free_ids ||
+		!h->parked_ids || !h->scratch)
 		return -1;
 	while (h->free_count < settings->clients_max) {
 		h->free_ids[h->free_count] = settings->clients_max - 1 - h->free_count;
@@ -230,6 +236,8 @@ void hub_release(struct hub *h)
 	free(h->memory.servers);
 	free(h->memory.attempts);
 	free(h->memory.clients);
+	free(h->memory.pool_groups);
+	free(h->memory.groups);
 	free(h->servers);
 	free(h->clients);
 	free(h->free_ids);

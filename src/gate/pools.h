@@ -20,6 +20,9 @@
 struct client;
 struct hub;
 
+/* Groups beyond those in use, so that one that is not can linger a while. */
+#define POOLS_SPARE 256
+
 /* The engine's group of the pool that is always there. */
 #define POOLS_OWN 0
 

@@ -423,7 +423,8 @@ static void a_permanent_failure_is_tried_again_only_on_demand_and_after_the_cap(
 	rig_gone(r, 0, OUTCOME_SHUTDOWN, false);
 	rig_go(r, 3 * S);
 	rig_failed(r, 0, OUTCOME_AUTH);
-	assert_int_equal(r->engine.retry.next_at, 33 * S);
+	assert_int_equal(r->groups[ENGINE_OWN].retry_at, 33 * S);
+	assert_int_equal(engine_retry_after_s(&r->engine, r->now), 30);
 	rig_go(r, 10 * S);
 	rig_waits(r, 0);
 	assert_int_equal(rig_first(r, ACTION_REJECT)->reject, REJECT_PERMANENT);
@@ -439,7 +440,7 @@ static void a_permanent_failure_is_tried_again_only_on_demand_and_after_the_cap(
 	rig_waits(r, 2);
 	rig_ok(r, 0); /* mended */
 	assert_int_equal(rig_first(r, ACTION_ASSIGN)->client, 2);
-	assert_int_equal(r->engine.permanent, OUTCOME_OK);
+	assert_int_equal(r->groups[ENGINE_OWN].permanent, OUTCOME_OK);
 }
 
 static void a_password_that_changed_under_live_servers_is_not_tried_in_a_hot_loop(void **state)

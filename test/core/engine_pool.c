@@ -210,7 +210,7 @@ static void a_client_that_got_nothing_waits_on_at_the_front_as_of_before(void **
 	expect_assigned(r, 0, 0);
 	r->now = 61 * S;
 	rig_gone(r, 0, OUTCOME_SHUTDOWN, true);
-	assert_int_equal(r->engine.pool.queue_first, 0);
+	assert_int_equal(r->pool_groups[0].queue_first, 0);
 	assert_int_equal(r->clients[0].since, 10 * S);
 	r->engine.retry.next_at = INSTANT_NEVER - 1; /* no server for now */
 	rig_go(r, 100 * S - 1);
@@ -237,9 +237,9 @@ static void several_that_return_keep_their_order(void **state)
 	static const int lost[] = {1, 2, 0};
 	for (int i = 0; i < 3; i++)
 		rig_gone(r, lost[i], OUTCOME_SHUTDOWN, true);
-	const struct pool *p = &r->engine.pool;
 	int expected = 0;
-	for (int client = p->queue_first; client != POOL_NOBODY; client = r->clients[client].next)
+	for (int client = r->pool_groups[0].queue_first; client != POOL_NOBODY;
+		client = r->clients[client].next)
 		assert_int_equal(client, expected++);
 	assert_int_equal(expected, 5);
 }

@@ -269,7 +269,8 @@ static void a_step_of_a_phase_that_is_not_on_changes_nothing(void **state)
 
 static void a_permanent_failure_fails_the_phase_at_once_and_is_not_retried(void **state)
 {
-	static const enum outcome permanent[] = {OUTCOME_AUTH, OUTCOME_DATABASE, OUTCOME_TLS};
+	static const enum outcome permanent[] = {
+		OUTCOME_AUTH, OUTCOME_DATABASE, OUTCOME_TLS, OUTCOME_SETTINGS};
 	for (size_t i = 0; i < sizeof(permanent) / sizeof(permanent[0]); i++) {
 		struct rig *r = fresh();
 		rig_init(r, 1);

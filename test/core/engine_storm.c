@@ -15,6 +15,7 @@
 #define SEEDS        30
 #define STEPS        4000
 #define CLIENTS_USED 60
+#define GROUPS_USED  5 /* the last is of the family of the one before */
 
 enum seen_server { S_NONE, S_CONNECTING, S_FREE, S_USED };
 enum seen_client { C_NONE, C_WAITING, C_PATIENT, C_HOLDING };
@@ -26,6 +27,8 @@ struct storm {
 	enum seen_client clients[CLIENTS_USED];
 	bool patient[CLIENTS_USED]; /* of one that holds */
 	int holds[RIG_SERVERS]; /* the client */
+	int server_group[RIG_SERVERS], client_group[CLIENTS_USED];
+	int groups; /* that are open */
 	instant asked_at[CLIENTS_USED];
 	enum phase phase; /* being worked on, or PHASE_COUNT */
 	int exits, share_seen, calm_share;
@@ -39,9 +42,11 @@ static int below(struct storm *s, int bound)
 
 /* ---- the caller's books ---- */
 
-static void connect_begins(struct storm *s, int server)
+static void connect_begins(struct storm *s, int server, int group)
 {
 	assert_int_equal(s->servers[server], S_NONE);
+	assert_in_range(group, 0, s->groups - 1);
+	s->server_group[server] = group;
 	assert_true(s->rig.engine.startup.phases[PHASE_DATABASE].status >= PHASE_IN_PROGRESS);
 	s->servers[server] = S_CONNECTING;
 }
@@ -49,6 +54,7 @@ static void connect_begins(struct storm *s, int server)
 static void assigned(struct storm *s, int server, int client)
 {
 	assert_int_equal(s->servers[server], S_FREE);
+	assert_int_equal(s->server_group[server], s->client_group[client]);
 	assert_true(s->clients[client] == C_WAITING || s->clients[client] == C_PATIENT);
 	s->patient[client] = s->clients[client] == C_PATIENT;
 	s->servers[server] = S_USED;
@@ -74,7 +80,7 @@ static void carry_out(struct storm *s, const struct engine_action *a)
 		s->phase = PHASE_COUNT;
 		break;
 	case ACTION_CONNECT:
-		connect_begins(s, a->server);
+		connect_begins(s, a->server, a->group);
 		break;
 	case ACTION_REDIAL:
 		assert_int_equal(s->servers[a->server], S_CONNECTING);
@@ -109,12 +115,37 @@ static int servers_open(const struct storm *s)
 	return open;
 }
 
+/* Of a family. */
+static int family_open(const struct storm *s, int head)
+{
+	int open = 0;
+	for (int i = 0; i < RIG_SERVERS; i++) {
+		int group = s->server_group[i];
+		open += s->servers[i] != S_NONE &&
+			s->rig.pool_groups[group].settings.family == head;
+	}
+	return open;
+}
+
+static void check_groups(const struct storm *s, const int before[GROUPS_USED])
+{
+	for (int group = 0; group < s->groups; group++) {
+		const struct pool_group *g = &s->rig.pool_groups[group];
+		int most = g->settings.servers_max, open = family_open(s, group);
+		assert_true(most == 0 || open <= most || open <= before[group]);
+		/* Nobody waits beside a free server. */
+		assert_true(g->waiting == 0 || g->idle == 0 || s->rig.engine.unfinished);
+	}
+}
+
 /* Steps, does what is asked, and checks what must hold. */
 static void tell(struct storm *s, struct engine_event event)
 {
 	struct rig *r = &s->rig;
 	const struct engine *e = &r->engine;
-	int before = servers_open(s);
+	int before = servers_open(s), family_before[GROUPS_USED];
+	for (int group = 0; group < s->groups; group++)
+		family_before[group] = family_open(s, group);
 	rig_tell(r, event); /* checks capacity, and the counts of what is under way */
 	for (int i = 0; i < r->log_count; i++)
 		carry_out(s, &r->log[i]);
@@ -132,9 +163,7 @@ static void tell(struct storm *s, struct engine_event event)
 		if (seen == C_WAITING && !e->unfinished)
 			assert_true(r->now - s->asked_at[client] <= 180 * S);
 	}
-	/* Nobody waits beside a free server. */
-	if (!e->unfinished)
-		assert_true(e->pool.waiting == 0 || e->pool.idle == 0);
+	check_groups(s, family_before);
 }
 
 /* Ticks until `until`; each deadline that is due must lead to something new. */
@@ -226,8 +255,11 @@ static void a_client_comes_or_goes(struct storm *s)
 		bool patient = below(s, 10) == 0;
 		s->clients[client] = patient ? C_PATIENT : C_WAITING;
 		s->asked_at[client] = s->rig.now;
-		tell(s, (struct engine_event){
-				.kind = EVENT_CLIENT_WAITS, .client = client, .patient = patient});
+		s->client_group[client] = below(s, s->groups);
+		tell(s, (struct engine_event){.kind = EVENT_CLIENT_WAITS,
+				.client = client,
+				.group = s->client_group[client],
+				.patient = patient});
 		break;
 	}
 	case C_WAITING:
@@ -246,6 +278,17 @@ static void the_server_tells_its_limits(struct storm *s)
 {
 	tell(s, (struct engine_event){.kind = EVENT_SERVER_LIMITS,
 			.limits = {20 + below(s, 80), 3, 0, below(s, 60) - 1}});
+}
+
+static void a_group_changes(struct storm *s, int group)
+{
+	tell(s, (struct engine_event){.kind = EVENT_GROUP,
+			.group = group,
+			.group_settings = {
+				.family = group == GROUPS_USED - 1 ? group - 1 : group,
+				.servers_max = below(s, 6),
+				.servers_kept = below(s, 3),
+			}});
 }
 
 static void a_phase_moves(struct storm *s)
@@ -271,7 +314,10 @@ static void one_event(struct storm *s)
 	pass_time(s, s->rig.now + pauses_ns[below(s, 7)]);
 	switch (below(s, 20)) {
 	case 0:
-		the_server_tells_its_limits(s);
+		if (s->groups > 1 && below(s, 4) == 0)
+			a_group_changes(s, below(s, s->groups));
+		else
+			the_server_tells_its_limits(s);
 		break;
 	case 1:
 		a_server_is_lost(s);
@@ -320,7 +366,14 @@ static struct storm *fresh(uint64_t seed)
 	e->connects.window_max = 1 + below(&s, 8);
 	e->budget.instances = 1 + below(&s, 4);
 	e->deadlines.capacity_aware = below(&s, 4) > 0;
+	e->growth.interval_ns = below(&s, 2) ? 200 * NS_PER_MS : 0;
 	rig_init(&s.rig, seed);
+	s.groups = 1;
+	int groups = below(&s, 3) ? GROUPS_USED : 1;
+	for (int group = 1; group < groups; group++) {
+		s.groups++;
+		a_group_changes(&s, group);
+	}
 	tell(&s, (struct engine_event){.kind = EVENT_START});
 	return &s;
 }

@@ -20,6 +20,9 @@ static void sqlstates_are_classed_by_what_follows_from_them(void **state)
 		{"28P01", OUTCOME_AUTH},
 		{"28000", OUTCOME_AUTH},
 		{"3D000", OUTCOME_DATABASE},
+		{"55000", OUTCOME_DATABASE},
+		{"22023", OUTCOME_SETTINGS},
+		{"42704", OUTCOME_SETTINGS},
 		{"53200", OUTCOME_PROTOCOL},
 		{"57014", OUTCOME_PROTOCOL},
 		{"3F000", OUTCOME_PROTOCOL},
@@ -36,8 +39,9 @@ static void sqlstates_are_classed_by_what_follows_from_them(void **state)
 static void only_what_no_retry_can_mend_is_permanent(void **state)
 {
 	for (enum outcome o = 0; o < OUTCOME_COUNT; o++)
-		assert_int_equal(outcome_is_permanent(o),
-			o == OUTCOME_AUTH || o == OUTCOME_DATABASE || o == OUTCOME_TLS);
+		assert_int_equal(
+			outcome_is_permanent(o), o == OUTCOME_AUTH || o == OUTCOME_DATABASE ||
+							 o == OUTCOME_TLS || o == OUTCOME_SETTINGS);
 }
 
 static void only_the_path_and_the_servers_capacity_count_against_the_breaker(void **state)
@@ -51,7 +55,7 @@ static void stages_and_outcomes_have_the_names_that_users_see(void **state)
 {
 	const char *const stages[] = {"dns", "tcp", "tls", "auth", "ready"};
 	const char *const outcomes[] = {"ok", "timeout", "refused", "unreachable", "reset", "dns",
-		"tls", "full", "starting", "shutdown", "auth", "database", "protocol"};
+		"tls", "full", "starting", "shutdown", "auth", "database", "settings", "protocol"};
 	for (enum stage s = 0; s < STAGE_COUNT; s++)
 		assert_string_equal(stage_name(s), stages[s]);
 	for (enum outcome o = 0; o < OUTCOME_COUNT; o++)

@@ -52,9 +52,13 @@ void rig_init(struct rig *r, uint64_t seed)
 		.servers_max = RIG_SERVERS,
 		.clients = r->clients,
 		.clients_max = RIG_CLIENTS,
+		.pool_groups = r->pool_groups,
+		.groups = r->groups,
+		.groups_max = RIG_GROUPS,
 	};
 	r->log_count = 0;
 	memset(r->attempts, 0, sizeof(r->attempts));
+	memset(r->pool_groups, 0, sizeof(r->pool_groups));
 	engine_init(&r->engine, &r->settings, &memory, seed, r->now);
 }
 
@@ -144,6 +148,18 @@ void rig_gone(struct rig *r, int server, enum outcome outcome, bool requeue)
 void rig_waits(struct rig *r, int client)
 {
 	rig_tell(r, (struct engine_event){.kind = EVENT_CLIENT_WAITS, .client = client});
+}
+
+void rig_waits_in(struct rig *r, int client, int group)
+{
+	rig_tell(r, (struct engine_event){
+			    .kind = EVENT_CLIENT_WAITS, .client = client, .group = group});
+}
+
+void rig_group(struct rig *r, int group, struct pool_group_settings settings)
+{
+	rig_tell(r, (struct engine_event){
+			    .kind = EVENT_GROUP, .group = group, .group_settings = settings});
 }
 
 void rig_waits_patiently(struct rig *r, int client)

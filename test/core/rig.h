@@ -13,6 +13,7 @@
 
 #define RIG_SERVERS 40
 #define RIG_CLIENTS 200
+#define RIG_GROUPS  8
 #define RIG_LOG     1024
 
 #define S NS_PER_S
@@ -23,6 +24,8 @@ struct rig {
 	struct pool_server servers[RIG_SERVERS];
 	struct engine_attempt attempts[RIG_SERVERS];
 	struct pool_client clients[RIG_CLIENTS];
+	struct pool_group pool_groups[RIG_GROUPS];
+	struct engine_group groups[RIG_GROUPS];
 	instant now;
 	struct engine_action log[RIG_LOG]; /* what was wanted since the last rig_ call */
 	int log_count;
@@ -45,6 +48,7 @@ void rig_failed(struct rig *r, int server, enum outcome outcome);
 void rig_released(struct rig *r, int server);
 void rig_gone(struct rig *r, int server, enum outcome outcome, bool requeue);
 void rig_waits(struct rig *r, int client);
+void rig_waits_in(struct rig *r, int client, int group);
 void rig_waits_patiently(struct rig *r, int client);
 
 /* Starts, and does init and dependencies in no time: the database phase has just begun, and with
@@ -52,6 +56,9 @@ void rig_waits_patiently(struct rig *r, int client);
 void rig_to_database(struct rig *r);
 /* All seven phases done, in no time, server 0 idle (if one is kept). */
 void rig_to_run_time(struct rig *r);
+
+/* Opens the group or changes it. */
+void rig_group(struct rig *r, int group, struct pool_group_settings settings);
 
 /* In the log: how many of a kind; the first of a kind after `from` others, NULL if there is none. */
 int rig_count(const struct rig *r, enum engine_action_kind kind);

@@ -62,14 +62,6 @@ static void assert_number(json_t *json, const char *path, double expected)
 	assert_true(json_number_value(number) == expected);
 }
 
-/* With i.engine_settings as they are now. */
-static void restart_engine(void)
-{
-	const struct engine_memory memory = {
-		i.servers, i.attempts, INSTANCE_SERVERS, i.clients, INSTANCE_CLIENTS};
-	engine_init(&i.engine, &i.engine_settings, &memory, 1, 0);
-}
-
 /* The one attempt was made at 1 s and failed at 2 s, in `stage`; the phase fails with it. */
 static json_t *context_after(
 	enum stage stage, enum outcome outcome, const char *sqlstate, const char *text)
@@ -138,7 +130,7 @@ static void the_likely_cause_follows_what_was_seen(void **state)
 static void a_timeout_says_how_it_was_computed(void **state)
 {
 	i.engine_settings.deadlines.base_ns[DEADLINE_CONNECTION] = 10 * NS_PER_S;
-	restart_engine();
+	instance_engine(&i);
 	instance_reach(&i, 1.0, PHASE_DATABASE);
 	instance_stage(&i, 1.1, STAGE_TCP);
 	/* Nothing answers; attempts are given up after their own patience until the phase is. */
@@ -167,9 +159,7 @@ static void a_timeout_says_how_it_was_computed(void **state)
 static void an_attempt_that_still_hangs_is_the_cause(void **state)
 {
 	i.engine_settings.deadlines.base_ns[DEADLINE_INITIALIZATION] = 20 * NS_PER_S;
-	const struct engine_memory memory = {
-		i.servers, i.attempts, INSTANCE_SERVERS, i.clients, INSTANCE_CLIENTS};
-	engine_init(&i.engine, &i.engine_settings, &memory, 1, 0);
+	instance_engine(&i);
 	instance_reach(&i, 1.0, PHASE_DATABASE);
 	instance_stage(&i, 1.5, STAGE_TCP);
 	instance_step(&i, 22.0, (struct engine_event){.kind = EVENT_TICK});
@@ -245,9 +235,7 @@ static char *long_context(void)
 	memset(text, '"', sizeof(text) - 1);
 	text[sizeof(text) - 1] = 0;
 	i.engine_settings.breaker.enabled = false;
-	const struct engine_memory memory = {
-		i.servers, i.attempts, INSTANCE_SERVERS, i.clients, INSTANCE_CLIENTS};
-	engine_init(&i.engine, &i.engine_settings, &memory, 1, 0);
+	instance_engine(&i);
 	instance_reach(&i, 0.0, PHASE_DATABASE);
 	for (double at_s = 1.0; at_s < 60; at_s += 1.0) {
 		if (i.engine.attempts[0].under_way)

@@ -35,18 +35,27 @@ static void set_engine(struct engine_settings *s)
 	s->ping_after_ns = INT64_MAX;
 }
 
-void instance_init(struct instance *i)
+void instance_engine(struct instance *i)
 {
-	memset(i, 0, sizeof(*i));
-	set_engine(&i->engine_settings);
+	i->pool_group = (struct pool_group){0};
 	const struct engine_memory memory = {
 		.servers = i->servers,
 		.attempts = i->attempts,
 		.servers_max = INSTANCE_SERVERS,
 		.clients = i->clients,
 		.clients_max = INSTANCE_CLIENTS,
+		.pool_groups = &i->pool_group,
+		.groups = &i->group,
+		.groups_max = 1,
 	};
 	engine_init(&i->engine, &i->engine_settings, &memory, 1, 0);
+}
+
+void instance_init(struct instance *i)
+{
+	memset(i, 0, sizeof(*i));
+	set_engine(&i->engine_settings);
+	instance_engine(i);
 	i->settings = (struct gate_settings){
 		.engine = i->engine_settings,
 		.servers_max = INSTANCE_SERVERS,

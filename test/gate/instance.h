@@ -22,6 +22,8 @@ struct instance {
 	struct pool_server servers[INSTANCE_SERVERS];
 	struct engine_attempt attempts[INSTANCE_SERVERS];
 	struct pool_client clients[INSTANCE_CLIENTS];
+	struct pool_group pool_group;
+	struct engine_group group;
 	struct engine engine;
 	struct engine_actions actions; /* of the last step */
 	struct error phase_errors[PHASE_COUNT];
@@ -33,6 +35,8 @@ struct instance {
 
 /* At time zero, nothing begun; all phases wanted; settings as in production. */
 void instance_init(struct instance *i);
+/* The engine anew, with engine_settings as they are now. */
+void instance_engine(struct instance *i);
 void instance_release(struct instance *i);
 
 /* Steps the engine at `at_s`, and moves the view there. */

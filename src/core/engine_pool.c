@@ -1,0 +1,371 @@
+#include "core/engine_pool.h"
+
+#include "core/engine_actions.h"
+#include "core/engine_attempt.h"
+
+/* How often idle servers are looked at for age. */
+#define SWEEP_NS NS_PER_S
+
+/* ---- what is known ---- */
+
+/* The database is wanted, its phase has been reached, and the program is not about to end. */
+static bool may_connect(const struct engine *e)
+{
+	enum phase_status status = e->startup.phases[PHASE_DATABASE].status;
+	bool ending = e->exiting || e->startup.failed;
+	return !ending && status != PHASE_PENDING && status != PHASE_SKIPPED;
+}
+
+/* Would an attempt be let through now, whoever it is for? */
+static bool may_attempt(const struct engine *e, instant now)
+{
+	return may_connect(e) && retry_admits(&e->retry, now) && connects_has_room(&e->connects) &&
+	       breaker_would_admit(&e->breaker, now);
+}
+
+static int server_limit(const struct engine *e)
+{
+	return e->budget.share < e->pool.servers_max ? e->budget.share : e->pool.servers_max;
+}
+
+static bool is_full(const struct engine *e)
+{
+	return pool_servers(&e->pool) >= server_limit(e);
+}
+
+static int family_of(const struct engine *e, int group)
+{
+	return e->pool.groups[group].settings.family;
+}
+
+static bool is_over_limit(const struct engine *e, int group)
+{
+	const struct pool_group *head = &e->pool.groups[family_of(e, group)];
+	return pool_servers(&e->pool) > server_limit(e) ||
+	       (head->settings.servers_max > 0 &&
+		       head->family_servers > head->settings.servers_max);
+}
+
+/* Somebody waits, and there is nothing to wait for. */
+static bool is_without(const struct pool_group *g)
+{
+	return g->waiting > 0 && pool_group_servers(g) == 0;
+}
+
+static instant asked_at(const struct engine *e, int group)
+{
+	return e->pool.clients[e->pool.groups[group].queue_first].asked_at;
+}
+
+/* ---- opening ---- */
+
+/* A server that is wanted. */
+struct want {
+	instant at; /* INSTANT_NEVER: none is */
+	int group;
+	int victim; /* idle, to be closed to make room; POOL_NOBODY: there is room */
+};
+
+/* For whom nothing is idle or on its way: from when on; INSTANT_NEVER: it does not. */
+static instant group_wants_at(const struct engine *e, int group)
+{
+	const struct pool_group *g = &e->pool.groups[group];
+	const struct engine_group *own = &e->groups[group];
+	if (g->waiting <= g->idle + g->connecting)
+		return INSTANT_NEVER;
+	/* The first one at once; more only for a queue that those there can't drain. */
+	if (pool_group_servers(g) == 0)
+		return own->retry_at;
+	return instant_max(standing_at(&own->standing), own->retry_at);
+}
+
+/* An idle server that may be closed for the sake of another group; POOL_NOBODY: none. O(idle). */
+static int find_victim(const struct engine *e, int group, bool same_family)
+{
+	bool without = is_without(&e->pool.groups[group]);
+	int kept = POOL_NOBODY;
+	for (int server = e->pool.oldest; server != POOL_NOBODY;
+		server = e->pool.servers[server].newer) {
+		int its = e->pool.servers[server].group;
+		const struct pool_group *g = &e->pool.groups[its];
+		if (its == group || (same_family && family_of(e, its) != family_of(e, group)))
+			continue;
+		if (pool_group_servers(g) > g->settings.servers_kept)
+			return server;
+		if (kept == POOL_NOBODY)
+			kept = server;
+	}
+	return without ? kept : POOL_NOBODY;
+}
+
+/* What the group wants and can be given. */
+static struct want want_of(const struct engine *e, int group)
+{
+	struct want want = {group_wants_at(e, group), group, POOL_NOBODY};
+	bool family_full = !pool_group_has_room(&e->pool, group);
+	if (want.at == INSTANT_NEVER || (!family_full && !is_full(e)))
+		return want;
+	want.victim = find_victim(e, group, family_full);
+	if (want.victim == POOL_NOBODY)
+		want.at = INSTANT_NEVER;
+	else if (!is_without(&e->pool.groups[group]))
+		want.at = instant_max(want.at,
+			e->pool.servers[want.victim].since + e->settings.growth.interval_ns);
+	return want;
+}
+
+/* The group that has less than it is to keep; POOL_NOBODY: none, or no room for it. */
+static int lacking_group(const struct engine *e)
+{
+	if (e->pool.lacking == 0 || is_full(e))
+		return POOL_NOBODY;
+	for (int group = 0; group < e->pool.groups_top; group++) {
+		const struct pool_group *g = &e->pool.groups[group];
+		/* After a permanent failure only a client's demand is worth another try. */
+		if (g->open && pool_group_servers(g) < g->settings.servers_kept &&
+			e->groups[group].permanent == OUTCOME_OK &&
+			pool_group_has_room(&e->pool, group))
+			return group;
+	}
+	return POOL_NOBODY;
+}
+
+/* Those who wait for what is not there come first, in the order in which they came. */
+static bool is_before(const struct engine *e, const struct want *a, const struct want *b)
+{
+	if (a->at != b->at || b->at == INSTANT_NEVER)
+		return a->at < b->at;
+	bool without = is_without(&e->pool.groups[a->group]);
+	if (without != is_without(&e->pool.groups[b->group]))
+		return without;
+	return asked_at(e, a->group) < asked_at(e, b->group);
+}
+
+static struct want next_want(const struct engine *e)
+{
+	struct want first = {INSTANT_NEVER, POOL_NOBODY, POOL_NOBODY};
+	if (!may_connect(e))
+		return first;
+	for (int group = e->pool.waiting_first; group != POOL_NOBODY;
+		group = e->pool.groups[group].next) {
+		struct want want = want_of(e, group);
+		if (is_before(e, &want, &first))
+			first = want;
+	}
+	return first;
+}
+
+/* What nobody waits for: it comes after all that somebody does. */
+static struct want spare_want(const struct engine *e)
+{
+	int group = may_connect(e) ? lacking_group(e) : POOL_NOBODY;
+	/* A breaker that is not closed wants to know, whoever waits: its state is being shown. */
+	bool probes = may_connect(e) && e->breaker.state != BREAKER_CLOSED && !is_full(e) &&
+		      e->groups[ENGINE_OWN].permanent == OUTCOME_OK &&
+		      pool_group_has_room(&e->pool, ENGINE_OWN);
+	if (group == POOL_NOBODY && probes)
+		group = ENGINE_OWN;
+	return (struct want){group == POOL_NOBODY ? INSTANT_NEVER : 0, group, POOL_NOBODY};
+}
+
+instant engine_wants_server_at(const struct engine *e)
+{
+	return instant_min(next_want(e).at, spare_want(e).at);
+}
+
+static void close_server(struct engine *e, int server, instant now, struct engine_actions *actions)
+{
+	act(actions, ACTION_CLOSE)->server = server;
+	pool_server_gone(&e->pool, server);
+	engine_connections_changed(e, now);
+}
+
+static void open_server(struct engine *e, int group, instant now, struct engine_actions *actions)
+{
+	int server = pool_server_begin(&e->pool, group, now);
+	assert(server != POOL_NOBODY);
+	engine_attempt_begin(e, server, now);
+	standing_answered(&e->groups[group].standing, now);
+	struct engine_action *a = act(actions, ACTION_CONNECT);
+	a->server = server;
+	a->group = group;
+	engine_connections_changed(e, now);
+}
+
+void engine_open_servers(struct engine *e, instant now, struct engine_actions *actions)
+{
+	for (int group = e->pool.waiting_first; group != POOL_NOBODY;
+		group = e->pool.groups[group].next) {
+		const struct pool_group *g = &e->pool.groups[group];
+		/* Whoever waits for the first server is not helped by a second. */
+		standing_update(&e->groups[group].standing, g->idle + g->busy > 0, now);
+	}
+	for (;;) {
+		struct want want = next_want(e);
+		if (now < want.at)
+			want = spare_want(e);
+		if (now < want.at || !may_attempt(e, now) || !has_room(e, actions, 2))
+			return;
+		bool admitted = connects_admit(&e->connects) && breaker_admit(&e->breaker, now);
+		assert(admitted);
+		if (want.victim != POOL_NOBODY)
+			close_server(e, want.victim, now, actions);
+		open_server(e, want.group, now, actions);
+	}
+}
+
+/* ---- giving ---- */
+
+/* Is the group's idle server to make room for a group that has none and came first? */
+static bool must_yield(const struct engine *e, int group, instant now)
+{
+	if (e->pool.groups[group].next == POOL_NOBODY && e->pool.waiting_first == group)
+		return false; /* nobody waits elsewhere */
+	if (!may_attempt(e, now))
+		return false;
+	bool full = is_full(e);
+	for (int other = e->pool.waiting_first; other != POOL_NOBODY;
+		other = e->pool.groups[other].next) {
+		if (!is_without(&e->pool.groups[other]) || now < e->groups[other].retry_at)
+			continue;
+		bool family = family_of(e, other) == family_of(e, group);
+		bool has_room = pool_group_has_room(&e->pool, other);
+		bool helps = has_room ? full : family;
+		if (helps && asked_at(e, other) < asked_at(e, group) &&
+			now - asked_at(e, other) >= e->settings.growth.interval_ns)
+			return true;
+	}
+	return false;
+}
+
+/* Not to be used again, even if clients wait without end and it would never be idle for long: too
+ * old, one too many since a limit has shrunk, or another group's turn. */
+static bool is_done_with(const struct engine *e, int server, instant now)
+{
+	const struct pool_server *s = &e->pool.servers[server];
+	return now >= s->retire_at || is_over_limit(e, s->group);
+}
+
+static void assign_in(struct engine *e, int group, instant now, struct engine_actions *actions)
+{
+	const struct pool_group *g = &e->pool.groups[group];
+	while (g->waiting > 0 && g->idle > 0 && has_room(e, actions, 1)) {
+		int server, client;
+		if (is_done_with(e, g->idle_first, now) || must_yield(e, group, now)) {
+			close_server(e, g->idle_first, now, actions);
+			continue;
+		}
+		instant idle_since = e->pool.servers[g->idle_first].since;
+		if (!pool_assign(&e->pool, group, &server, &client, now))
+			break;
+		struct engine_action *a = act(actions, ACTION_ASSIGN);
+		a->server = server;
+		a->client = client;
+		a->ping = now - idle_since >= e->settings.ping_after_ns;
+		e->assigned++;
+	}
+}
+
+void engine_assign(struct engine *e, instant now, struct engine_actions *actions)
+{
+	int next;
+	for (int group = e->pool.waiting_first; group != POOL_NOBODY; group = next) {
+		next = e->pool.groups[group].next;
+		assign_in(e, group, now, actions);
+	}
+}
+
+/* ---- turning away ---- */
+
+/* The reason why nobody who waits in the group can be served soon, if there is one. */
+static bool is_hopeless(const struct engine *e, int group, instant now, enum engine_reject *reject)
+{
+	const struct engine_group *own = &e->groups[group];
+	if (pool_group_servers(&e->pool.groups[group]) > 0)
+		return false;
+	/* Once it is time to try again, it takes somebody who waits to do so. */
+	if (own->permanent != OUTCOME_OK && now < own->retry_at) {
+		*reject = REJECT_PERMANENT;
+		return true;
+	}
+	/* A service that is just starting would take the error for the end of its start; the next
+	 * probe is near then, and worth waiting for. */
+	if (e->breaker.state == BREAKER_OPEN && now < e->breaker.until &&
+		startup_is_over(&e->startup)) {
+		*reject = REJECT_BREAKER_OPEN;
+		return true;
+	}
+	return false;
+}
+
+static void turn_away_in(struct engine *e, int group, instant now, struct engine_actions *actions)
+{
+	int64_t patience_ns = engine_deadline_span(e, DEADLINE_POOL);
+	enum engine_reject reject = REJECT_POOL_TIMEOUT;
+	bool all = is_hopeless(e, group, now, &reject);
+	int next;
+	for (int client = e->pool.groups[group].queue_first; client != POOL_NOBODY; client = next) {
+		struct pool_client *c = &e->pool.clients[client];
+		next = c->next;
+		if (c->patient)
+			continue;
+		if (!all && now < instant_add(c->since, patience_ns))
+			break; /* first come, first served: those behind came later */
+		if (!has_room(e, actions, 1))
+			break;
+		pool_client_leaves(&e->pool, client);
+		struct engine_action *a = act(actions, ACTION_REJECT);
+		a->client = client;
+		a->reject = reject;
+		e->rejects++;
+	}
+}
+
+void engine_turn_away(struct engine *e, instant now, struct engine_actions *actions)
+{
+	int next;
+	for (int group = e->pool.waiting_first; group != POOL_NOBODY; group = next) {
+		next = e->pool.groups[group].next;
+		turn_away_in(e, group, now, actions);
+	}
+}
+
+instant engine_queues_deadline(const struct engine *e)
+{
+	instant first = INSTANT_NEVER;
+	for (int group = e->pool.waiting_first; group != POOL_NOBODY;
+		group = e->pool.groups[group].next) {
+		int c = e->pool.groups[group].queue_first;
+		while (c != POOL_NOBODY && e->pool.clients[c].patient)
+			c = e->pool.clients[c].next;
+		if (c != POOL_NOBODY)
+			first = instant_min(first, e->pool.clients[c].since);
+	}
+	return first == INSTANT_NEVER ? INSTANT_NEVER
+				      : instant_add(first, engine_deadline_span(e, DEADLINE_POOL));
+}
+
+/* ---- closing ---- */
+
+void engine_sweep(struct engine *e, instant now, struct engine_actions *actions)
+{
+	if (now < e->sweep_at)
+		return;
+	e->sweep_at = now + SWEEP_NS;
+	int next;
+	for (int server = e->pool.oldest; server != POOL_NOBODY; server = next) {
+		const struct pool_server *s = &e->pool.servers[server];
+		const struct pool_group *g = &e->pool.groups[s->group];
+		next = s->newer;
+		bool surplus = e->settings.server_idle_ns > 0 &&
+			       now - s->since >= e->settings.server_idle_ns &&
+			       pool_group_servers(g) > g->settings.servers_kept;
+		if (!surplus && !is_done_with(e, server, now))
+			continue;
+		if (!has_room(e, actions, 1)) {
+			e->sweep_at = now;
+			return;
+		}
+		close_server(e, server, now, actions);
+	}
+}
