@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "wire/startup.h"
+#include "wire/switches.h"
 
 void profiles_init(struct profiles *all)
 {
@@ -124,7 +125,8 @@ const char *profile_value(const struct profile *p, const char *name)
 static bool is_not_a_setting(const char *name)
 {
 	return strcmp(name, "user") == 0 || strcmp(name, "database") == 0 ||
-	       strcmp(name, "replication") == 0 || strncmp(name, "_pq_.", 5) == 0;
+	       strcmp(name, "replication") == 0 || strcmp(name, "options") == 0 ||
+	       strncmp(name, "_pq_.", 5) == 0;
 }
 
 struct collecting {
@@ -145,71 +147,38 @@ static void collect(struct collecting *c, const char *name, const char *value)
 	c->pairs = pairs;
 }
 
-#define WORD_MAX (PROFILE_BYTES_MAX + 8)
-
-/* One word of `options`, its backslashes resolved into `word`, which has room for WORD_MAX; NULL at
- * the end. One that is longer is cut, and still too large for a profile. */
-static const char *next_word(const char *at, char *word)
+static int collect_options(struct collecting *c, const char *options, struct error *error)
 {
-	size_t len = 0;
-	while (*at == ' ' || *at == '\t' || *at == '\n')
-		at++;
-	if (!*at)
-		return NULL;
-	for (; *at && *at != ' ' && *at != '\t' && *at != '\n'; at++) {
-		if (*at == '\\' && at[1])
-			at++;
-		if (len + 1 < WORD_MAX)
-			word[len++] = *at;
-	}
-	word[len] = 0;
-	return at;
-}
-
-/* "-c name=value", "-cname=value", "--name=value"; 0, or -1 for anything else. */
-static int collect_options(struct collecting *c, const char *options)
-{
-	char word[WORD_MAX] = "";
-	while ((options = next_word(options, word))) {
-		char *setting;
-		if (strcmp(word, "-c") == 0) {
-			options = next_word(options, word);
-			setting = word;
-		} else if (strncmp(word, "--", 2) == 0 || strncmp(word, "-c", 2) == 0) {
-			setting = word + 2;
-		} else {
-			return -1;
-		}
-		char *equals = options ? strchr(setting, '=') : NULL;
-		if (!equals || equals == setting)
-			return -1;
-		*equals = 0;
-		for (char *dash = setting; *dash; dash++)
-			if (*dash == '-')
-				*dash = '_';
-		collect(c, setting, equals + 1);
-	}
-	return 0;
+	struct wire_switches switches;
+	const char *name, *value;
+	int result;
+	wire_switches_init(&switches, options);
+	while ((result = wire_switch_next(&switches, &name, &value)) > 0)
+		collect(c, name, value);
+	return result == 0
+		       ? 0
+		       : error_set(error, "startup", 0,
+				 "the startup packet's options hold a command-line argument that "
+				 "is not valid for a server process");
 }
 
 struct profile *profile_from_startup(
 	struct profiles *all, struct bytes parameters, struct error *error)
 {
 	struct collecting c = {0};
-	const char *name, *value;
-	while (wire_pair_next(&parameters, &name, &value)) {
-		if (is_not_a_setting(name))
-			continue;
-		if (strcmp(name, "options") != 0)
-			collect(&c, name, value);
-		else if (collect_options(&c, value) != 0) {
-			error_set(error, "startup", 0,
-				"the startup packet's options may only be -c NAME=VALUE or "
-				"--NAME=VALUE");
-			buffer_release(&c.pairs);
-			return NULL;
-		}
+	const char *name, *value, *options = "";
+	struct bytes left = parameters;
+	while (wire_pair_next(&left, &name, &value))
+		if (strcmp(name, "options") == 0)
+			options = value;
+	/* Wherever they stand: what else the packet sets goes before them. */
+	if (collect_options(&c, options, error) != 0) {
+		buffer_release(&c.pairs);
+		return NULL;
 	}
+	while (wire_pair_next(&parameters, &name, &value))
+		if (!is_not_a_setting(name))
+			collect(&c, name, value);
 	if (c.too_large) {
 		error_set(error, "startup", 0,
 			"the startup packet sets more than %d parameters or %d bytes",

@@ -46,7 +46,7 @@ struct profile *profile_with(
 	struct profiles *all, const struct profile *base, const char *name, const char *value);
 
 /* The pairs that a startup packet sets besides user, database and the like; `options` is taken
- * apart into its -c name=value. NULL with `error` if it is malformed or too large. */
+ * apart into what its switches set (wire/switches.h). NULL with `error` if it is malformed or too large. */
 struct profile *profile_from_startup(
 	struct profiles *all, struct bytes parameters, struct error *error);
 
