@@ -84,6 +84,42 @@ int message_parse_bind(struct bytes body, struct message_bind *m)
 	return result_of(&c);
 }
 
+static void skip(struct cursor *c, size_t len)
+{
+	if ((size_t)(c->end - c->at) < len)
+		c->bad = 1;
+	else
+		c->at += len;
+}
+
+int message_parse_formats(struct bytes rest, struct message_formats *m)
+{
+	struct cursor c = cursor_of(rest);
+	skip(&c, 2 * (size_t)read_u16(&c));
+	m->parameters = read_u16(&c);
+	for (int i = 0; i < m->parameters && !c.bad; i++) {
+		uint32_t len = read_u32(&c);
+		if (len != UINT32_MAX)
+			skip(&c, len);
+	}
+	m->count = read_u16(&c);
+	m->codes = c.at;
+	skip(&c, 2 * (size_t)m->count);
+	if (c.at != c.end)
+		c.bad = 1;
+	return result_of(&c);
+}
+
+int message_parse_execute(struct bytes body, struct message_execute *m)
+{
+	struct cursor c = cursor_of(body);
+	m->portal = read_text(&c);
+	m->rows = read_u32(&c);
+	if (c.at != c.end)
+		c.bad = 1;
+	return result_of(&c);
+}
+
 int message_parse_target(struct bytes body, struct message_target *m)
 {
 	struct cursor c = cursor_of(body);
@@ -220,11 +256,11 @@ static void append_field(struct buffer *out, char field, const char *text)
 	buffer_append_text(out, text);
 }
 
-void message_error(struct buffer *out, const char *severity, const char *sqlstate,
+static void report(struct buffer *out, char type, const char *severity, const char *sqlstate,
 	const char *message, const char *detail, const char *hint)
 {
 	size_t mark;
-	message_begin(out, MSG_ERROR, &mark);
+	message_begin(out, type, &mark);
 	append_field(out, 'S', severity);
 	append_field(out, 'V', severity);
 	append_field(out, 'C', sqlstate);
@@ -232,6 +268,25 @@ void message_error(struct buffer *out, const char *severity, const char *sqlstat
 	append_field(out, 'D', detail);
 	append_field(out, 'H', hint);
 	buffer_append_u8(out, 0);
+	message_end(out, mark);
+}
+
+void message_error(struct buffer *out, const char *severity, const char *sqlstate,
+	const char *message, const char *detail, const char *hint)
+{
+	report(out, MSG_ERROR, severity, sqlstate, message, detail, hint);
+}
+
+void message_notice(struct buffer *out, const char *message, const char *detail)
+{
+	report(out, MSG_NOTICE, "NOTICE", "00000", message, detail, NULL);
+}
+
+void message_complete(struct buffer *out, const char *tag)
+{
+	size_t mark;
+	message_begin(out, MSG_COMMAND_COMPLETE, &mark);
+	buffer_append_text(out, tag);
 	message_end(out, mark);
 }
 

@@ -67,6 +67,22 @@ struct message_bind {
 };
 int message_parse_bind(struct bytes body, struct message_bind *m);
 
+/* What follows them: how many parameters there are, and the formats that the results are wanted in
+ * (0: text, 1: binary): none, one for all columns, or one for each. */
+struct message_formats {
+	uint16_t parameters;
+	uint16_t count;
+	const uint8_t *codes; /* 16 bits each */
+};
+int message_parse_formats(struct bytes rest, struct message_formats *m);
+
+/* Execute: 0 rows means all. */
+struct message_execute {
+	const char *portal;
+	uint32_t rows;
+};
+int message_parse_execute(struct bytes body, struct message_execute *m);
+
 /* Describe and Close: 'S'tatement or 'P'ortal, and its name. */
 struct message_target {
 	char kind;
@@ -102,6 +118,8 @@ void message_ready(struct buffer *out, char status);
 /* `detail` and `hint` may be NULL. */
 void message_error(struct buffer *out, const char *severity, const char *sqlstate,
 	const char *message, const char *detail, const char *hint);
+void message_notice(struct buffer *out, const char *message, const char *detail);
+void message_complete(struct buffer *out, const char *tag);
 void message_query(struct buffer *out, const char *sql);
 void message_parse(struct buffer *out, const char *name, const char *query, struct bytes types);
 void message_target(struct buffer *out, char type, char kind, const char *name);
