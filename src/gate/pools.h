@@ -14,6 +14,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "gate/pool_stats.h"
 #include "gate/profile.h"
 #include "gate/settings.h"
 
@@ -26,16 +27,6 @@ struct hub;
 /* The engine's group of the pool that is always there. */
 #define POOLS_OWN 0
 
-/* Since the pool was made. */
-struct pool_stats {
-	int64_t xact_count; /* transactions that ended */
-	int64_t query_count; /* simple queries, and Syncs that end an extended one */
-	int64_t bytes_in; /* from its clients */
-	int64_t bytes_out; /* to them */
-	int64_t xact_ns; /* in transactions: from the assignment of a server to its release */
-	int64_t wait_ns; /* of clients, for a server */
-};
-
 struct gate_pool {
 	int group; /* the engine's id of it, and its place in the table */
 	const char *database, *user; /* as clients name them; owned, but for the first pool's */
@@ -44,6 +35,7 @@ struct gate_pool {
 	struct profiles
 		profiles; /* of its sessions: what they report depends on all of the above */
 	struct pool_stats stats;
+	struct pool_history history;
 	int clients; /* in it, whether they wait or not */
 	int servers; /* connecting or connected */
 	struct error error; /* of its last login that failed or server that was lost */

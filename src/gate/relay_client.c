@@ -100,6 +100,13 @@ void sending_owe(struct sending *m, struct debt debt)
 		if (m->s->status == 'I' && !m->s->unsynced)
 			m->s->begun_at = m->s->since;
 	}
+	struct pool_stats *stats = &m->s->pool->stats;
+	if (debt.kind == DEBT_PARSE) {
+		stats->client_parses += !debt.ours;
+		stats->server_parses += !debt.local;
+	} else if (debt.kind == DEBT_BIND) {
+		stats->binds++;
+	}
 	if (extended && !debt.local)
 		m->s->unsynced = true;
 	m->s->copy_data = false;
@@ -127,7 +134,6 @@ static enum sending_progress send_sync(struct sending *m)
 		return DROP;
 	if (!perhaps)
 		s->unsynced = false;
-	m->c->pool->stats.query_count++;
 	sending_owe(m, (struct debt){.kind = DEBT_SYNC, .perhaps = perhaps});
 	return PASS;
 }
@@ -139,8 +145,6 @@ static enum sending_progress send_query(struct sending *m)
 	sending_forget_unnamed(m->c, &debt);
 	s->unnamed = UNNAMED_NONE;
 	s->unsynced = false;
-	m->c->hub->counters.queries++;
-	m->c->pool->stats.query_count++;
 	sending_owe(m, debt);
 	return PASS;
 }

@@ -256,6 +256,22 @@ static bool is_tag_noted(uint32_t len)
 	}
 }
 
+/* A query of a client's is over, and perhaps its transaction. */
+static void count(struct server *s, char status)
+{
+	instant now = hub_now(s->hub);
+	struct pool_stats *stats = &s->pool->stats;
+	struct gate_counters *counters = &s->hub->counters;
+	stats->query_count++;
+	stats->query_ns += now - s->since;
+	counters->queries++;
+	if (status != 'I')
+		return;
+	stats->xact_count++;
+	stats->xact_ns += now - s->begun_at;
+	counters->transactions++;
+}
+
 /* ReadyForQuery: what was asked for up to a Sync or a Query is over. False: not a debt. */
 static bool pay_ready(struct server *s, char status)
 {
@@ -265,11 +281,15 @@ static bool pay_ready(struct server *s, char status)
 	/* If that was not the answer to a Sync that was ignored, but to the next, it is still to come
 	 * for nobody: so that one is not sure to be answered either. */
 	bool shifts = first->perhaps;
+	if (!first->ours && s->client && !s->client->inquiry)
+		count(s, status);
 	debts_drop_first(&s->debts, statements_of(s));
 	if (shifts)
 		debts_doubt_first(&s->debts);
 	s->status = status;
 	s->since = hub_now(s->hub);
+	if (status == 'I')
+		s->begun_at = s->since; /* that of the next in a pipeline */
 	s->copying_in = s->resetting = false;
 	return true;
 }

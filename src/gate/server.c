@@ -263,9 +263,6 @@ bool server_release_if_idle(struct server *s)
 	s->errand_until = INSTANT_NEVER;
 	s->client = NULL;
 	c->server = NULL;
-	s->hub->counters.transactions++;
-	s->pool->stats.xact_count++;
-	s->pool->stats.xact_ns += hub_now(s->hub) - s->hub->engine.pool.servers[s->id].since;
 	hub_tell(s->hub, (struct engine_event){.kind = EVENT_SERVER_RELEASED, .server = s->id});
 	client_released(c);
 	return true;
