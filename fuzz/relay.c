@@ -679,7 +679,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct log log;
 	uv_loop_t loop;
 	struct dice script = {data, size};
-	const struct hub_duties duties = {on_action, NULL};
+	const struct hub_duties duties = {.action = on_action};
 	set(&settings);
 	garbage = false;
 	for (int i = 0; i < SERVERS; i++)

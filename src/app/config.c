@@ -68,6 +68,21 @@ static int apply_all(struct config *c, struct error *error)
 	return 0;
 }
 
+/* All keys, for the console. */
+static const struct gate_shown *show_all(struct config *c)
+{
+	const struct settings *s = &c->settings;
+	struct gate_shown *all = arena_alloc(&c->arena, ((size_t)s->count + 1) * sizeof(*all));
+	for (int i = 0; i < s->count; i++)
+		all[i] = (struct gate_shown){
+			.key = s->rows[i].key,
+			.value = settings_show(s, i),
+			.preset = s->rows[i].preset,
+		};
+	all[s->count] = (struct gate_shown){0};
+	return all;
+}
+
 /* What the gate's settings hold twice, or in another form. */
 static void fill_gate(struct config *c)
 {
@@ -85,6 +100,10 @@ static void fill_gate(struct config *c)
 	g->dependencies_count = c->dependencies.count;
 	for (int i = 0; i < c->dependencies.count; i++)
 		g->dependencies[i] = c->dependencies.list[i];
+
+	g->console_admins = c->console_admins.list;
+	g->console_readers = c->console_readers.list;
+	g->shown = show_all(c);
 
 	e->startup.critical[PHASE_INIT] = true;
 	e->startup.timeout_ns[PHASE_DATABASE] = e->deadlines.base_ns[DEADLINE_INITIALIZATION];

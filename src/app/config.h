@@ -57,6 +57,7 @@ struct config {
 	bool pre_ping;
 	int64_t ping_after_ns;
 	struct setting_texts required, dependencies;
+	struct setting_texts console_admins, console_readers;
 	const char *notes[CONFIG_NOTES_MAX]; /* worth knowing, but no errors */
 	int notes_count;
 

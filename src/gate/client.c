@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "gate/console.h"
 #include "gate/relay.h"
 #include "gate/server.h"
 #include "io/tls.h"
@@ -24,7 +25,7 @@ struct client *client_new(struct hub *h, bool ours)
 	c->hub = h;
 	c->id = id;
 	c->serial = ++h->client_serial;
-	c->since = hub_now(h);
+	c->since = c->connected_at = hub_now(h);
 	h->clients[id] = c;
 	return c;
 }
@@ -39,6 +40,7 @@ void client_reap(struct client *c)
 		statements_drop(&c->hub->statements, c->unnamed);
 	pools_leave(c);
 	client_login_release(c);
+	console_leave(c);
 	buffer_release(&c->in);
 	buffer_release(&c->out);
 	hub_give_id(c->hub, c->id);
@@ -199,7 +201,7 @@ void client_dismiss(struct client *c)
 /* Nothing that it sends can be passed on now. */
 static bool is_waiting(const struct client *c)
 {
-	return c->state == CLIENT_QUEUED || c->state == CLIENT_LOGIN ||
+	return c->state == CLIENT_QUEUED || c->state == CLIENT_LOGIN || console_waits(c) ||
 	       (c->server &&
 		       (c->server->errand == ERRAND_PING || c->server->errand == ERRAND_SETUP));
 }
@@ -283,6 +285,9 @@ static size_t take(struct client *c, struct bytes in)
 		case CLIENT_QUEUED:
 		case CLIENT_ACTIVE:
 			used = relay_from_client(c, left);
+			break;
+		case CLIENT_CONSOLE:
+			used = console_take(c, left);
 			break;
 		case CLIENT_LOGIN:
 			break;
@@ -420,8 +425,11 @@ void client_assigned(struct client *c, struct server *s, bool ping)
 	}
 	if (c->state == CLIENT_QUEUED)
 		c->state = CLIENT_ACTIVE;
-	const struct pool_client *waited = &s->hub->engine.pool.clients[c->id];
-	c->pool->stats.wait_ns += waited->since - waited->asked_at;
+	if (!c->inquiry) {
+		const struct pool_client *waited = &s->hub->engine.pool.clients[c->id];
+		c->pool->stats.wait_ns += waited->since - waited->asked_at;
+		c->pool->stats.assigned++;
+	}
 	server_attach(s, c, ping);
 }
 

@@ -20,6 +20,7 @@ enum client_state {
 	CLIENT_IDLE, /* no server, nothing asked */
 	CLIENT_QUEUED, /* waits for a server */
 	CLIENT_ACTIVE, /* holds one */
+	CLIENT_CONSOLE, /* talks to the gate itself, and never has a server */
 	CLIENT_CLOSING, /* sends what is left and is gone */
 	CLIENT_GONE, /* only its server or its handle still knows of it */
 };
@@ -54,6 +55,7 @@ struct client {
 	bool moved; /* bytes of it came or went since it was last looked at */
 	uint16_t stalled_s; /* none did for so many seconds, though some should have */
 	instant since; /* in STARTUP, CLOSING or IDLE, or the last byte in IDLE */
+	instant connected_at;
 	struct server *server;
 	struct gate_pool *pool; /* borrowed; NULL before the startup packet */
 	struct profile *profile; /* a reference into the pool's; NULL without a pool */
@@ -67,6 +69,7 @@ struct client {
 	struct statement *unnamed; /* a reference, or NULL */
 	struct inquiry *inquiry; /* NULL: a real client */
 	struct login *login; /* until its session begins, from when it is needed; NULL else */
+	struct console *console; /* owned, of CLIENT_CONSOLE; NULL */
 };
 
 /* Takes over the accepted socket. */

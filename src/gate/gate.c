@@ -111,7 +111,7 @@ int gate_run(const struct gate_options *options, struct error *error)
 		.listeners = {-1, -1, -1, -1},
 		.exit_code = 0,
 	};
-	struct hub_duties duties = {on_action, &g};
+	struct hub_duties duties = {.action = on_action, .context = &g};
 	signal(SIGPIPE, SIG_IGN);
 	if (gate_listeners_bind(&g, error) != 0 || settle(&g, error) != 0) {
 		gate_listeners_close(&g);

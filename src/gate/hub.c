@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "gate/client.h"
+#include "gate/console.h"
 #include "gate/limits.h"
 #include "gate/server.h"
 
@@ -13,10 +14,11 @@
 
 instant hub_now(struct hub *h)
 {
-	/* libuv refreshes its own clock once a turn, in milliseconds: while that stands still, so
-	 * may ours. */
+	/* Once a turn of the loop, when somebody asks. (Timers come before the turn's beginning is
+	 * told: for them libuv's own clock, in milliseconds, tells that it is another.) */
 	uint64_t turn_ms = uv_now(h->loop);
-	if (turn_ms != h->turn_ms) {
+	if (h->turned || turn_ms != h->turn_ms) {
+		h->turned = false;
 		h->turn_ms = turn_ms;
 		h->now = (instant)uv_hrtime();
 	}
@@ -98,6 +100,9 @@ static void on_timer(uv_timer_t *timer)
 static void on_prepare(uv_prepare_t *prepare)
 {
 	struct hub *h = prepare->data;
+	if (h->consoles_waiting > 0)
+		console_look(h);
+	h->turned = true;
 	instant at = engine_deadline(&h->engine);
 	if (at == h->timer_at)
 		return;
@@ -126,6 +131,17 @@ static void tell_throughput(struct hub *h, instant now)
 			(struct engine_event){.kind = EVENT_THROUGHPUT, .bit_s = bits / seconds});
 }
 
+static void turn_stats(struct hub *h, instant now)
+{
+	h->stats_before_at = h->stats_at;
+	h->stats_at = now;
+	for (int group = 0; group < h->pools.top; group++) {
+		struct gate_pool *pool = h->pools.by_group[group];
+		if (pool)
+			pool_history_turn(&pool->history, &pool->stats);
+	}
+}
+
 static void on_housekeeping(uv_timer_t *timer)
 {
 	struct hub *h = timer->data;
@@ -136,6 +152,8 @@ static void on_housekeeping(uv_timer_t *timer)
 		return;
 	h->second_at = now + NS_PER_S - NS_PER_S / 50;
 	tell_throughput(h, now);
+	if (now - h->stats_at >= POOL_STATS_PERIOD_NS)
+		turn_stats(h, now);
 	for (int i = 0; i < h->memory.servers_max; i++)
 		server_check(&h->servers[i], now);
 	for (int i = 0; i < h->memory.clients_max; i++)
@@ -203,7 +221,7 @@ int hub_init(struct hub *h, uv_loop_t *loop, const struct gate_settings *setting
 	h->now = (instant)uv_hrtime();
 	engine_init(&h->engine, &settings->engine, &h->memory, seed, h->now);
 	h->timer_at = INSTANT_NEVER;
-	h->bytes_told_at = h->now;
+	h->bytes_told_at = h->stats_at = h->stats_before_at = h->now;
 	uv_timer_init(loop, &h->timer);
 	uv_timer_init(loop, &h->housekeeping);
 	uv_prepare_init(loop, &h->prepare);

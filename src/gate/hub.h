@@ -31,9 +31,18 @@
 struct client;
 struct server;
 
+enum hub_shutdown {
+	SHUTDOWN_NOW,
+	SHUTDOWN_AFTER_SERVERS, /* when no transaction is under way any more */
+	SHUTDOWN_AFTER_CLIENTS, /* when all clients have gone */
+};
+
 /* What the hub's owner does about actions that are not about sessions. */
 struct hub_duties {
 	void (*action)(void *context, const struct engine_action *action);
+	/* For the console; NULL: it can't do that here. */
+	int (*reload)(void *context, struct error *error);
+	void (*shutdown)(void *context, enum hub_shutdown how);
 	void *context;
 };
 
@@ -55,6 +64,7 @@ struct hub {
 	instant timer_at;
 	instant now; /* as hub_now has it */
 	uint64_t turn_ms; /* libuv's clock when it was read */
+	bool turned; /* the loop has gone on since */
 
 	struct client **clients; /* by id; NULL: free */
 	int *free_ids; /* a stack of client ids */
@@ -64,6 +74,9 @@ struct hub {
 	struct server *servers; /* by id */
 	uint64_t client_serial;
 	bool draining; /* clients go when their transaction is over (gate/drain.h) */
+
+	int consoles_waiting; /* for a command's end */
+	instant stats_at, stats_before_at; /* the ends of the last two periods */
 
 	struct statements statements;
 	struct pools pools;
@@ -86,7 +99,7 @@ int hub_init(struct hub *h, uv_loop_t *loop, const struct gate_settings *setting
 void hub_close(struct hub *h);
 void hub_release(struct hub *h);
 
-/* Now, to within a millisecond, without asking the clock in between. */
+/* Now, to within a turn of the loop, without asking the clock in between. */
 instant hub_now(struct hub *h);
 
 /* Fills in `now` and takes the event in. */

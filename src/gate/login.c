@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "gate/client.h"
+#include "gate/console.h"
 #include "gate/server.h"
 #include "io/entropy.h"
 #include "io/peer.h"
@@ -142,6 +143,8 @@ static void cancel(struct client *asker, const struct wire_startup *request)
 	if (c && !c->inquiry && c->key == request->key && c->state == CLIENT_ACTIVE && c->server &&
 		c->server->errand == ERRAND_NONE)
 		server_cancel(c->server);
+	if (c && c->state == CLIENT_CONSOLE && c->key == request->key)
+		console_cancel(c);
 	client_drop(asker);
 }
 
@@ -202,6 +205,10 @@ static void begin_session(struct client *c, const struct wire_startup *startup)
 	if (replication) {
 		refuse(c, "0A000", "standpipe does not serve replication connections",
 			"Connect to the database itself for replication.");
+		return;
+	}
+	if (console_is_meant(c->hub, database)) {
+		console_enter(c, user, database, startup->parameters);
 		return;
 	}
 	struct pools_refusal why = {0};

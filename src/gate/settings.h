@@ -47,6 +47,13 @@ enum gate_limit {
 	GATE_LIMIT_COUNT
 };
 
+/* A key as a person would write it. */
+struct gate_shown {
+	const char *key, *value;
+	const char *preset; /* what it is when nothing is written; NULL: that depends */
+	bool changeable; /* by a reload */
+};
+
 struct gate_settings {
 	struct engine_settings engine;
 	int servers_max; /* the most server connections ever: the pool's size + overflow */
@@ -89,6 +96,11 @@ struct gate_settings {
 	                            * empty: when it has started */
 	const char *websocket; /* ws://..., or empty */
 	int64_t check_interval_ns; /* between two tries of a check within its phase */
+
+	/* Of the console, each list ended by NULL. */
+	const char *const *console_admins;
+	const char *const *console_readers;
+	const struct gate_shown *shown; /* for SHOW CONFIG; ended by a key that is NULL */
 
 	bool has_command; /* `run`: PID 1 starts one */
 	const char *instance; /* this instance's name: host name or revision */

@@ -1,0 +1,104 @@
+/*
+ * console_inside - what the console's files share.
+ */
+#ifndef STANDPIPE_GATE_CONSOLE_INSIDE_H
+#define STANDPIPE_GATE_CONSOLE_INSIDE_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "gate/client.h"
+#include "gate/command.h"
+#include "gate/table.h"
+
+/* Longer messages end the session: nobody types that. */
+#define CONSOLE_MESSAGE_MAX 65536
+
+/* Prepared statements, and portals, that one session may have. Portals may hold rows. */
+#define CONSOLE_STATEMENTS_MAX 64
+#define CONSOLE_PORTALS_MAX    8
+
+enum console_rights { RIGHTS_NONE, RIGHTS_STATS, RIGHTS_ADMIN };
+
+/* A prepared statement, or a portal. */
+struct console_prepared {
+	struct console_prepared *next;
+	char *name;
+	struct command command;
+	uint64_t binary; /* of a portal: bit i for column i */
+	bool begun; /* of a portal: it has been executed, at least in part */
+	int64_t count; /* of the rows that it gives */
+	struct buffer rows; /* DataRows that are still to be sent */
+};
+
+struct console {
+	enum console_rights rights;
+	char *user, *database, *application_name;
+	char *text; /* a simple query that is under way; NULL: none */
+	const char *next; /* in it: what comes next */
+	bool skips; /* after an error: until Sync */
+	bool extended; /* what it waits for was asked for by Execute */
+	const struct console_wait *wait; /* for a command's end; NULL: not */
+	char awaited[COMMAND_WORD_MAX + 1]; /* the database that it is about; empty: all */
+	struct console_prepared *statements, *portals;
+};
+
+/* ---- results (console_show.c, console_lists.c, console_sockets.c, console_own.c) ---- */
+
+/* Something that can be shown: its columns are known without asking for its rows. */
+struct console_show {
+	const char *word; /* "pools" */
+	const struct column *columns;
+	int count;
+	void (*fill)(const struct client *c, struct table *t);
+};
+
+/* NULL: there is no such thing. */
+const struct console_show *console_show_find(const char *word);
+
+/* ---- acts (console_act.c) ---- */
+
+/* "active", "paused", "suspended" */
+const char *console_state(const struct hub *h);
+
+enum { ACT_FAILED = -1, ACT_DONE, ACT_WAITS };
+
+struct console_wait {
+	const char *tag;
+	bool (*is_over)(struct client *c);
+	void (*cancelled)(struct client *c); /* NULL: nothing is to be undone */
+};
+
+/* Does what the command says; when it waits, the session's `wait` is set. */
+int console_act(struct client *c, const struct command *command, struct error *error);
+
+/* ---- running one command (console.c) ---- */
+
+/* What a command gives rows of, or none. */
+struct console_result {
+	const struct column *columns;
+	int count; /* 0: no rows */
+	void (*fill)(const struct client *c, struct table *t);
+	const char *value; /* for one that is just a cell */
+};
+
+/* What it will give; -1 if there is no such thing to show. */
+int console_result_of(
+	const struct command *command, struct console_result *result, struct error *error);
+/* Appends the rows to `out`; returns how many. */
+int64_t console_fill(
+	struct client *c, const struct console_result *result, uint64_t binary, struct buffer *out);
+/* A command that gives no rows: all but CommandComplete. */
+int console_run(struct client *c, const struct command *command, struct error *error);
+
+/* ---- the extended protocol (console_extended.c) ---- */
+
+/* A message of it, and Sync. */
+void console_extended(struct client *c, uint8_t type, struct bytes body);
+/* The portal that waited is done. */
+void console_extended_done(struct client *c, const char *tag);
+void console_forget_prepared(struct console_prepared **list);
+
+/* ErrorResponse; what follows is skipped, or the rest of the text dropped. */
+void console_error(struct client *c, const struct error *error);
+
+#endif

@@ -1,0 +1,154 @@
+/* SHOW BREAKER, PATH, BUDGET, STARTUP: what PgBouncer has no idea of. */
+#include "gate/console_sockets.h"
+#include "gate/pools.h"
+
+#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
+#define MS(ns)   ((ns) / NS_PER_MS)
+
+static const struct column breaker_columns[] = {
+	{"state", COLUMN_TEXT},
+	{"enabled", COLUMN_TEXT},
+	{"failures", COLUMN_INT4}, /* in a row */
+	{"threshold", COLUMN_INT4},
+	{"probing", COLUMN_INT4}, /* attempts under way */
+	{"opened_total", COLUMN_INT8},
+	{"open_for_ms", COLUMN_INT8}, /* NULL: it is not open */
+	{"last_error", COLUMN_TEXT},
+};
+
+static void fill_breaker(const struct client *c, struct table *t)
+{
+	struct hub *h = c->hub;
+	const struct breaker *b = &h->engine.breaker;
+	int64_t left_ns = b->until - hub_now(h);
+	table_row(t);
+	table_text(t, breaker_state_name(b->state));
+	table_text(t, b->settings.enabled ? "yes" : "no");
+	table_int(t, b->failures);
+	table_int(t, b->settings.failure_threshold);
+	table_int(t, b->probing);
+	table_int(t, b->opened_count);
+	if (b->state == BREAKER_OPEN)
+		table_int(t, left_ns > 0 ? MS(left_ns) : 0);
+	else
+		table_null(t);
+	table_text(t, error_is_set(&h->database_error) ? h->database_error.text : NULL);
+	table_end(t);
+}
+
+static const struct column path_columns[] = {
+	{"state", COLUMN_TEXT},
+	{"utilisation", COLUMN_FLOAT8},
+	{"threshold", COLUMN_FLOAT8},
+	{"connections", COLUMN_INT4},
+	{"connections_limit", COLUMN_INT4}, /* 0: not looked at */
+	{"throughput_bit_s", COLUMN_FLOAT8},
+	{"baseline_bit_s", COLUMN_FLOAT8},
+	{"attempts", COLUMN_INT8},
+	{"failures", COLUMN_INT8},
+	{"redials", COLUMN_INT8},
+	{"connect_p50_ms", COLUMN_FLOAT8},
+	{"connect_p95_ms", COLUMN_FLOAT8},
+	{"connects_under_way", COLUMN_INT4},
+	{"connects_window", COLUMN_FLOAT8},
+	{"scaling_events", COLUMN_INT8},
+};
+
+static void fill_path(const struct client *c, struct table *t)
+{
+	const struct engine *e = &c->hub->engine;
+	const struct path *p = &e->path;
+	table_row(t);
+	table_text(t, path_state_name(p->state));
+	table_real(t, path_utilisation(p));
+	table_real(t, p->settings.threshold);
+	table_int(t, p->connections);
+	table_int(t, p->settings.limit);
+	table_real(t, p->throughput_bit_s);
+	table_real(t, p->settings.baseline_bit_s);
+	table_int(t, p->attempts);
+	table_int(t, p->failures);
+	table_int(t, e->redials);
+	table_real(t, (double)path_connect_quantile(p, 0.5) / (double)NS_PER_MS);
+	table_real(t, (double)path_connect_quantile(p, 0.95) / (double)NS_PER_MS);
+	table_int(t, e->connects.under_way);
+	table_real(t, e->connects.window);
+	table_int(t, p->scaling_events);
+	table_end(t);
+}
+
+static const struct column budget_columns[] = {
+	{"max_connections", COLUMN_INT4},
+	{"usable", COLUMN_INT4},
+	{"by_database", COLUMN_INT4},
+	{"by_path", COLUMN_INT4},
+	{"fleet", COLUMN_INT4},
+	{"instances", COLUMN_INT4},
+	{"share", COLUMN_INT4},
+	{"open", COLUMN_INT4},
+	{"busy", COLUMN_INT4},
+	{"fits", COLUMN_TEXT},
+};
+
+static void fill_budget(const struct client *c, struct table *t)
+{
+	const struct engine *e = &c->hub->engine;
+	const struct budget *b = &e->budget;
+	table_row(t);
+	table_int(t, b->settings.max_connections);
+	table_int(t, b->usable);
+	table_int(t, b->by_database);
+	table_int(t, b->by_path);
+	table_int(t, b->fleet);
+	table_int(t, b->settings.instances);
+	table_int(t, b->share);
+	table_int(t, pool_servers(&e->pool));
+	table_int(t, e->pool.busy);
+	table_text(t, b->fits ? "yes" : "no");
+	table_end(t);
+}
+
+static const struct column startup_columns[] = {
+	{"phase", COLUMN_TEXT},
+	{"status", COLUMN_TEXT},
+	{"critical", COLUMN_TEXT},
+	{"duration_ms", COLUMN_INT8}, /* so far; NULL: not begun */
+	{"timeout_ms", COLUMN_INT8}, /* NULL: not begun */
+	{"timed_out", COLUMN_TEXT},
+};
+
+static void fill_startup(const struct client *c, struct table *t)
+{
+	struct hub *h = c->hub;
+	const struct startup *s = &h->engine.startup;
+	for (enum phase phase = 0; phase < PHASE_COUNT; phase++) {
+		const struct phase_record *r = &s->phases[phase];
+		bool ended = r->status != PHASE_PENDING && r->status != PHASE_IN_PROGRESS;
+		table_row(t);
+		table_text(t, phase_name(phase));
+		table_text(t, phase_status_name(r->status));
+		table_text(t, s->settings.critical[phase] ? "yes" : "no");
+		if (r->status == PHASE_PENDING || r->status == PHASE_SKIPPED) {
+			table_null(t);
+			table_null(t);
+		} else {
+			table_int(t, MS((ended ? r->ended_at : hub_now(h)) - r->began_at));
+			table_int(t, MS(r->timeout_ns));
+		}
+		table_text(t, r->timed_out ? "yes" : "no");
+		table_end(t);
+	}
+}
+
+#define SHOW(word, columns, fill)                   \
+	{                                           \
+		word, columns, COUNT(columns), fill \
+	}
+
+const struct console_show console_own[] = {
+	SHOW("breaker", breaker_columns, fill_breaker),
+	SHOW("path", path_columns, fill_path),
+	SHOW("budget", budget_columns, fill_budget),
+	SHOW("startup", startup_columns, fill_startup),
+};
+const int console_own_count = COUNT(console_own);
