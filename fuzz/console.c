@@ -89,8 +89,7 @@ static void converse(struct hub *h, int fd, const struct buffer *script)
 			left.at += sent;
 			left.len -= (size_t)sent;
 		}
-		uv_update_time(h->loop);
-		uv_run(h->loop, UV_RUN_NOWAIT);
+		reactor_turn(h->reactor, false);
 		uint8_t *place = buffer_reserve(&got, 65536);
 		ssize_t received = recv(fd, place, 65536, MSG_DONTWAIT);
 		if (received > 0)
@@ -132,6 +131,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct hub h;
 	struct log log;
 	uv_loop_t loop;
+	struct reactor reactor;
+	struct error error;
 	struct buffer script = BUFFER_INIT;
 	const struct hub_duties duties = {.action = on_action};
 	int fds[2];
@@ -142,15 +143,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	append_script(&script, data, size);
 	log_init(&log, STDERR_FILENO, LOG_FORMAT_TEXT, LOG_LEVEL_ERROR, NULL);
 	uv_loop_init(&loop);
-	assert(hub_init(&h, &loop, &settings, &log, &duties, 1) == 0);
+	assert(reactor_init(&reactor, &loop, REACTOR_AUTO, &error) == 0);
+	assert(hub_init(&h, &reactor, &settings, &log, &duties, 1) == 0);
 	assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
 	client_accept(&h, fds[0]);
 	converse(&h, fds[1], &script);
 	close(fds[1]);
 	hub_close(&h);
-	while (uv_run(&loop, UV_RUN_DEFAULT) != 0)
-		;
+	reactor_drain(&reactor);
 	hub_release(&h);
+	reactor_release(&reactor);
 	assert(uv_loop_close(&loop) == 0);
 	log_release(&log, 0);
 	buffer_release(&script);

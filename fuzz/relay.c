@@ -584,8 +584,7 @@ static void set(struct gate_settings *s)
 static void turn(struct hub *h)
 {
 	for (int i = 0; i < 4; i++) {
-		uv_update_time(h->loop);
-		uv_run(h->loop, UV_RUN_NOWAIT);
+		reactor_turn(h->reactor, false);
 	}
 }
 
@@ -678,6 +677,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct hub h;
 	struct log log;
 	uv_loop_t loop;
+	struct reactor reactor;
+	struct error error;
 	struct dice script = {data, size};
 	const struct hub_duties duties = {.action = on_action};
 	set(&settings);
@@ -688,7 +689,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		peers[i] = (struct peer){.fd = -1};
 	log_init(&log, STDERR_FILENO, LOG_FORMAT_TEXT, LOG_LEVEL_ERROR, NULL);
 	uv_loop_init(&loop);
-	assert(hub_init(&h, &loop, &settings, &log, &duties, 1) == 0);
+	assert(reactor_init(&reactor, &loop, REACTOR_AUTO, &error) == 0);
+	assert(hub_init(&h, &reactor, &settings, &log, &duties, 1) == 0);
 	hub_tell(&h, (struct engine_event){.kind = EVENT_START});
 	turn(&h);
 	play(&h, &script);
@@ -699,9 +701,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* All clients have gone: nothing of theirs is left. */
 	assert(garbage || h.engine.pool.busy == 0);
 	hub_close(&h);
-	while (uv_run(&loop, UV_RUN_DEFAULT) != 0)
-		;
+	reactor_drain(&reactor);
 	hub_release(&h);
+	reactor_release(&reactor);
 	assert(uv_loop_close(&loop) == 0);
 	log_release(&log, 0);
 	for (int i = 0; i < SERVERS; i++)

@@ -85,16 +85,12 @@ void client_drop(struct client *c)
 
 static int flush(struct client *c)
 {
-	while (buffer_len(&c->out) > 0) {
-		struct bytes out = buffer_bytes(&c->out);
-		ssize_t sent = stream_write(&c->stream, out.at, out.len);
-		if (sent == STREAM_AGAIN)
-			return 0;
-		if (sent < 0)
-			return -1;
-		c->moved = true;
-		buffer_take(&c->out, (size_t)sent);
-	}
+	struct bytes out = buffer_bytes(&c->out);
+	ssize_t sent = out.len > 0 ? stream_write(&c->stream, out.at, out.len) : 0;
+	if (sent < 0)
+		return -1;
+	c->moved = c->moved || sent > 0;
+	buffer_take(&c->out, (size_t)sent);
 	buffer_trim(&c->out);
 	return 0;
 }
@@ -103,24 +99,14 @@ void client_send(struct client *c, const void *at, size_t len)
 {
 	if (c->state == CLIENT_GONE || c->inquiry)
 		return;
+	/* Behind what waits; else from where it lies, and only what is not taken is kept. */
 	const uint8_t *from = at;
-	if (buffer_len(&c->out) > 0) {
-		buffer_append(&c->out, from, len);
-		len = 0;
-	}
-	while (len > 0) {
-		ssize_t sent = stream_write(&c->stream, from, len);
-		if (sent == STREAM_AGAIN)
-			break;
-		if (sent < 0) {
-			client_drop(c);
-			return;
-		}
-		from += sent;
-		len -= (size_t)sent;
-	}
-	buffer_append(&c->out, from, len);
-	if (len == 0 && flush(c) != 0) {
+	ssize_t sent = 0;
+	if (len > 0 && buffer_len(&c->out) == 0)
+		sent = stream_write(&c->stream, from, len);
+	if (sent >= 0 && (size_t)sent < len)
+		buffer_append(&c->out, from + sent, len - (size_t)sent);
+	if (sent < 0 || flush(c) != 0) {
 		client_drop(c);
 		return;
 	}
@@ -210,34 +196,13 @@ void client_rewatch(struct client *c)
 {
 	if (c->inquiry || c->state == CLIENT_GONE)
 		return;
-	/* Few clients send on while they wait: those that do are not read from meanwhile, and only
-	 * they cost a change of interest (two system calls a transaction, if all did). */
+	/* One that floods us is not read from; of one that waits, or has said goodbye, only the end
+	 * is of interest. */
 	bool waits = is_waiting(c);
-	if (!waits)
-		c->talks_on = false;
-	/* One that floods us is not read from, and of one that has said goodbye only the end. */
-	bool held = !waits && (c->blocked || client_is_held(c));
-	bool read = c->state != CLIENT_CLOSING && !c->talks_on && !held;
-	stream_watch(&c->stream, read, buffer_len(&c->out) > 0, c->talks_on || c->leaving);
+	bool held = waits || c->leaving || c->blocked || client_is_held(c);
+	stream_watch(&c->stream, c->state != CLIENT_CLOSING && !held, waits || c->leaving);
 	if (c->server)
 		server_rewatch(c->server);
-}
-
-/* Readable while it waits: it has gone, or it sends on. */
-static void look_at_waiting(struct client *c)
-{
-	char byte;
-	ssize_t got = recv(c->stream.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-	if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
-		client_drop(c);
-		return;
-	}
-	if (got > 0 && c->talks_on) {
-		client_drop(c); /* only its end is watched for now: this is it */
-		return;
-	}
-	c->talks_on = got > 0;
-	client_rewatch(c);
 }
 
 bool client_is_held(const struct client *c)
@@ -328,38 +293,27 @@ void client_work(struct client *c)
 	client_rewatch(c);
 }
 
-static void read_once(struct client *c)
+static void on_received(struct stream *stream, struct bytes in)
 {
-	struct hub *h = c->hub;
-	ssize_t got = stream_read(&c->stream, h->scratch, HUB_SCRATCH);
-	if (got == STREAM_AGAIN) {
-		client_rewatch(c); /* a handshake may have to send first */
-		return;
-	}
-	if (got <= 0) {
-		if (c->state == CLIENT_STARTUP)
-			client_login_broke(c);
-		client_drop(c);
-		return;
-	}
-	h->counters.bytes_in += got;
+	struct client *c = stream->owner;
+	c->hub->counters.bytes_in += (int64_t)in.len;
 	if (c->pool)
-		c->pool->stats.bytes_in += got;
+		c->pool->stats.bytes_in += (int64_t)in.len;
 	c->moved = true;
 	if (c->state == CLIENT_IDLE)
-		c->since = hub_now(h);
+		c->since = hub_now(c->hub);
 	if (buffer_len(&c->in) > 0) {
-		buffer_append(&c->in, h->scratch, (size_t)got);
+		buffer_append(&c->in, in.at, in.len);
 		client_work(c);
 		return;
 	}
 	/* An idle client owns no buffer: what is used at once is never copied. */
 	c->reading = true;
-	size_t used = take(c, (struct bytes){h->scratch, (size_t)got});
+	size_t used = take(c, in);
 	c->reading = false;
 	if (c->state == CLIENT_GONE)
 		return;
-	buffer_append(&c->in, h->scratch + used, (size_t)got - used);
+	buffer_append(&c->in, in.at + used, in.len - used);
 	/* A server may have come, or gone, while the rest was not yet in its place. */
 	if (buffer_len(&c->in) > 0 && (c->state == CLIENT_ACTIVE || c->state == CLIENT_IDLE))
 		client_work(c);
@@ -367,34 +321,29 @@ static void read_once(struct client *c)
 		client_rewatch(c);
 }
 
-static void on_ready(struct stream *stream, bool readable, bool writable)
+static void on_ended(struct stream *stream)
 {
 	struct client *c = stream->owner;
-	if (writable) {
-		if (flush(c) != 0) {
-			client_drop(c);
-			return;
-		}
-		if (c->state == CLIENT_CLOSING && buffer_len(&c->out) == 0) {
-			client_drop(c);
-			return;
-		}
-		client_go_on(c);
-		if (c->state == CLIENT_GONE)
-			return;
+	if (c->state == CLIENT_STARTUP)
+		client_login_broke(c);
+	client_drop(c);
+}
+
+static void on_writable(struct stream *stream)
+{
+	struct client *c = stream->owner;
+	if (flush(c) != 0 || (c->state == CLIENT_CLOSING && buffer_len(&c->out) == 0)) {
+		client_drop(c);
+		return;
 	}
-	if (readable && is_waiting(c))
-		look_at_waiting(c);
-	else if (readable && c->leaving)
-		client_drop(c); /* only its end is watched for */
-	else if (readable)
-		read_once(c);
-	else
+	client_go_on(c);
+	if (c->state != CLIENT_GONE)
 		client_rewatch(c);
 }
 
 void client_accept(struct hub *h, int fd)
 {
+	static const struct stream_events events = {on_received, on_ended, on_writable};
 	struct client *c = client_new(h, false);
 	if (!c) {
 		struct buffer out = BUFFER_INIT;
@@ -408,7 +357,7 @@ void client_accept(struct hub *h, int fd)
 	}
 	h->counters.clients++;
 	h->counters.clients_total++;
-	if (stream_open(&c->stream, h->loop, fd, NULL, on_ready, c) != 0)
+	if (stream_open(&c->stream, h->reactor, fd, NULL, &events, c) != 0)
 		abort(); /* a fresh socket that the loop can't watch */
 	client_rewatch(c);
 }

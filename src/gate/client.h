@@ -46,7 +46,6 @@ struct client {
 	enum client_state state;
 	bool reading; /* its bytes are being worked on further up the stack */
 	bool closed; /* its stream is, or it has none */
-	bool talks_on; /* sends while it waits, and is not read from until it has a server */
 	bool blocked; /* bytes of it wait in `in` until it is not held any more */
 	bool unsure; /* what its next message is about depends on answers that are to come */
 	bool leaving; /* it said goodbye, or nonsense: what it is owed comes first */

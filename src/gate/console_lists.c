@@ -175,7 +175,7 @@ static void fill_mem(const struct client *c, struct table *t)
 	add_memory(t, "server", sizeof(struct server), servers, h->memory.servers_max - servers);
 	add_memory(t, "pool", sizeof(struct gate_pool), count_pools(h), 0);
 	add_memory(t, "buffered_byte", 1, buffered, 0);
-	add_memory(t, "scratch", HUB_SCRATCH, 1, 0);
+	add_memory(t, "scratch", REACTOR_READ, 1, 0);
 }
 
 /* ---- states ---- */

@@ -59,14 +59,9 @@ static void on_action(void *context, const struct engine_action *action)
 	}
 }
 
-static void run_loop(struct gate *g)
-{
-	uv_run(&g->loop, UV_RUN_DEFAULT);
-}
-
 void gate_leave(struct gate *g)
 {
-	uv_stop(&g->loop);
+	reactor_stop(&g->reactor);
 }
 
 static void finish(struct gate *g)
@@ -119,7 +114,9 @@ int gate_run(const struct gate_options *options, struct error *error)
 	}
 	uv_loop_init(&g.loop);
 	g.began_at = (instant)uv_hrtime();
-	if (hub_init(&g.hub, &g.loop, g.settings, g.log, &duties, options->seed) != 0)
+	if (reactor_init(&g.reactor, &g.loop, REACTOR_AUTO, error) != 0)
+		return -1;
+	if (hub_init(&g.hub, &g.reactor, g.settings, g.log, &duties, options->seed) != 0)
 		return error_set(error, "memory", ENOMEM, "no memory for pool.clients = %d",
 			g.settings->clients_max);
 	int failed = auth_load(&g.hub.auth, error);
@@ -138,11 +135,12 @@ int gate_run(const struct gate_options *options, struct error *error)
 			field_text("database", g.settings->host),
 			field_text("environment", g.settings->environment));
 		hub_tell(&g.hub, (struct engine_event){.kind = EVENT_START});
-		run_loop(&g);
+		reactor_run(&g.reactor);
 	}
 	finish(&g);
-	run_loop(&g);
+	reactor_drain(&g.reactor);
 	hub_release(&g.hub);
+	reactor_release(&g.reactor);
 	uv_loop_close(&g.loop);
 	gate_listeners_close(&g);
 	free(g.context);

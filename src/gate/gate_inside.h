@@ -23,6 +23,7 @@
 #include "io/http.h"
 #include "io/listen.h"
 #include "io/notify.h"
+#include "io/reactor.h"
 
 enum listener { LISTENER_GATE, LISTENER_UNIX, LISTENER_ADMIN, LISTENER_DOOR, LISTENER_COUNT };
 
@@ -31,6 +32,7 @@ struct gate {
 	const struct gate_settings *settings;
 	struct log *log;
 	uv_loop_t loop;
+	struct reactor reactor; /* which turns the loop */
 	struct hub hub;
 	struct phases phases;
 	int listeners[LISTENER_COUNT]; /* -1: none */

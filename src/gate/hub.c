@@ -97,9 +97,9 @@ static void on_timer(uv_timer_t *timer)
 }
 
 /* Before the loop waits: wake up for the engine's deadline. */
-static void on_prepare(uv_prepare_t *prepare)
+static void before_wait(void *context)
 {
-	struct hub *h = prepare->data;
+	struct hub *h = context;
 	if (h->consoles_waiting > 0)
 		console_look(h);
 	h->turned = true;
@@ -178,10 +178,12 @@ void hub_give_id(struct hub *h, int id)
 		h->free_ids[h->free_count++] = id;
 }
 
-int hub_init(struct hub *h, uv_loop_t *loop, const struct gate_settings *settings, struct log *log,
-	const struct hub_duties *duties, uint64_t seed)
+int hub_init(struct hub *h, struct reactor *reactor, const struct gate_settings *settings,
+	struct log *log, const struct hub_duties *duties, uint64_t seed)
 {
+	uv_loop_t *loop = reactor->loop;
 	memset(h, 0, sizeof(*h));
+	h->reactor = reactor;
 	h->loop = loop;
 	h->settings = settings;
 	h->log = log;
@@ -202,10 +204,9 @@ int hub_init(struct hub *h, uv_loop_t *loop, const struct gate_settings *setting
 	h->memory.groups = calloc(groups, sizeof(*h->memory.groups));
 	h->free_ids = calloc(clients, sizeof(*h->free_ids));
 	h->parked_ids = calloc(clients, sizeof(*h->parked_ids));
-	h->scratch = malloc(HUB_SCRATCH);
 	if (!h->memory.servers || !h->memory.attempts || !h->memory.clients || !h->servers ||
 		!h->memory.pool_groups || !h->memory.groups || !h->clients || !h->free_ids ||
-		!h->parked_ids || !h->scratch)
+		!h->parked_ids)
 		return -1;
 	while (h->free_count < settings->clients_max) {
 		h->free_ids[h->free_count] = settings->clients_max - 1 - h->free_count;
@@ -224,9 +225,9 @@ int hub_init(struct hub *h, uv_loop_t *loop, const struct gate_settings *setting
 	h->bytes_told_at = h->stats_at = h->stats_before_at = h->now;
 	uv_timer_init(loop, &h->timer);
 	uv_timer_init(loop, &h->housekeeping);
-	uv_prepare_init(loop, &h->prepare);
-	h->timer.data = h->housekeeping.data = h->prepare.data = h;
-	uv_prepare_start(&h->prepare, on_prepare);
+	h->timer.data = h->housekeeping.data = h;
+	reactor->before_wait = before_wait;
+	reactor->context = h;
 	uint64_t period_ms = limits_period_ms(settings);
 	uv_timer_start(&h->housekeeping, on_housekeeping, period_ms, period_ms);
 	return 0;
@@ -241,7 +242,6 @@ void hub_close(struct hub *h)
 		server_shut(&h->servers[i]);
 	uv_close((uv_handle_t *)&h->timer, NULL);
 	uv_close((uv_handle_t *)&h->housekeeping, NULL);
-	uv_close((uv_handle_t *)&h->prepare, NULL);
 }
 
 void hub_release(struct hub *h)
@@ -260,6 +260,5 @@ void hub_release(struct hub *h)
 	free(h->clients);
 	free(h->free_ids);
 	free(h->parked_ids);
-	free(h->scratch);
 	free(h->told);
 }

@@ -21,9 +21,7 @@
 #include "gate/settings.h"
 #include "gate/statement.h"
 #include "gate/view.h"
-
-/* One read's worth. */
-#define HUB_SCRATCH 65536
+#include "io/reactor.h"
 
 /* More than this waiting to be sent to one side, and the other is not read from. */
 #define HUB_HIGH_WATER ((size_t)256 * 1024)
@@ -47,7 +45,8 @@ struct hub_duties {
 };
 
 struct hub {
-	uv_loop_t *loop; /* borrowed */
+	struct reactor *reactor; /* borrowed */
+	uv_loop_t *loop; /* the reactor's */
 	const struct gate_settings *settings; /* borrowed */
 	struct log *log; /* borrowed */
 	struct hub_duties duties;
@@ -58,7 +57,6 @@ struct hub {
 	int told_count, told_size;
 	bool stepping;
 	uv_timer_t timer; /* to the engine's deadline */
-	uv_prepare_t prepare;
 	uv_timer_t housekeeping;
 	instant second_at; /* what is done once a second is due */
 	instant timer_at;
@@ -81,7 +79,6 @@ struct hub {
 	struct statements statements;
 	struct pools pools;
 	struct auth auth; /* nothing is read yet: auth_load */
-	uint8_t *scratch;
 
 	struct gate_attempt_error attempt_errors[ENGINE_ATTEMPTS_MAX];
 	struct error database_error; /* the last failed attempt's or lost server's */
@@ -92,10 +89,10 @@ struct hub {
 };
 
 /* 0, or -1 when there is no memory for the tables. `seed` is the engine's. */
-int hub_init(struct hub *h, uv_loop_t *loop, const struct gate_settings *settings, struct log *log,
-	const struct hub_duties *duties, uint64_t seed);
+int hub_init(struct hub *h, struct reactor *reactor, const struct gate_settings *settings,
+	struct log *log, const struct hub_duties *duties, uint64_t seed);
 
-/* Closes all sessions; hub_release may be called once the loop has run out of handles. */
+/* Closes all sessions; hub_release may be called once the reactor has drained. */
 void hub_close(struct hub *h);
 void hub_release(struct hub *h);
 

@@ -101,10 +101,6 @@ static void begin_tls(struct client *c, struct bytes in)
 	}
 	encrypt(c, tls_accept(&c->hub->auth.tls, c->stream.fd, in));
 	c->login->direct = true;
-	if (stream_shake(&c->stream) == STREAM_FAIL) {
-		client_login_broke(c);
-		client_drop(c);
-	}
 }
 
 void client_login_broke(struct client *c)

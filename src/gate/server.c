@@ -87,7 +87,7 @@ static void note_failure(struct server *s, const struct error *error)
 	h->database_error = s->pool->error = *error;
 }
 
-static void on_ready(struct stream *stream, bool readable, bool writable);
+static const struct stream_events link_events;
 
 static void add_reported(void *context, const char *name, const char *value)
 {
@@ -131,7 +131,8 @@ static void on_login_done(
 		if (!s->link)
 			abort();
 		s->link->up = *up;
-		if (stream_open(&s->link->stream, h->loop, up->fd, up->ssl, on_ready, s) != 0)
+		if (stream_open(&s->link->stream, h->reactor, up->fd, up->ssl, &link_events, s) !=
+			0)
 			abort(); /* the loop can't watch a socket that it watched just now */
 		s->status = 'I';
 		upstream_parameters(up, add_reported, s);
@@ -272,15 +273,11 @@ bool server_release_if_idle(struct server *s)
 
 static int flush(struct server *s)
 {
-	while (buffer_len(&s->out) > 0) {
-		struct bytes out = buffer_bytes(&s->out);
-		ssize_t sent = stream_write(&s->link->stream, out.at, out.len);
-		if (sent == STREAM_AGAIN)
-			return 0;
-		if (sent < 0)
-			return -1;
-		buffer_take(&s->out, (size_t)sent);
-	}
+	struct bytes out = buffer_bytes(&s->out);
+	ssize_t sent = out.len > 0 ? stream_write(&s->link->stream, out.at, out.len) : 0;
+	if (sent < 0)
+		return -1;
+	buffer_take(&s->out, (size_t)sent);
 	buffer_trim(&s->out);
 	return 0;
 }
@@ -289,23 +286,12 @@ bool server_send(struct server *s, const void *at, size_t len)
 {
 	/* Behind what waits; else from where it lies, and only what is not taken is kept. */
 	const uint8_t *from = at;
-	if (buffer_len(&s->out) > 0) {
-		buffer_append(&s->out, at, len);
-		len = 0;
-	}
-	while (len > 0) {
-		ssize_t sent = stream_write(&s->link->stream, from, len);
-		if (sent == STREAM_AGAIN)
-			break;
-		if (sent < 0) {
-			server_lost(s, OUTCOME_RESET, "the connection broke while sending");
-			return false;
-		}
-		from += sent;
-		len -= (size_t)sent;
-	}
-	buffer_append(&s->out, from, len);
-	if (len == 0 && flush(s) != 0) {
+	ssize_t sent = 0;
+	if (len > 0 && buffer_len(&s->out) == 0)
+		sent = stream_write(&s->link->stream, from, len);
+	if (sent >= 0 && (size_t)sent < len)
+		buffer_append(&s->out, from + sent, len - (size_t)sent);
+	if (sent < 0 || flush(s) != 0) {
 		server_lost(s, OUTCOME_RESET, "the connection broke while sending");
 		return false;
 	}
@@ -318,32 +304,22 @@ void server_rewatch(struct server *s)
 	if (!s->link)
 		return;
 	bool full = s->client && buffer_len(&s->client->out) > HUB_HIGH_WATER;
-	stream_watch(&s->link->stream, !full, buffer_len(&s->out) > 0, false);
+	stream_watch(&s->link->stream, !full, false);
 }
 
-/* One read's worth; false when there is no more to read now or no more server. */
-static bool read_once(struct server *s)
+static void on_received(struct stream *stream, struct bytes in)
 {
-	struct hub *h = s->hub;
-	ssize_t got = stream_read(&s->link->stream, h->scratch, HUB_SCRATCH);
-	if (got == STREAM_AGAIN)
-		return false;
-	if (got <= 0) {
-		server_lost(s, *s->sqlstate ? outcome_from_sqlstate(s->sqlstate) : OUTCOME_RESET,
-			"the server closed the connection");
-		return false;
-	}
-	h->counters.bytes_out += got;
-	s->pool->stats.bytes_out += got;
-	struct bytes in = {h->scratch, (size_t)got};
+	struct server *s = stream->owner;
+	s->hub->counters.bytes_out += (int64_t)in.len;
+	s->pool->stats.bytes_out += (int64_t)in.len;
 	bool kept = buffer_len(&s->in) > 0;
 	if (kept) {
-		buffer_append(&s->in, h->scratch, (size_t)got);
+		buffer_append(&s->in, in.at, in.len);
 		in = buffer_bytes(&s->in);
 	}
 	size_t used = relay_from_server(s, in);
 	if (used == SIZE_MAX)
-		return false;
+		return;
 	if (kept)
 		buffer_take(&s->in, used);
 	else
@@ -353,31 +329,35 @@ static bool read_once(struct server *s)
 	if (s->client)
 		client_go_on(s->client);
 	if (!s->link)
-		return false;
+		return;
 	if (s->client && s->client->state == CLIENT_GONE && debts_are_doubtful(&s->debts) &&
 		s->errand != ERRAND_ROLLBACK)
 		server_settle_gone(s);
 	else
 		server_release_if_idle(s);
-	return s->link && stream_has_pending(&s->link->stream);
-}
-
-static void on_ready(struct stream *stream, bool readable, bool writable)
-{
-	struct server *s = stream->owner;
-	if (writable) {
-		if (flush(s) != 0) {
-			server_lost(s, OUTCOME_RESET, "the connection broke while sending");
-			return;
-		}
-		if (s->client)
-			client_go_on(s->client);
-	}
-	if (readable)
-		while (s->link && read_once(s))
-			;
 	server_rewatch(s);
 }
+
+static void on_ended(struct stream *stream)
+{
+	struct server *s = stream->owner;
+	server_lost(s, *s->sqlstate ? outcome_from_sqlstate(s->sqlstate) : OUTCOME_RESET,
+		"the server closed the connection");
+}
+
+static void on_writable(struct stream *stream)
+{
+	struct server *s = stream->owner;
+	if (flush(s) != 0) {
+		server_lost(s, OUTCOME_RESET, "the connection broke while sending");
+		return;
+	}
+	if (s->client)
+		client_go_on(s->client);
+	server_rewatch(s);
+}
+
+static const struct stream_events link_events = {on_received, on_ended, on_writable};
 
 /* ---- what the server says ---- */
 

@@ -5,34 +5,26 @@
 #include <openssl/err.h>
 #include <sys/socket.h>
 
-static void on_poll(uv_poll_t *poll, int status, int events)
-{
-	struct stream *s = poll->data;
-	/* An error shows as readable: the read that follows says which, if need be after what came
-	 * before the error. libuv has stopped watching. */
-	if (status < 0)
-		s->events = 0;
-	bool readable = status < 0 || (events & (UV_READABLE | UV_DISCONNECT)) ||
-			(s->wants_write && (events & UV_WRITABLE));
-	s->ready(s, readable, !(status < 0) && (events & UV_WRITABLE));
-}
+#include "io/backend.h"
 
-int stream_open(struct stream *s, uv_loop_t *loop, int fd, SSL *ssl,
-	void (*ready)(struct stream *s, bool readable, bool writable), void *owner)
+/* What reading gives besides a count of bytes. */
+#define END   0
+#define AGAIN (-1)
+#define FAIL  (-2)
+
+/* So often one is read from in a row; then the others come first. */
+#define READS_MAX 4
+
+int stream_open(struct stream *s, struct reactor *r, int fd, SSL *ssl,
+	const struct stream_events *events, void *owner)
 {
-	int failed = uv_poll_init(loop, &s->poll, fd);
-	if (failed) {
-		errno = -failed;
+	*s = (struct stream){
+		.reactor = r, .events = events, .owner = owner, .fd = fd, .open = true};
+	if (r->backend->add(s) != 0) {
+		s->open = false;
 		return -1;
 	}
-	s->poll.data = s;
-	s->fd = fd;
-	s->ssl = NULL;
-	s->open = true;
-	s->wants_write = false;
-	s->events = 0;
-	s->ready = ready;
-	s->owner = owner;
+	r->streams++;
 	if (ssl)
 		stream_encrypt(s, ssl);
 	return 0;
@@ -43,91 +35,22 @@ void stream_encrypt(struct stream *s, SSL *ssl)
 	assert(!s->ssl);
 	s->ssl = ssl;
 	SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	/* It may hold bytes already. */
+	s->readable = true;
+	if (s->reading)
+		reactor_list(s);
 }
 
-void stream_watch(struct stream *s, bool read, bool write, bool end)
+void stream_watch(struct stream *s, bool read, bool end)
 {
-	int events = (read ? UV_READABLE : 0) | (write || s->wants_write ? UV_WRITABLE : 0) |
-		     (end ? UV_DISCONNECT : 0);
-	if (!s->open || events == s->events)
+	if (!s->open || (s->reading == read && s->watches_end == end))
 		return;
-	s->events = events;
-	if (events)
-		uv_poll_start(&s->poll, events, on_poll);
-	else
-		uv_poll_stop(&s->poll);
-}
-
-static ssize_t tls_result(struct stream *s, int result)
-{
-	switch (SSL_get_error(s->ssl, result)) {
-	case SSL_ERROR_WANT_READ:
-	case SSL_ERROR_WANT_WRITE:
-		return STREAM_AGAIN;
-	case SSL_ERROR_ZERO_RETURN:
-		return STREAM_END;
-	default:
-		return STREAM_FAIL;
-	}
-}
-
-ssize_t stream_shake(struct stream *s)
-{
-	ERR_clear_error();
-	int done = SSL_do_handshake(s->ssl);
-	s->wants_write = done <= 0 && SSL_want_write(s->ssl);
-	if (done == 1)
-		return 1;
-	return tls_result(s, done) == STREAM_AGAIN ? STREAM_AGAIN : STREAM_FAIL;
-}
-
-ssize_t stream_read(struct stream *s, void *at, size_t len)
-{
-	if (s->ssl) {
-		ERR_clear_error();
-		int got = SSL_read(s->ssl, at, len > INT32_MAX ? INT32_MAX : (int)len);
-		s->wants_write = got <= 0 && SSL_want_write(s->ssl);
-		return got > 0 ? got : tls_result(s, got);
-	}
-	for (;;) {
-		ssize_t got = recv(s->fd, at, len, MSG_DONTWAIT);
-		if (got >= 0)
-			return got;
-		if (errno != EINTR)
-			return errno == EAGAIN ? STREAM_AGAIN : STREAM_FAIL;
-	}
-}
-
-ssize_t stream_write(struct stream *s, const void *at, size_t len)
-{
-	assert(len > 0);
-	if (s->ssl && !SSL_is_init_finished(s->ssl))
-		return STREAM_FAIL;
-	if (s->ssl) {
-		ERR_clear_error();
-		int sent = SSL_write(s->ssl, at, len > INT32_MAX ? INT32_MAX : (int)len);
-		if (sent > 0)
-			return sent;
-		return tls_result(s, sent) == STREAM_AGAIN ? STREAM_AGAIN : STREAM_FAIL;
-	}
-	for (;;) {
-		ssize_t sent = send(s->fd, at, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-		if (sent >= 0)
-			return sent;
-		if (errno != EINTR)
-			return errno == EAGAIN ? STREAM_AGAIN : STREAM_FAIL;
-	}
-}
-
-bool stream_has_pending(const struct stream *s)
-{
-	return s->ssl && SSL_pending(s->ssl) > 0;
-}
-
-static void on_closed(uv_handle_t *handle)
-{
-	struct stream *s = handle->data;
-	s->closed(s);
+	s->reading = read;
+	s->watches_end = end;
+	if ((read && s->readable) || (end && s->hung_up))
+		reactor_list(s);
+	if (s->reactor->backend->watch)
+		s->reactor->backend->watch(s);
 }
 
 void stream_close(struct stream *s, void (*closed)(struct stream *s))
@@ -135,5 +58,145 @@ void stream_close(struct stream *s, void (*closed)(struct stream *s))
 	assert(s->open);
 	s->open = false;
 	s->closed = closed;
-	uv_close((uv_handle_t *)&s->poll, on_closed);
+	reactor_unlist(s);
+	s->reactor->backend->remove(s);
+}
+
+/* ---- reading ---- */
+
+static void tell_end(struct stream *s)
+{
+	if (s->told_end)
+		return;
+	s->told_end = true;
+	s->events->ended(s);
+}
+
+static ssize_t tls_result(const struct stream *s, int result)
+{
+	switch (SSL_get_error(s->ssl, result)) {
+	case SSL_ERROR_WANT_READ:
+	case SSL_ERROR_WANT_WRITE:
+		return AGAIN;
+	case SSL_ERROR_ZERO_RETURN:
+		return END;
+	default:
+		return FAIL;
+	}
+}
+
+static void want_room(struct stream *s)
+{
+	s->wants_room = true;
+	s->reactor->backend->want_room(s);
+}
+
+static ssize_t receive(struct stream *s)
+{
+	uint8_t *at = s->reactor->scratch;
+	if (s->ssl) {
+		ERR_clear_error();
+		int got = SSL_read(s->ssl, at, REACTOR_READ);
+		if (got <= 0 && SSL_want_write(s->ssl))
+			want_room(s);
+		return got > 0 ? got : tls_result(s, got);
+	}
+	for (;;) {
+		ssize_t got = recv(s->fd, at, REACTOR_READ, MSG_DONTWAIT);
+		if (got >= 0)
+			return got;
+		if (errno != EINTR)
+			return errno == EAGAIN ? AGAIN : FAIL;
+	}
+}
+
+static void read_once(struct stream *s)
+{
+	ssize_t got = receive(s);
+	if (got == AGAIN) {
+		s->readable = false;
+		return;
+	}
+	if (got <= 0) {
+		s->readable = false;
+		tell_end(s);
+		return;
+	}
+	/* Less than was asked for: the socket is empty, and what comes next will be told. That is
+	 * one recv less than asking until EAGAIN. The end was told already. */
+	if (!s->ssl && got < REACTOR_READ && !s->hung_up)
+		s->readable = false;
+	s->events->received(s, (struct bytes){s->reactor->scratch, (size_t)got});
+}
+
+void stream_work(struct stream *s)
+{
+	if (!s->reading) {
+		if (s->hung_up && s->watches_end)
+			tell_end(s);
+		return;
+	}
+	for (int i = 0; i < READS_MAX && s->open && s->reading && s->readable; i++)
+		read_once(s);
+	if (s->open && s->reading && s->readable)
+		reactor_list(s);
+}
+
+void stream_signalled(struct stream *s, bool readable, bool writable, bool hung_up)
+{
+	/* TLS may have waited for the one before it could do the other. */
+	s->readable = s->readable || readable || hung_up || s->ssl;
+	s->hung_up = s->hung_up || hung_up;
+	if (s->wants_room && (writable || hung_up || s->ssl)) {
+		s->wants_room = false;
+		s->events->writable(s);
+	}
+	if (s->open)
+		stream_work(s);
+}
+
+/* ---- writing ---- */
+
+ssize_t stream_send(struct stream *s, const void *at, size_t len)
+{
+	ssize_t sent;
+	do {
+		sent = send(s->fd, at, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (sent < 0 && errno == EINTR);
+	if (sent < 0 && errno != EAGAIN)
+		return -1;
+	if (sent < 0)
+		sent = 0;
+	if ((size_t)sent < len)
+		want_room(s);
+	return sent;
+}
+
+static ssize_t tls_send(struct stream *s, const void *at, size_t len)
+{
+	ERR_clear_error();
+	int sent = SSL_write(s->ssl, at, len > INT32_MAX ? INT32_MAX : (int)len);
+	if (sent > 0)
+		return sent;
+	if (tls_result(s, sent) != AGAIN)
+		return -1;
+	want_room(s);
+	return 0;
+}
+
+ssize_t stream_write(struct stream *s, const void *at, size_t len)
+{
+	assert(len > 0);
+	if (s->ssl && !SSL_is_init_finished(s->ssl))
+		return -1;
+	const uint8_t *from = at;
+	size_t taken = 0;
+	while (taken < len && !s->wants_room) {
+		ssize_t sent = s->ssl ? tls_send(s, from + taken, len - taken)
+				      : s->reactor->backend->write(s, from + taken, len - taken);
+		if (sent < 0)
+			return -1;
+		taken += (size_t)sent;
+	}
+	return (ssize_t)taken;
 }

@@ -1,9 +1,9 @@
 /*
- * stream - a connected socket, plain or under TLS, watched on a loop.
+ * stream - a connected socket, plain or under TLS, on a reactor.
  *
- * Level-triggered: `ready` is called while there is something to do that was asked for. The
- * interest in reading and in writing is the owner's to set; a change costs nothing until the loop
- * waits again.
+ * What arrives is brought to the owner; what the socket does not take the owner keeps, until it is
+ * told that there is room again. Pausing is a flag: it costs no system call unless the other side
+ * goes on talking.
  */
 #ifndef STANDPIPE_IO_STREAM_H
 #define STANDPIPE_IO_STREAM_H
@@ -11,49 +11,64 @@
 #include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <uv.h>
+#include <stdint.h>
+#include <sys/types.h>
 
-#include "base/error.h"
+#include "base/buffer.h"
+#include "base/bytes.h"
 
-/* What stream_read and stream_write return besides a count of bytes. */
-#define STREAM_END   0 /* the other side will send no more */
-#define STREAM_AGAIN (-1) /* nothing now: wait for ready */
-#define STREAM_FAIL  (-2) /* broken; errno says why where it can */
+struct reactor;
+struct stream;
 
-struct stream {
-	uv_poll_t poll;
-	int fd;
-	SSL *ssl; /* borrowed; NULL: plain */
-	int events; /* that are watched, as libuv has them */
-	bool open;
-	bool wants_write; /* TLS has to send before it can be read from */
-	void (*ready)(struct stream *s, bool readable, bool writable);
-	void (*closed)(struct stream *s);
-	void *owner;
+/* All are called from the reactor's turn, never from inside a verb of the stream, and each may
+ * close any stream. */
+struct stream_events {
+	/* Bytes have come. They are lent for the call. */
+	void (*received)(struct stream *s, struct bytes in);
+	/* The other side will send no more, or the connection broke; told once. While it is read
+	 * from, after all that it sent; else at once, if the end is watched for. */
+	void (*ended)(struct stream *s);
+	/* There is room again, after a write that was not taken whole. */
+	void (*writable)(struct stream *s);
 };
 
-/* Borrows `fd`, which must be non-blocking; 0, or -1 with errno. Nothing is watched yet. */
-int stream_open(struct stream *s, uv_loop_t *loop, int fd, SSL *ssl,
-	void (*ready)(struct stream *s, bool readable, bool writable), void *owner);
+struct stream {
+	struct reactor *reactor; /* borrowed */
+	const struct stream_events *events; /* borrowed */
+	void *owner;
+	SSL *ssl; /* borrowed; NULL: plain */
+	void (*closed)(struct stream *s);
+	struct stream *next; /* in one of the reactor's lists */
+	int fd;
+	bool open;
+	bool reading; /* what comes is wanted */
+	bool watches_end; /* ... and if not: the end is, at once */
+	bool readable; /* there may be something to read */
+	bool hung_up; /* the other side has ended it: reading comes to an end, too */
+	bool told_end;
+	bool wants_room; /* the last write was not taken whole */
+	bool listed; /* in the reactor's list of those that go on without being woken */
+	bool watches_room; /* the backend's: it waits for room */
+};
 
-/* From now on under TLS, which is borrowed: the first reads shake hands. */
+/* Borrows `fd`, which must be non-blocking, and `ssl`; 0, or -1 with errno. Nothing is read before
+ * stream_watch. */
+int stream_open(struct stream *s, struct reactor *r, int fd, SSL *ssl,
+	const struct stream_events *events, void *owner);
+
+/* From now on under TLS, which is borrowed: the first reads shake hands, and until that is done
+ * nothing can be written. What was written before goes out in plain text. */
 void stream_encrypt(struct stream *s, SSL *ssl);
 
-/* Shakes hands as far as it goes now: 1 when that is done, else STREAM_AGAIN or STREAM_FAIL. Only
- * where bytes of the handshake were read before (tls_accept), of which the loop can't tell. */
-ssize_t stream_shake(struct stream *s);
+/* Shall it be read from? If not: is its end to be told at once? What comes meanwhile waits, in the
+ * kernel for the most part. */
+void stream_watch(struct stream *s, bool read, bool end);
 
-/* What to be told of. `end` without `read`: only that the other side has gone (as readable). */
-void stream_watch(struct stream *s, bool read, bool write, bool end);
-
-ssize_t stream_read(struct stream *s, void *at, size_t len);
-/* Before TLS's handshake is over nothing can be said: STREAM_FAIL. */
+/* How much of it was taken (from 0 to `len`; less than `len`: `writable` will be called), or -1
+ * when the connection is broken. What is taken is copied, and sent within this turn. */
 ssize_t stream_write(struct stream *s, const void *at, size_t len);
 
-/* TLS holds bytes that were read from the socket already: reading again gives some. */
-bool stream_has_pending(const struct stream *s);
-
-/* Stops watching. `closed` is called from the loop, once: then the memory may go. The descriptor
+/* Stops all events. `closed` is called from the loop, once: then the memory may go. The descriptor
  * is not closed here: it must stay open until `closed`, and is the owner's to close. */
 void stream_close(struct stream *s, void (*closed)(struct stream *s));
 

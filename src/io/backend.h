@@ -1,0 +1,53 @@
+/*
+ * backend - how a reactor waits; between the files of reactor, stream and the backends.
+ */
+#ifndef STANDPIPE_IO_BACKEND_H
+#define STANDPIPE_IO_BACKEND_H
+
+#include "io/reactor.h"
+#include "io/stream.h"
+
+struct backend {
+	const char *name;
+	/* Watches libuv's descriptor. -1 with errno when it is not to be had here. */
+	int (*init)(struct reactor *r);
+	void (*release)(struct reactor *r);
+	/* Waits for so long at most (-1: for ever). */
+	void (*wait)(struct reactor *r, int timeout_ms);
+	/* Calls the streams' events. Says whether libuv has something to do. */
+	bool (*dispatch)(struct reactor *r);
+	/* 0, or -1 with errno. */
+	int (*add)(struct stream *s);
+	/* Calls stream_gone once nothing can come of it any more, at once or from dispatch. */
+	void (*remove)(struct stream *s);
+	/* Its flags have changed: what is to be waited for? NULL: it knows without. */
+	void (*watch)(struct stream *s);
+	/* stream_write, for a plain one. */
+	ssize_t (*write)(struct stream *s, const void *at, size_t len);
+	/* stream.wants_room has been set. */
+	void (*want_room)(struct stream *s);
+};
+
+extern const struct backend backend_epoll;
+
+/* ---- of stream.c, for the backends ---- */
+
+/* The descriptor is ready for it. May close it. */
+void stream_signalled(struct stream *s, bool readable, bool writable, bool hung_up);
+
+/* Does what there is to do for it. May close it. */
+void stream_work(struct stream *s);
+
+/* By send(2), without waiting: as stream_write. */
+ssize_t stream_send(struct stream *s, const void *at, size_t len);
+
+/* ---- of reactor.c ---- */
+
+/* It has something to do that the kernel will not tell of: before the next wait. */
+void reactor_list(struct stream *s);
+void reactor_unlist(struct stream *s);
+
+/* It is out of the backend. */
+void stream_gone(struct stream *s);
+
+#endif

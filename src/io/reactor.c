@@ -1,0 +1,132 @@
+#include "io/reactor.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/backend.h"
+
+int reactor_init(
+	struct reactor *r, uv_loop_t *loop, enum reactor_choice choice, struct error *error)
+{
+	*r = (struct reactor){.loop = loop, .scratch = malloc(REACTOR_READ)};
+	if (!r->scratch)
+		abort();
+	r->ready_last = &r->ready;
+	r->backend = &backend_epoll;
+	if (r->backend->init(r) == 0)
+		return 0;
+	error_set(error, "loop", errno, "can't wait for events: %s", strerror(errno));
+	free(r->scratch);
+	return -1;
+}
+
+void reactor_release(struct reactor *r)
+{
+	assert(r->streams == 0);
+	r->backend->release(r);
+	free(r->scratch);
+}
+
+const char *reactor_backend(const struct reactor *r)
+{
+	return r->backend->name;
+}
+
+/* ---- the lists ---- */
+
+void reactor_list(struct stream *s)
+{
+	struct reactor *r = s->reactor;
+	if (s->listed)
+		return;
+	s->listed = true;
+	s->next = NULL;
+	*r->ready_last = s;
+	r->ready_last = &s->next;
+	r->ready_count++;
+}
+
+void reactor_unlist(struct stream *s)
+{
+	struct reactor *r = s->reactor;
+	if (!s->listed)
+		return;
+	struct stream **at = &r->ready;
+	while (*at != s)
+		at = &(*at)->next;
+	*at = s->next;
+	if (!*at)
+		r->ready_last = at;
+	s->listed = false;
+	r->ready_count--;
+}
+
+void stream_gone(struct stream *s)
+{
+	s->next = s->reactor->closing;
+	s->reactor->closing = s;
+}
+
+/* Each that is there now once: who goes on and on comes again after the others. */
+static void work_on(struct reactor *r)
+{
+	for (int left = r->ready_count; left > 0 && r->ready; left--) {
+		struct stream *s = r->ready;
+		reactor_unlist(s);
+		stream_work(s);
+	}
+}
+
+static void let_go(struct reactor *r)
+{
+	while (r->closing) {
+		struct stream *s = r->closing;
+		r->closing = s->next;
+		r->streams--;
+		s->closed(s);
+	}
+}
+
+/* ---- turning ---- */
+
+static int timeout_ms(const struct reactor *r, bool wait)
+{
+	if (!wait || r->stopped || r->ready || r->closing)
+		return 0;
+	return uv_loop_alive(r->loop) ? uv_backend_timeout(r->loop) : -1;
+}
+
+void reactor_turn(struct reactor *r, bool wait)
+{
+	if (r->before_wait)
+		r->before_wait(r->context);
+	r->backend->wait(r, timeout_ms(r, wait));
+	uv_update_time(r->loop);
+	bool due = r->backend->dispatch(r);
+	work_on(r);
+	let_go(r);
+	/* 0 also when a handle is to be closed, or to be watched from now on. */
+	if (due || uv_backend_timeout(r->loop) == 0)
+		uv_run(r->loop, UV_RUN_NOWAIT);
+}
+
+void reactor_run(struct reactor *r)
+{
+	while (!r->stopped)
+		reactor_turn(r, true);
+	r->stopped = false;
+}
+
+void reactor_stop(struct reactor *r)
+{
+	r->stopped = true;
+}
+
+void reactor_drain(struct reactor *r)
+{
+	r->before_wait = NULL;
+	while (r->streams > 0 || uv_loop_alive(r->loop))
+		reactor_turn(r, true);
+}
