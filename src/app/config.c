@@ -83,8 +83,7 @@ static const struct gate_shown *show_all(struct config *c)
 	return all;
 }
 
-/* What the gate's settings hold twice, or in another form. */
-static void fill_gate(struct config *c)
+void config_fill_gate(struct config *c)
 {
 	struct gate_settings *g = &c->gate;
 	struct engine_settings *e = &g->engine;
@@ -174,7 +173,7 @@ int config_load(struct config *c, const struct config_options *options, struct e
 	c->file = find_file(c, options->file);
 	if (apply_all(c, error) < 0 || config_rules(c, error) < 0 || config_database(c, error) < 0)
 		return -1;
-	fill_gate(c);
+	config_fill_gate(c);
 	note_unknown_variables(c);
 	note_instances(c);
 	return 0;

@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "app/commands.h"
-#include "app/config.h"
+#include "app/live.h"
 #include "base/control.h"
 #include "gate/gate.h"
 #include "io/entropy.h"
@@ -29,31 +29,32 @@ static void fill_in_environment(struct config *config)
 	config->gate.command_environment = config_command_environment(config, &command);
 }
 
-static int serve(struct config *config)
+static void complete(struct config *config)
 {
-	struct secrets secrets = SECRETS_INIT;
-	struct log log;
+	config->gate.has_command = control_fd() >= 0;
+	fill_in_environment(config);
+}
+
+static int serve(struct live *live)
+{
 	struct error error;
 	uint64_t seed = 0;
 	entropy_fill(&seed, sizeof(seed));
-	config_secrets(config, &secrets);
-	log_init(&log, STDERR_FILENO, config->log_format, config->log_level, &secrets);
-	for (int i = 0; i < config->notes_count; i++)
-		log_info(&log, config->notes[i]);
+	for (int i = 0; i < live->config->notes_count; i++)
+		log_info(&live->log, live->config->notes[i]);
 	struct gate_options options = {
-		.settings = &config->gate,
-		.log = &log,
-		.secrets = &secrets,
+		.settings = &live->config->gate,
+		.source = {.reload = live_reload, .forget = live_forget, .context = live},
+		.log = &live->log,
+		.secrets = &live->secrets,
 		.seed = seed,
 		.control_fd = control_fd(),
 	};
 	int code = gate_run(&options, &error);
 	if (code < 0) {
-		log_error(&log, "standpipe can't begin", field_error(&error));
+		log_error(&live->log, "standpipe can't begin", field_error(&error));
 		code = EXIT_USAGE;
 	}
-	log_release(&log, 100);
-	secrets_release(&secrets);
 	return code;
 }
 
@@ -61,7 +62,7 @@ int serve_main(int argc, char **argv)
 {
 	static const struct option long_options[] = {
 		{"config", required_argument, NULL, 'c'}, {NULL, 0, NULL, 0}};
-	struct config config;
+	static struct live live; /* large, and needed to the end */
 	struct error error;
 	struct config_options options = {
 		.environment = (const char *const *)environ,
@@ -76,14 +77,8 @@ int serve_main(int argc, char **argv)
 	}
 	if (optind < argc)
 		return usage_error("serve", "unexpected argument %s", argv[optind]);
-	int code;
-	if (config_load(&config, &options, &error) != 0) {
-		code = config_error(&error);
-	} else {
-		config.gate.has_command = control_fd() >= 0;
-		fill_in_environment(&config);
-		code = serve(&config);
-	}
-	config_release(&config);
+	int result = live_init(&live, &options, complete, &error);
+	int code = result == 0 ? serve(&live) : config_error(&error);
+	live_release(&live);
 	return code;
 }

@@ -15,6 +15,9 @@ void config_presets(struct config *c);
 /* Fills in what is still unset and follows from other values or from the machine. */
 void config_derive(struct config *c);
 
+/* Fills in what the gate's settings hold twice, or in another form. */
+void config_fill_gate(struct config *c);
+
 /* Contradictions between values that are each allowed: 0, or -1 with the mend. */
 int config_rules(const struct config *c, struct error *error);
 

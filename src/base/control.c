@@ -22,7 +22,7 @@ int control_receive(int fd, struct control_message *message)
 		if (got == 0)
 			return -1;
 		if (got != (ssize_t)sizeof(words) || words[0] < CONTROL_HELLO ||
-			words[0] > CONTROL_STAY)
+			words[0] > CONTROL_RELOAD)
 			continue;
 		message->kind = (enum control_kind)words[0];
 		message->code = words[1];

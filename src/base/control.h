@@ -9,6 +9,7 @@
  *   init -> gate   HELLO code      first message to each gate; code: enum control_command
  *                  STARTED code    the command runs, code: its pid
  *                  EXITED code     it ended; code as the shell has it (128 + signal)
+ *                  RELOAD          read the configuration anew
  *                  STOPPING code   signal `code` came to end the program
  */
 #ifndef STANDPIPE_BASE_CONTROL_H
@@ -28,6 +29,7 @@ enum control_kind {
 	CONTROL_EXITED,
 	CONTROL_STOPPING,
 	CONTROL_STAY,
+	CONTROL_RELOAD,
 };
 
 /* What HELLO says of the command. */

@@ -74,6 +74,7 @@ struct setting {
 	const char *empty;
 	bool secret; /* never shown */
 	bool required; /* settings_complete refuses a table without it */
+	bool restart; /* another value is for the next start: what runs keeps the one it has */
 };
 
 enum setting_source {
@@ -120,6 +121,13 @@ int settings_set(struct settings *s, int row, const char *value, enum setting_so
 /* Are all required rows set? 0, or -1 with the error at `mapping`'s place. */
 int settings_complete(
 	const struct settings *s, const struct tree_node *mapping, struct error *error);
+
+/* Do two that have the same table hold the same value? */
+bool settings_same(const struct settings *a, const struct settings *b, int row);
+
+/* Takes over the value of `from`, which has the same table, and its origin; copied. Not for a
+ * SETTING_NODE. */
+void settings_keep(struct settings *s, const struct settings *from, int row);
 
 /* The row of `key`, or -1. */
 int settings_find(const struct settings *s, const char *key);

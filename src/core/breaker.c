@@ -33,7 +33,7 @@ static void open_up(struct breaker *b, instant now, struct random *random)
 
 void breaker_init(struct breaker *b, const struct breaker_settings *settings)
 {
-	assert(settings->failure_threshold >= 1 && settings->probes >= 1);
+	assert(settings->probes >= 1 && (settings->failure_threshold >= 1 || !settings->enabled));
 	assert(settings->open_ns >= 0 && settings->jitter >= 0.0 && settings->jitter <= 1.0);
 	*b = (struct breaker){
 		.settings = *settings,
@@ -94,6 +94,21 @@ void breaker_cap(struct breaker *b, instant at)
 {
 	if (b->state == BREAKER_OPEN)
 		b->until = instant_min(b->until, at);
+}
+
+void breaker_configure(struct breaker *b, const struct breaker_settings *settings, instant now)
+{
+	assert(settings->probes >= 1 && (settings->failure_threshold >= 1 || !settings->enabled));
+	b->settings = *settings;
+	if (settings->enabled) {
+		breaker_cap(b, instant_add(now, settings->open_ns));
+		return;
+	}
+	b->failures = 0;
+	if (b->state == BREAKER_OPEN)
+		become(b, BREAKER_HALF_OPEN);
+	if (b->state == BREAKER_HALF_OPEN)
+		become(b, BREAKER_CLOSED);
 }
 
 instant breaker_deadline(const struct breaker *b)

@@ -57,6 +57,10 @@ void breaker_abandoned(struct breaker *b);
 /* While open: be half-open at `at` at the latest. No effect otherwise. */
 void breaker_cap(struct breaker *b, instant at);
 
+/* Other settings from now on. What is open stays so, but not for longer than the new time; one that
+ * is disabled closes. */
+void breaker_configure(struct breaker *b, const struct breaker_settings *settings, instant now);
+
 /* When the state changes by itself: `until` while open, else INSTANT_NEVER. */
 instant breaker_deadline(const struct breaker *b);
 

@@ -39,7 +39,7 @@ static void reckon(struct budget *b)
 	b->fits = b->usable > 0 && b->needed <= b->fleet;
 }
 
-void budget_init(struct budget *b, const struct budget_settings *settings)
+void budget_configure(struct budget *b, const struct budget_settings *settings)
 {
 	assert(settings->max_connections >= 0 && settings->superuser_reserved >= 0);
 	assert(settings->reserved >= 0 && settings->agents >= 0 && settings->buffer >= 0);
@@ -47,8 +47,14 @@ void budget_init(struct budget *b, const struct budget_settings *settings)
 	assert(settings->path_share >= 0.0 && settings->path_share <= 1.0);
 	assert(settings->instances >= 1);
 	assert(settings->pool_size >= 0 && settings->pool_overflow >= 0);
-	*b = (struct budget){.settings = *settings};
+	b->settings = *settings;
 	reckon(b);
+}
+
+void budget_init(struct budget *b, const struct budget_settings *settings)
+{
+	*b = (struct budget){0};
+	budget_configure(b, settings);
 }
 
 void budget_learn(struct budget *b, int max_connections, int superuser_reserved, int reserved)

@@ -40,6 +40,9 @@ struct budget {
 
 void budget_init(struct budget *b, const struct budget_settings *settings);
 
+/* Other settings from now on; the server's own numbers, if it said them, are to be told again. */
+void budget_configure(struct budget *b, const struct budget_settings *settings);
+
 /* The server said its own numbers; a negative one leaves the setting as it is. */
 void budget_learn(struct budget *b, int max_connections, int superuser_reserved, int reserved);
 

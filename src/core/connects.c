@@ -23,6 +23,18 @@ bool connects_has_room(const struct connects *c)
 	return c->under_way < (int)c->window;
 }
 
+void connects_configure(struct connects *c, const struct connects_settings *settings)
+{
+	double max = settings->window_max;
+	assert(settings->window_max >= 1);
+	/* Nothing has been lost as yet: slow start goes on up to the new bound. */
+	if (c->threshold >= c->settings.window_max || c->threshold > max)
+		c->threshold = max;
+	if (c->window > max)
+		c->window = max;
+	c->settings = *settings;
+}
+
 bool connects_admit(struct connects *c)
 {
 	if (!connects_has_room(c))

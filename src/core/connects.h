@@ -29,6 +29,9 @@ struct connects {
 
 void connects_init(struct connects *c, const struct connects_settings *settings);
 
+/* Other settings from now on; the window stays where it is as far as they allow. */
+void connects_configure(struct connects *c, const struct connects_settings *settings);
+
 /* May one more begin? Counts it when so; each one must end in one of the three below. */
 bool connects_admit(struct connects *c);
 

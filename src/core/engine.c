@@ -201,6 +201,24 @@ static void set_group(struct engine *e, int group, const struct pool_group_setti
 		standing_init(&own->standing, &e->settings.growth);
 }
 
+/* Each is closed when it is free; clients that wait, and those kept warm, get fresh ones. */
+static void reconnect(struct engine *e, int group, instant now)
+{
+	for (int server = 0; server < e->pool.servers_max; server++) {
+		struct pool_server *s = &e->pool.servers[server];
+		if (s->state != SERVER_NONE && (group == POOL_NOBODY || s->group == group))
+			s->retire_at = now;
+	}
+	for (int any = 0; any < e->pool.groups_top; any++) {
+		if (group != POOL_NOBODY && any != group)
+			continue;
+		e->groups[any].permanent = OUTCOME_OK;
+		e->groups[any].retry_at = 0;
+	}
+	e->sweep_at = now;
+	e->retry.next_at = instant_min(e->retry.next_at, now);
+}
+
 static void take_in(
 	struct engine *e, const struct engine_event *event, struct engine_actions *actions)
 {
@@ -256,6 +274,9 @@ static void take_in(
 	case EVENT_THROUGHPUT:
 		/* The fleet's, as with connections: as much in every instance. */
 		path_throughput(&e->path, event->bit_s * e->settings.budget.instances, event->now);
+		break;
+	case EVENT_RECONNECT:
+		reconnect(e, event->group, event->now);
 		break;
 	case EVENT_COMMAND_UP:
 		e->command_up = true;

@@ -78,6 +78,8 @@ enum engine_event_kind {
 	                        * SERVER_RELEASED or SERVER_GONE instead */
 	EVENT_SERVER_LIMITS, /* limits: what the server says */
 	EVENT_THROUGHPUT, /* bit_s: what this instance moved over the path lately, both ways */
+	EVENT_RECONNECT, /* group, POOL_NOBODY for all: its servers of now are too old, and what
+	                  * its logins failed for may be mended */
 	EVENT_COMMAND_UP, /* the command runs and was ready once (a gate that was started again):
 	                   * from here on no phase is critical */
 	EVENT_COMMAND_EXITED, /* code: as for the shell, 128 + signal for a signal */
@@ -213,6 +215,11 @@ struct engine_memory {
 /* Group 0 is open then, without a bound, to keep settings->servers_kept. */
 void engine_init(struct engine *e, const struct engine_settings *settings,
 	const struct engine_memory *memory, uint64_t seed, instant now);
+
+/* Other settings are in force from now on; what has been learned, counted and opened stays. Those of
+ * the startup are for the next one, and left as they are. Tell it an event afterwards (EVENT_TICK),
+ * so that it acts on them: servers that are too many now are closed as they become free. */
+void engine_configure(struct engine *e, const struct engine_settings *settings, instant now);
 
 /* Takes `event` in and replaces `actions` by what is to be done about it, in order. */
 void engine_step(

@@ -232,6 +232,12 @@ void path_throughput(struct path *p, double bit_s, instant now)
 	path_tick(p, now);
 }
 
+void path_configure(struct path *p, const struct path_settings *settings, instant now)
+{
+	p->settings = *settings;
+	path_tick(p, now);
+}
+
 instant path_deadline(const struct path *p)
 {
 	instant at = p->scaling_until >= 0 ? p->scaling_until : INSTANT_NEVER;

@@ -74,6 +74,9 @@ struct path {
 
 void path_init(struct path *p, const struct path_settings *settings, instant now);
 
+/* Other settings from now on; all that was measured stays. */
+void path_configure(struct path *p, const struct path_settings *settings, instant now);
+
 /* An attempt ended. */
 void path_attempt(struct path *p, const struct path_attempt *attempt, instant now);
 

@@ -10,6 +10,13 @@ void retry_init(struct retry *r, const struct retry_settings *settings)
 	*r = (struct retry){.settings = *settings, .next_at = INT64_MIN};
 }
 
+void retry_configure(struct retry *r, const struct retry_settings *settings, instant now)
+{
+	assert(settings->retries >= 0 && settings->factor >= 1.0);
+	r->settings = *settings;
+	r->next_at = instant_min(r->next_at, instant_add(now, settings->cap_ns));
+}
+
 int64_t retry_bound(const struct retry_settings *settings, int failures)
 {
 	assert(failures >= 1);

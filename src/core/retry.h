@@ -29,6 +29,9 @@ struct retry {
 
 void retry_init(struct retry *r, const struct retry_settings *settings);
 
+/* Other settings from now on; a pause that is under way is not longer than the new cap. */
+void retry_configure(struct retry *r, const struct retry_settings *settings, instant now);
+
 /* A try failed at `now`: draws the delay, sets next_at. */
 void retry_failed(struct retry *r, instant now, struct random *random);
 

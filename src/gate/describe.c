@@ -177,7 +177,9 @@ json_t *describe_pool(const struct gate_view *view)
 	set(servers, "busy", json_integer(p->busy));
 	set(o, "share", json_integer(e->budget.share));
 	set(o, "servers", servers);
-	set(o, "servers_max", json_integer(p->servers_max));
+	/* There is room for more, so that a reload may raise it. */
+	int most = view->settings->servers_max;
+	set(o, "servers_max", json_integer(most < p->servers_max ? most : p->servers_max));
 	set(o, "waiting", json_integer(p->waiting));
 	set(o, "holding", json_integer(p->holding));
 	set(o, "assigned", json_integer(e->assigned));

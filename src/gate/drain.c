@@ -43,8 +43,8 @@ void drain_begin(struct drain *d, int64_t grace_ns, int64_t span_ns)
 	d->begun = true;
 	d->grace_until = instant_min(d->grace_until, instant_add(now, grace_ns));
 	d->until = instant_min(d->until, instant_add(now, span_ns));
-	uv_timer_start(&d->timer, on_look, LOOK_MS, LOOK_MS);
-	look(d);
+	/* Not from here: who asked for it may be a client. */
+	uv_timer_start(&d->timer, on_look, 0, LOOK_MS);
 }
 
 void drain_close(struct drain *d)

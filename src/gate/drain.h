@@ -29,7 +29,7 @@ struct drain {
 void drain_init(struct drain *d, struct hub *hub, void (*done)(void *context), void *context);
 
 /* Begins, or brings both ends closer if it has begun; they never move away. `grace_ns` is not more
- * than `span_ns`; both count from now. `done` may be called from inside. */
+ * than `span_ns`; both count from now. `done` is not called from inside. */
 void drain_begin(struct drain *d, int64_t grace_ns, int64_t span_ns);
 
 void drain_close(struct drain *d);

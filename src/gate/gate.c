@@ -70,6 +70,7 @@ static void finish(struct gate *g)
 	hub_close(&g->hub);
 	gate_listeners_stop(g);
 	gate_orders_end(g);
+	gate_manager_end(g);
 }
 
 /* Besides a descriptor for each connection: listeners, epoll, pipes, the admin pages, checks. */
@@ -106,7 +107,12 @@ int gate_run(const struct gate_options *options, struct error *error)
 		.listeners = {-1, -1, -1, -1},
 		.exit_code = 0,
 	};
-	struct hub_duties duties = {.action = on_action, .context = &g};
+	struct hub_duties duties = {
+		.action = on_action,
+		.reload = gate_reload,
+		.shutdown = gate_shut_down,
+		.context = &g,
+	};
 	signal(SIGPIPE, SIG_IGN);
 	if (gate_listeners_bind(&g, error) != 0 || settle(&g, error) != 0) {
 		gate_listeners_close(&g);
@@ -124,6 +130,7 @@ int gate_run(const struct gate_options *options, struct error *error)
 	g.phases.admin_port = listen_port(g.listeners[LISTENER_ADMIN]);
 	g.phases.gate_port = listen_port(g.listeners[LISTENER_GATE]);
 	gate_orders_begin(&g);
+	gate_manager_begin(&g);
 	if (!failed)
 		failed = gate_listeners_open(&g, error);
 	if (!failed) {
@@ -144,5 +151,6 @@ int gate_run(const struct gate_options *options, struct error *error)
 	uv_loop_close(&g.loop);
 	gate_listeners_close(&g);
 	free(g.context);
+	gate_forget_outdated(&g);
 	return failed ? -1 : g.exit_code;
 }

@@ -12,8 +12,26 @@
 #include "gate/secrets.h"
 #include "gate/settings.h"
 
+/* What a configuration read anew comes to; keys with commas in between, as far as they fit. */
+struct gate_reload {
+	const struct gate_settings *settings; /* in force from now on */
+	char changed[1024]; /* what is another value now */
+	char kept[1024]; /* what was changed, but takes a restart */
+};
+
+/* Where settings come from. */
+struct gate_source {
+	/* Reads them anew. The result's live until they are forgotten. -1 with `error`, which has
+	 * the place as its origin: they are wrong, and nothing has changed. */
+	int (*reload)(void *context, struct gate_reload *result, struct error *error);
+	/* Nothing works with these any more. */
+	void (*forget)(void *context, const struct gate_settings *settings);
+	void *context;
+};
+
 struct gate_options {
-	const struct gate_settings *settings;
+	const struct gate_settings *settings; /* to begin with; after a reload they are forgotten */
+	struct gate_source source;
 	struct log *log;
 	const struct secrets *secrets;
 	uint64_t seed; /* of the engine's jitter */

@@ -4,6 +4,8 @@
  *   gate.c             its life: what it is made of comes up, runs and goes
  *   gate_listeners.c   the sockets that it listens on, and who answers there
  *   gate_orders.c      what it is told from outside: signals, PID 1
+ *   gate_reload.c      how other settings take the place of those in force
+ *   gate_manager.c     what the service manager is told
  *   gate_notices.c     what the engine has to tell, in the log and in the error context
  */
 #ifndef STANDPIPE_GATE_GATE_INSIDE_H
@@ -25,11 +27,16 @@
 #include "io/notify.h"
 #include "io/reactor.h"
 
+/* So many reloads may happen during a startup. */
+#define GATE_OUTDATED_MAX 8
+
 enum listener { LISTENER_GATE, LISTENER_UNIX, LISTENER_ADMIN, LISTENER_DOOR, LISTENER_COUNT };
 
 struct gate {
 	const struct gate_options *options;
-	const struct gate_settings *settings;
+	const struct gate_settings *settings; /* in force */
+	const struct gate_settings *outdated[GATE_OUTDATED_MAX]; /* phases may work with them */
+	int outdated_count;
 	struct log *log;
 	uv_loop_t loop;
 	struct reactor reactor; /* which turns the loop */
@@ -44,6 +51,7 @@ struct gate {
 	uv_poll_t control;
 	uv_signal_t terminate, interrupt, hangup;
 	struct drain drain;
+	uv_timer_t watchdog;
 	bool stopping, ended;
 	int exit_code;
 	instant began_at;
@@ -61,9 +69,6 @@ void gate_end(struct gate *g, int code);
 /* The loop ends, now. */
 void gate_leave(struct gate *g);
 
-/* What may change while it runs is read again: for now, the files of TLS. */
-void gate_reload(struct gate *g);
-
 /* gate_listeners.c: inherits or binds them. 0, or -1 with `error`. */
 int gate_listeners_bind(struct gate *g, struct error *error);
 /* Begins to answer on them. 0, or -1 with `error`; gate_listeners_stop undoes it either way. */
@@ -79,6 +84,21 @@ void gate_orders_end(struct gate *g);
 /* Takes in what PID 1 has said by now. */
 void gate_orders_of_init(struct gate *g);
 void gate_start_command(void *context);
+/* For the console. Behind PID 1 it is the end of the command, too. */
+void gate_shut_down(void *context, enum hub_shutdown how);
+
+/* gate_reload.c: reads the settings anew and puts them in force, and logs what came of it. 0, or -1
+ * with `error`: nothing has changed. `context` is the gate. */
+int gate_reload(void *context, struct error *error);
+/* No phase works with settings that are not in force any more. */
+void gate_forget_outdated(struct gate *g);
+
+/* gate_manager.c; the watchdog is fed from begin to end. */
+void gate_manager_begin(struct gate *g);
+void gate_manager_ready(struct gate *g);
+void gate_manager_reloading(struct gate *g);
+void gate_manager_stopping(struct gate *g);
+void gate_manager_end(struct gate *g);
 
 /* gate_notices.c: ACTION_NOTICE. */
 void gate_noticed(struct gate *g, const struct engine_action *action);

@@ -55,13 +55,11 @@ static void phase_changed(struct gate *g, const struct engine_action *a)
 static void started(struct gate *g)
 {
 	const struct startup *startup = &g->hub.engine.startup;
-	struct error error;
 	log_info(g->log, "started", field_s("elapsed_s", startup->ended_at - startup->began_at),
 		field_text("availability", availability_name(g->hub.engine.availability)));
 	if (g->door && g->hub.engine.command_up)
 		door_open(g->door);
-	if (g->options->control_fd < 0 && notify_send("READY=1", &error) != 0)
-		log_warning(g->log, "the service manager could not be told", field_error(&error));
+	gate_manager_ready(g);
 }
 
 void gate_noticed(struct gate *g, const struct engine_action *a)

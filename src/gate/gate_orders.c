@@ -67,6 +67,9 @@ static void take_message(struct gate *g, const struct control_message *message)
 		if (g->command != COMMAND_RUNNING)
 			gate_end(g, 128 + message->code);
 		break;
+	case CONTROL_RELOAD:
+		gate_reload(g, &(struct error){0});
+		break;
 	case CONTROL_START:
 	case CONTROL_STOP:
 	case CONTROL_EXIT:
@@ -111,14 +114,37 @@ void gate_end(struct gate *g, int code)
 static void on_drained(void *context)
 {
 	struct gate *g = context;
-	g->ended = true;
-	gate_leave(g);
+	gate_end(g, 0);
+}
+
+/* `grace_ns` and `span_ns` as drain_begin has them. */
+static void begin_drain(struct gate *g, int64_t grace_ns, int64_t span_ns)
+{
+	g->stopping = true;
+	gate_manager_stopping(g);
+	gate_refuse_clients(g);
+	drain_begin(&g->drain, grace_ns, span_ns);
+}
+
+void gate_shut_down(void *context, enum hub_shutdown how)
+{
+	struct gate *g = context;
+	switch (how) {
+	case SHUTDOWN_NOW:
+		gate_end(g, 0);
+		break;
+	case SHUTDOWN_AFTER_SERVERS:
+		begin_drain(g, 0, INT64_MAX);
+		break;
+	case SHUTDOWN_AFTER_CLIENTS:
+		begin_drain(g, INT64_MAX, INT64_MAX);
+		break;
+	}
 }
 
 static void on_signal(uv_signal_t *handle, int signal_number)
 {
 	struct gate *g = handle->data;
-	struct error error;
 	if (g->options->control_fd >= 0) {
 		gate_leave(g); /* PID 1 says when */
 		return;
@@ -127,26 +153,16 @@ static void on_signal(uv_signal_t *handle, int signal_number)
 		gate_leave(g);
 		return;
 	}
-	g->stopping = true;
 	log_info(g->log, "draining", field_int("signal", signal_number));
-	notify_send("STOPPING=1", &error);
-	gate_refuse_clients(g);
-	drain_begin(&g->drain, g->settings->grace_ns, g->settings->drain_ns);
-}
-
-/* ---- reading again ---- */
-
-void gate_reload(struct gate *g)
-{
-	struct error error;
-	log_info(g->log, "reloading");
-	if (auth_reload(&g->hub.auth, &g->settings->auth, &error) == 0)
-		log_info(g->log, "reloaded");
+	begin_drain(g, g->settings->grace_ns, g->settings->drain_ns);
 }
 
 static void on_hangup(uv_signal_t *handle, int signal_number)
 {
-	gate_reload(handle->data);
+	struct gate *g = handle->data;
+	struct error error;
+	(void)signal_number;
+	gate_reload(g, &error); /* which has logged it */
 }
 
 /* ---- listening to them ---- */
@@ -181,8 +197,8 @@ void gate_orders_end(struct gate *g)
 {
 	uv_close((uv_handle_t *)&g->terminate, NULL);
 	uv_close((uv_handle_t *)&g->interrupt, NULL);
-	drain_close(&g->drain);
 	uv_close((uv_handle_t *)&g->hangup, NULL);
+	drain_close(&g->drain);
 	if (g->options->control_fd >= 0)
 		uv_close((uv_handle_t *)&g->control, NULL);
 }

@@ -9,6 +9,9 @@
 #include "gate/limits.h"
 #include "gate/server.h"
 
+/* Room for so many servers at least. */
+#define SERVERS_ROOM_MIN 64
+
 /* Of the client ids, for the gate's own questions: a flood of clients must not stop those. */
 #define OWN_IDS 2
 
@@ -161,6 +164,28 @@ static void on_housekeeping(uv_timer_t *timer)
 			limits_check_client(h->clients[i], now);
 }
 
+void hub_configure(struct hub *h, const struct gate_settings *settings)
+{
+	bool elsewhere = strcmp(settings->conninfo, h->settings->conninfo) != 0;
+	assert(!h->stepping);
+	h->settings = settings;
+	engine_configure(&h->engine, &settings->engine, hub_now(h));
+	pools_configure(h);
+	uint64_t period_ms = limits_period_ms(settings);
+	uv_timer_start(&h->housekeeping, on_housekeeping, period_ms, period_ms);
+	if (elsewhere)
+		hub_reconnect(h);
+	else
+		hub_tell(h, (struct engine_event){.kind = EVENT_TICK});
+}
+
+void hub_reconnect(struct hub *h)
+{
+	for (int i = 0; i < h->memory.servers_max; i++)
+		server_login_afresh(&h->servers[i]);
+	hub_tell(h, (struct engine_event){.kind = EVENT_RECONNECT, .group = POOL_NOBODY});
+}
+
 int hub_take_id(struct hub *h, bool ours)
 {
 	int kept = ours || h->memory.clients_max <= OWN_IDS ? 0 : OWN_IDS;
@@ -178,6 +203,13 @@ void hub_give_id(struct hub *h, int id)
 		h->free_ids[h->free_count++] = id;
 }
 
+/* A reload may raise pool.size: so there is room for more than there may be now. */
+static int room_for_servers(const struct gate_settings *settings)
+{
+	return settings->servers_max > SERVERS_ROOM_MIN / 2 ? 2 * settings->servers_max
+							    : SERVERS_ROOM_MIN;
+}
+
 int hub_init(struct hub *h, struct reactor *reactor, const struct gate_settings *settings,
 	struct log *log, const struct hub_duties *duties, uint64_t seed)
 {
@@ -188,17 +220,18 @@ int hub_init(struct hub *h, struct reactor *reactor, const struct gate_settings 
 	h->settings = settings;
 	h->log = log;
 	h->duties = *duties;
-	size_t servers = (size_t)settings->servers_max;
+	int servers_max = room_for_servers(settings);
+	size_t servers = (size_t)servers_max;
 	size_t clients = (size_t)settings->clients_max;
 	h->memory.servers = calloc(servers, sizeof(*h->memory.servers));
 	h->memory.attempts = calloc(servers, sizeof(*h->memory.attempts));
-	h->memory.servers_max = settings->servers_max;
+	h->memory.servers_max = servers_max;
 	h->memory.clients = calloc(clients, sizeof(*h->memory.clients));
 	h->memory.clients_max = settings->clients_max;
 	h->servers = calloc(servers, sizeof(*h->servers));
 	h->clients = calloc(clients, sizeof(struct client *));
 	/* A group has a client or a server, or is to be kept for either. */
-	h->memory.groups_max = settings->clients_max + settings->servers_max + POOLS_SPARE;
+	h->memory.groups_max = settings->clients_max + servers_max + POOLS_SPARE;
 	size_t groups = (size_t)h->memory.groups_max;
 	h->memory.pool_groups = calloc(groups, sizeof(*h->memory.pool_groups));
 	h->memory.groups = calloc(groups, sizeof(*h->memory.groups));
@@ -212,11 +245,11 @@ int hub_init(struct hub *h, struct reactor *reactor, const struct gate_settings 
 		h->free_ids[h->free_count] = settings->clients_max - 1 - h->free_count;
 		h->free_count++;
 	}
-	statements_init(&h->statements, settings->servers_max);
+	statements_init(&h->statements, servers_max);
 	auth_init(&h->auth, &settings->auth, log);
 	if (pools_init(h) != 0)
 		return -1;
-	for (int i = 0; i < settings->servers_max; i++)
+	for (int i = 0; i < servers_max; i++)
 		server_init(&h->servers[i], h, i);
 	h->turn_ms = uv_now(loop);
 	h->now = (instant)uv_hrtime();

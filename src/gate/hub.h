@@ -38,7 +38,8 @@ enum hub_shutdown {
 /* What the hub's owner does about actions that are not about sessions. */
 struct hub_duties {
 	void (*action)(void *context, const struct engine_action *action);
-	/* For the console; NULL: it can't do that here. */
+	/* For the console; NULL: it can't do that here. Reads the settings anew: 0, or -1 with
+	 * `error`, and nothing has changed. */
 	int (*reload)(void *context, struct error *error);
 	void (*shutdown)(void *context, enum hub_shutdown how);
 	void *context;
@@ -101,6 +102,13 @@ instant hub_now(struct hub *h);
 
 /* Fills in `now` and takes the event in. */
 void hub_tell(struct hub *h, struct engine_event event);
+
+/* Other settings are in force from now on; those before may go when this returns, but for what a
+ * phase of the startup works with. Not from inside an action. */
+void hub_configure(struct hub *h, const struct gate_settings *settings);
+
+/* Every server connection is replaced by a fresh one when it is free. */
+void hub_reconnect(struct hub *h);
 
 /* A client id, or -1 when there are none left. Some are kept for the gate's own questions. */
 int hub_take_id(struct hub *h, bool ours);

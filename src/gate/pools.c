@@ -41,6 +41,15 @@ int pools_init(struct hub *h)
 	return 0;
 }
 
+void pools_configure(struct hub *h)
+{
+	struct gate_pool *own = pools_own(h);
+	own->database = h->settings->database;
+	own->user = h->settings->user;
+	own->conninfo = h->settings->conninfo;
+	own->host = h->settings->host;
+}
+
 void pools_release(struct hub *h)
 {
 	struct pools *all = &h->pools;

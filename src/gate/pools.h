@@ -58,6 +58,9 @@ struct pools_refusal {
 int pools_init(struct hub *h);
 void pools_release(struct hub *h);
 
+/* The hub has other settings: what is taken from those before is taken from these. */
+void pools_configure(struct hub *h);
+
 /* The pool for a client that asks for this database as this user, once it has proved to be that
  * user; NULL with the reason why there is none. Borrowed; lives as long as it has clients. */
 struct gate_pool *pools_find(

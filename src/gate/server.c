@@ -152,16 +152,30 @@ static void on_login_done(
 			    .kind = EVENT_CONNECT_FAILED, .server = s->id, .outcome = outcome});
 }
 
-void server_connect(struct hub *h, int id, struct gate_pool *pool)
+static struct upstream_login *start_login(struct server *s)
 {
 	static const struct upstream_events events = {on_login_stage, on_login_done};
+	return upstream_start(s->hub->loop, s->pool->conninfo, s->pool->host, &events, s);
+}
+
+void server_connect(struct hub *h, int id, struct gate_pool *pool)
+{
 	struct server *s = &h->servers[id];
 	assert(!s->login && !s->link);
 	s->serial = h->engine.attempts[id].serial;
 	s->pool = pool;
 	pool->servers++;
 	s->profile = profile_hold(pool->profiles.base);
-	s->login = upstream_start(h->loop, pool->conninfo, pool->host, &events, s);
+	s->login = start_login(s);
+}
+
+void server_login_afresh(struct server *s)
+{
+	if (!s->login)
+		return;
+	upstream_abandon(s->login);
+	s->login = start_login(s);
+	on_login_stage(s, STAGE_DNS);
 }
 
 void server_redial(struct hub *h, int id)

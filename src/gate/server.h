@@ -82,6 +82,8 @@ struct server {
 void server_init(struct server *s, struct hub *h, int id);
 /* Closes what is open, without telling anyone: the hub is going. */
 void server_shut(struct server *s);
+/* An attempt that is under way starts over: where it leads to is another place now. */
+void server_login_afresh(struct server *s);
 /* After the loop has run out. */
 void server_release(struct server *s);
 

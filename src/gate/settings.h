@@ -1,7 +1,9 @@
 /*
  * settings - what the gate is told; app/config fills it in.
  *
- * All texts are owned by the configuration, which outlives the gate.
+ * All texts are owned by the configuration, which lasts until the next is read (gate_reload): who
+ * works with one over turns of the loop copies it, but for the phases of the startup, which are
+ * waited for.
  */
 #ifndef STANDPIPE_GATE_SETTINGS_H
 #define STANDPIPE_GATE_SETTINGS_H

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -252,6 +253,7 @@ static void gate_messages(struct init *in)
 		case CONTROL_STARTED:
 		case CONTROL_EXITED:
 		case CONTROL_STOPPING:
+		case CONTROL_RELOAD:
 			break; /* ours to send; from there they mean nothing */
 		}
 	}
@@ -337,6 +339,29 @@ static void end_program(struct init *in, int signal_number)
 			in->command.answer_by, instant_add(in->now, ANSWER_NS));
 }
 
+/* Has the command a handler of its own for it? Without one the signal would be its end. */
+static bool command_catches(const struct init *in, int signal_number)
+{
+	char path[64], line[256];
+	unsigned long long caught = 0;
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)in->command.pid);
+	FILE *file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file))
+		if (strncmp(line, "SigCgt:", 7) == 0)
+			caught = strtoull(line + 7, NULL, 16);
+	if (file)
+		fclose(file);
+	return caught >> (signal_number - 1) & 1;
+}
+
+/* From somebody, not from a terminal that hung up: read the configuration anew. */
+static void reload(struct init *in)
+{
+	tell(in, CONTROL_RELOAD, 0);
+	if (in->command.state == COMMAND_RUNNING && command_catches(in, SIGHUP))
+		command_signal(in, SIGHUP);
+}
+
 static void on_signal(struct init *in, const struct signalfd_siginfo *info)
 {
 	int signal_number = (int)info->ssi_signo;
@@ -345,6 +370,10 @@ static void on_signal(struct init *in, const struct signalfd_siginfo *info)
 	/* Raised by what we did ourselves: SIGPIPE from a log that nobody reads, our group's SIGTSTP. */
 	if (info->ssi_code <= 0 && (pid_t)info->ssi_pid == getpid())
 		return;
+	if (signal_number == SIGHUP && info->ssi_code != SI_KERNEL) {
+		reload(in);
+		return;
+	}
 	if (ends_program(in, signal_number)) {
 		end_program(in, signal_number);
 		return;

@@ -11,8 +11,11 @@
  *   so. A gate that ends before it ever says a word, several times in a row and with no command
  *   running, ends the program with its code.
  * - SIGTERM, SIGINT and SIGQUIT end the program: forwarded to the command's process group, told to
- *   the gate (STOPPING), and SIGKILL for the group after the grace. SIGHUP does so as long as there
- *   is no command. Every other signal that can be caught is forwarded and nothing else.
+ *   the gate (STOPPING), and SIGKILL for the group after the grace. A terminal that hangs up does
+ *   so as long as there is no command.
+ * - SIGHUP from anybody else has the gate read its configuration anew (RELOAD); the command gets it,
+ *   too, if it has a handler for it: to the others it would be the end.
+ * - Every other signal that can be caught is forwarded and nothing else.
  * - When the command has ended the gate is told and answers with the exit code, or that it stays
  *   without the command, or with another start. Without an answer within 2 s the program ends with
  *   the command's own code, or 128 + its signal.

@@ -10,7 +10,7 @@
  * for the socket) is under way. */
 struct dial {
 	struct upstream_login *login; /* NULL: nobody waits for it any more */
-	const char *conninfo; /* borrowed until the first step is over */
+	char *conninfo; /* owned: the first step may outlast the login */
 	PGconn *conn;
 	PostgresPollingStatusType next; /* what libpq waits for */
 	uv_work_t work;
@@ -21,7 +21,7 @@ struct dial {
 
 struct upstream_login {
 	uv_loop_t *loop;
-	const char *conninfo, *origin;
+	char *conninfo, *origin; /* owned */
 	struct upstream_events events;
 	void *context;
 	struct dial *dial;
@@ -101,10 +101,33 @@ static void fill_error(struct error *error, const struct upstream_login *login, 
 
 /* ---- a dial's end ---- */
 
+static char *copy(const char *text)
+{
+	char *made = strdup(text);
+	if (!made)
+		abort();
+	return made;
+}
+
+/* It holds a password. */
+static void forget(char *conninfo)
+{
+	explicit_bzero(conninfo, strlen(conninfo));
+	free(conninfo);
+}
+
+static void login_free(struct upstream_login *login)
+{
+	forget(login->conninfo);
+	free(login->origin);
+	free(login);
+}
+
 static void dial_free(struct dial *d)
 {
 	if (d->conn)
 		PQfinish(d->conn);
+	forget(d->conninfo);
 	free(d);
 }
 
@@ -140,7 +163,7 @@ static void login_end(struct dial *d, enum outcome outcome, const struct error *
 	}
 	dial_drop(d);
 	login->events.done(login->context, outcome, &up, error);
-	free(login);
+	login_free(login);
 }
 
 /* ---- a dial's way ---- */
@@ -256,7 +279,7 @@ static void dial_begin(struct upstream_login *login)
 		abort();
 	d->login = login;
 	d->loop = login->loop;
-	d->conninfo = login->conninfo;
+	d->conninfo = copy(login->conninfo);
 	d->work.data = d;
 	login->dial = d;
 	login->stage = STAGE_DNS;
@@ -272,8 +295,8 @@ struct upstream_login *upstream_start(uv_loop_t *loop, const char *conninfo, con
 	if (!login)
 		abort();
 	login->loop = loop;
-	login->conninfo = conninfo;
-	login->origin = origin;
+	login->conninfo = copy(conninfo);
+	login->origin = copy(origin);
 	login->events = *events;
 	login->context = context;
 	dial_begin(login);
@@ -289,7 +312,7 @@ void upstream_redial(struct upstream_login *login)
 void upstream_abandon(struct upstream_login *login)
 {
 	dial_drop(login->dial);
-	free(login);
+	login_free(login);
 }
 
 void upstream_release(struct upstream *up)

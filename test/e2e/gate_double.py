@@ -18,7 +18,7 @@ import socket
 import struct
 import sys
 
-KINDS = ["", "HELLO", "START", "STOP", "EXIT", "STARTED", "EXITED", "STOPPING", "STAY"]
+KINDS = ["", "HELLO", "START", "STOP", "EXIT", "STARTED", "EXITED", "STOPPING", "STAY", "RELOAD"]
 
 
 def descriptors():

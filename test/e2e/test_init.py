@@ -285,7 +285,7 @@ def test_after_the_grace_the_whole_group_is_killed(init):
     assert not process_exists(pid)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_a_signal_before_the_command_was_started(init, number):
     init.start("true")
     gate = init.next_gate()
@@ -362,7 +362,7 @@ def test_what_the_command_left_in_its_group_ends_with_the_program(init):
 
 
 def test_other_signals_are_forwarded_to_the_group_and_nothing_else(init):
-    names = ["SIGUSR1", "SIGHUP", "SIGWINCH", "SIGUSR2", "SIGALRM", "SIGCONT", "SIGTSTP", "SIGRTMIN"]
+    names = ["SIGUSR1", "SIGWINCH", "SIGUSR2", "SIGALRM", "SIGCONT", "SIGTSTP", "SIGRTMIN"]
     code = announce(init, "got", (
         "got = []\n"
         "def on(number, frame):\n"
@@ -384,6 +384,37 @@ def test_other_signals_are_forwarded_to_the_group_and_nothing_else(init):
     gate.expect("EXITED", 143)
     gate.send("EXIT", 143)
     assert init.program.wait() == 143
+
+
+def test_sighup_is_a_reload_and_reaches_a_command_that_catches_it(init):
+    code = announce(init, "got", (
+        "signal.signal(signal.SIGHUP, lambda number, frame: say('hup'))\n"
+        "say('up')\n"
+        "while True: signal.pause()\n"))
+    gate, pid = init.started(*python(code))
+    wait_until(lambda: init.wait_text("got").strip() == "up", "the handler")
+    init.program.send_signal(signal.SIGHUP)
+    gate.expect("RELOAD", 0)
+    wait_until(lambda: init.wait_text("got").strip() == "hup", "the signal to arrive")
+    assert process_exists(pid)
+
+
+def test_sighup_is_no_end_for_a_command_without_a_handler(init):
+    gate, pid = init.started("sleep", "600")
+    for _ in range(2):
+        init.program.send_signal(signal.SIGHUP)
+        gate.expect("RELOAD", 0)
+    assert process_exists(pid)
+
+
+def test_sighup_before_the_command_is_a_reload(init):
+    init.start("true")
+    gate = init.next_gate()
+    gate.expect("HELLO", 0)
+    init.program.send_signal(signal.SIGHUP)
+    gate.expect("RELOAD", 0)
+    gate.send("EXIT", 4)
+    assert init.program.wait() == 4
 
 
 def test_orphans_are_reaped(init):

@@ -200,3 +200,217 @@ def test_too_few_descriptors_are_warned_of(gate):
     warned = [e for e in g.standpipe.log() if "too few file descriptors" in e["message"]]
     assert len(warned) == 1 and warned[0]["limit"] == 600
     assert g.one("select 42") == 42
+
+
+# ---- another configuration ----
+
+
+class Manager:
+    """The service manager's end of sd_notify."""
+
+    def __init__(self, directory):
+        self.path = directory / "notify"
+        self.socket = raw.socket.socket(raw.socket.AF_UNIX, raw.socket.SOCK_DGRAM)
+        self.socket.bind(os.fspath(self.path))
+        os.chmod(self.path, 0o777)
+        self.socket.settimeout(harness.LIMIT)
+
+    def hear(self):
+        """One message: {NAME: value}."""
+        return dict(line.split("=", 1) for line in self.socket.recv(4096).decode().splitlines())
+
+    def until(self, name):
+        while name not in (heard := self.hear()):
+            pass
+        return heard
+
+
+class Configured:
+    """A gate with a file that can be changed."""
+
+    def __init__(self, gate, **env):
+        self.gate = gate(config="log: {level: info}\n", **env)
+        self.file = next(a for a in self.gate.standpipe.argv if a.endswith(".yaml"))
+        self.reloads = 0
+
+    def write(self, text):
+        with open(self.file, "w", encoding="utf-8") as f:
+            f.write(text)
+
+    def reload(self, text):
+        """Puts the text in force; gives the log's entry."""
+        self.write(text)
+        return self.hang_up("the configuration has been read anew")
+
+    def refused(self, text):
+        self.write(text)
+        return self.hang_up("the configuration is wrong")
+
+    def hang_up(self, message):
+        def found():
+            return [e for e in self.gate.standpipe.log() if e["message"].startswith(message)]
+        before = len(found())
+        self.gate.standpipe.send_signal(signal.SIGHUP)
+        return wait_until(lambda: found()[before:], message)[0]
+
+
+def test_a_reload_keeps_every_client_and_changes_the_pool(gate):
+    c = Configured(gate, DB_POOL_SIZE=None, DB_MAX_OVERFLOW=None)
+    g = c.gate
+    assert c.reload("pool: {size: 1, overflow: 0, grow_interval: 0}\n")["changed"] == \
+        "pool.size, pool.overflow, pool.grow_interval"
+    first, second = g.raw(), g.raw()
+    first.ask("begin")
+    first.ask("set local work_mem = '77MB'")
+    second.send(raw.query("select 2"))
+    wait_until(lambda: g.standpipe.get("/health").json["pool"]["waiting"] == 1, "the second to wait")
+    c.reload("pool: {size: 2, overflow: 0, grow_interval: 0}\n")
+    assert [raw.row(b) for k, b in second.until_ready() if k == "D"] == [("2",)]
+    assert first.ask("show work_mem") == [("77MB",)], "its transaction went on all the while"
+    first.ask("commit")
+    assert g.standpipe.get("/status").json["pool"]["servers_max"] == 2
+
+
+def test_a_wrong_configuration_changes_nothing_and_names_the_place(gate):
+    c = Configured(gate)
+    g = c.gate
+    client = g.raw()
+    entry = c.refused("pool:\n  keep: 1\n  sise: 3\n")
+    assert entry["severity"] == "ERROR"
+    assert entry["error"]["origin"].endswith(".yaml:3") and "sise" in entry["error"]["text"]
+    c.refused("log: {level: [\n")
+    c.refused("breaker: {threshold: 0}\n")
+    assert client.ask("select 1") == [("1",)]
+    assert c.reload("retry: {cap: 7s}\n")["changed"]
+
+
+def test_what_takes_a_restart_is_named_and_stays(gate):
+    c = Configured(gate)
+    g = c.gate
+    other = harness.free_port()
+    # What a variable says, a file does not change.
+    c.reload(f"listen: {{port: {other}, host: 0.0.0.0}}\npool: {{clients: 77}}\nbreaker: {{timeout: 5s}}\n")
+    entry = wait_until(lambda: [e for e in g.standpipe.log() if "needs a restart" in e["message"]], "the warning")[0]
+    assert entry["severity"] == "WARNING" and entry["keys"] == "pool.clients, listen.host"
+    assert refuses(other)
+    # Nothing is new the second time: but it still differs from what is in force.
+    c.reload("pool: {clients: 77}\n")
+    wait_until(lambda: "pool.clients" == g.standpipe.log()[-1].get("keys"), "the warning again")
+    with contextlib.ExitStack() as stack:
+        for _ in range(80):
+            stack.enter_context(contextlib.closing(g.raw()))
+
+
+def test_the_log_follows_its_level(gate):
+    c = Configured(gate, DB_POOL_SIZE=None)
+    c.write("log: {level: error}\npool: {size: 9}\n")
+    c.gate.standpipe.send_signal(signal.SIGHUP)
+    c.gate.standpipe.wait_get("/status", lambda answer: answer.json["pool"]["servers_max"] == 9)
+    assert "read anew" not in c.gate.standpipe.text
+    assert c.reload("log: {level: info}\npool: {size: 9}\n")["changed"] == "log.level"
+
+
+def test_a_rotated_password_is_used_by_new_server_connections(gate, make_postgres):
+    server = make_postgres().start()
+    directory = harness.short_dir()
+    secret = directory / "url"
+    secret.write_text(server.url())
+    c = Configured(gate, DATABASE_URL=f"file:{secret}", STANDPIPE_POOL_KEEP=0)
+    g = c.gate
+    client = g.raw()
+    held = client.ask("select pg_backend_pid()")[0][0]
+    client.ask("begin")
+    assert client.ask("select pg_backend_pid()")[0][0] == held
+    server.query("alter role app password 'rotated-word'")
+    secret.write_text(server.url(password="rotated-word"))
+    assert c.hang_up("the configuration has been read anew")["changed"] == "database.url"
+    # The old one serves its transaction to the end, and nobody afterwards.
+    assert client.ask("select pg_backend_pid()")[0][0] == held
+    client.ask("commit")
+    assert client.ask("select pg_backend_pid()")[0][0] != held
+    assert "rotated-word" not in g.standpipe.text
+    client.close()
+    shutil.rmtree(directory)
+
+
+def test_a_wrong_password_is_mended_by_a_reload(gate, make_postgres):
+    server = make_postgres().start()
+    directory = harness.short_dir()
+    secret = directory / "url"
+    secret.write_text(server.url())
+    c = Configured(gate, DATABASE_URL=f"file:{secret}", STANDPIPE_RETRY_CAP="600s", STANDPIPE_POOL_KEEP=0)
+    server.query("alter role app password 'rotated-word'")
+    server.query("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'app'")
+    client = c.gate.raw(login=True)
+    client.send(raw.query("select 1"))
+    assert raw.error(client.until_end())["C"] == "28P01"
+    secret.write_text(server.url(password="rotated-word"))
+    c.hang_up("the configuration has been read anew")
+    assert c.gate.one("select 5") == 5, "no back-off of the old password's is waited out"
+    shutil.rmtree(directory)
+
+
+def test_another_database_takes_a_restart(gate, make_postgres):
+    server = make_postgres().start()
+    directory = harness.short_dir()
+    secret = directory / "url"
+    secret.write_text(server.url())
+    c = Configured(gate, DATABASE_URL=f"file:{secret}")
+    secret.write_text(server.url(database="postgres"))
+    c.hang_up("needs a restart")
+    assert c.gate.one("select current_database()") == "app"
+    shutil.rmtree(directory)
+
+
+def test_a_reload_during_the_startup(gate, make_postgres):
+    server = make_postgres()
+    c = Configured(gate, DATABASE_URL=server.url(), started=False, STANDPIPE_TIMEOUTS_INITIALIZATION="600s",
+                   STANDPIPE_TIMEOUTS_CAP="0", STANDPIPE_DATABASE_SCHEMA_CHECK="select 1 from pg_class")
+    g = c.gate
+    g.standpipe.wait_line("connect to the database failed")
+    for n in range(12):
+        c.write(f"retry: {{cap: {n + 1}s}}\n")
+        g.standpipe.send_signal(signal.SIGHUP)
+    server.start()
+    g.standpipe.wait_get("/startup")
+    c.reload("retry: {cap: 20s}\n")
+    assert g.one("select 1") == 1
+
+
+def test_the_manager_is_told_of_each_step(gate):
+    directory = harness.short_dir()
+    os.chmod(directory, 0o777)
+    manager = Manager(directory)
+    c = Configured(gate, NOTIFY_SOCKET=manager.path)
+    assert manager.hear() == {"READY": "1"}
+    c.reload("retry: {cap: 7s}\n")
+    heard = manager.hear()
+    assert heard["RELOADING"] == "1" and int(heard["MONOTONIC_USEC"]) > 0
+    assert manager.hear() == {"READY": "1"}
+    c.refused("nonsense\n")
+    assert manager.hear()["RELOADING"] == "1"
+    assert manager.hear() == {"READY": "1"}, "a refused reload is over, too"
+    c.gate.standpipe.send_signal(signal.SIGTERM)
+    assert manager.hear() == {"STOPPING": "1"}
+    shutil.rmtree(directory)
+
+
+def test_the_watchdog_is_fed(gate):
+    directory = harness.short_dir()
+    os.chmod(directory, 0o777)
+    manager = Manager(directory)
+    gate(NOTIFY_SOCKET=manager.path, WATCHDOG_USEC=200000)
+    for _ in range(3):
+        assert manager.until("WATCHDOG")["WATCHDOG"] == "1"
+    shutil.rmtree(directory)
+
+
+def test_pid_1_passes_the_reload_on_to_its_gate(run_standpipe, postgres):
+    standpipe = run_standpipe("run", config="pool: {size: 3}\n", command=("sleep", "600"),
+                              env={"DATABASE_URL": postgres.url()})
+    standpipe.wait_get("/startup")
+    (harness.pathlib.Path(standpipe.argv[standpipe.argv.index("-c") + 1])).write_text("pool: {size: 4}\n")
+    standpipe.send_signal(signal.SIGHUP)
+    standpipe.wait_line("read anew")
+    assert standpipe.get("/status").json["pool"]["servers_max"] == 14
+    assert standpipe.running()
