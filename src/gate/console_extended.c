@@ -120,7 +120,7 @@ static int take_bind(struct client *c, struct bytes body, struct error *error)
 	struct message_bind m;
 	struct message_formats formats;
 	struct console_result result;
-	uint64_t binary;
+	uint64_t binary = 0;
 	if (message_parse_bind(body, &m) != 0)
 		return malformed(error);
 	struct bytes rest = {body.at + m.rest, body.len - m.rest};
