@@ -62,6 +62,11 @@ static void parse_body(struct bytes body)
 		inside(body, error.message);
 		inside(body, error.hint);
 	}
+	struct message_sasl sasl;
+	if (message_parse_sasl(body, &sasl) == 0) {
+		inside(body, sasl.mechanism);
+		assert(!sasl.data.at || sasl.data.at + sasl.data.len == body.at + body.len);
+	}
 	const char *name, *value;
 	if (message_parse_parameter(body, &name, &value) == 0) {
 		inside(body, name);

@@ -176,6 +176,7 @@ int config_load(struct config *c, const struct config_options *options, struct e
 	config_fill_gate(c);
 	note_unknown_variables(c);
 	note_instances(c);
+	config_auth_notes(c);
 	return 0;
 }
 

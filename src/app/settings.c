@@ -35,6 +35,14 @@ static const struct setting_choice tls_modes[] = {
 	{NULL, 0},
 };
 
+static const struct setting_choice auth_methods[] = {
+	{"trust", AUTH_TRUST},
+	{"scram-sha-256", AUTH_SCRAM},
+	{"cert", AUTH_CERT},
+	{"reject", AUTH_REJECT},
+	{NULL, 0},
+};
+
 static const struct setting_choice log_formats[] = {
 	{"auto", LOG_FORMAT_AUTO},
 	{"json", LOG_FORMAT_JSON},
@@ -198,6 +206,12 @@ static const struct setting rows[] = {
 	.variables = "STANDPIPE_TLS_KEY", .help = "file of its key, PEM without a pass phrase"},
 {"tls.client_ca", SETTING_TEXT, GATE(auth.tls.client_ca), RANGE(0, PATH_LEN), .preset = "", .empty = "they are not asked for any",
 	.variables = "STANDPIPE_TLS_CLIENT_CA", .help = "file of the authorities that clients' certificates are signed by, PEM"},
+{"auth.local", SETTING_CHOICE, GATE(auth.local), .choices = auth_methods, .preset = "trust",
+	.variables = "STANDPIPE_AUTH_LOCAL", .help = "what clients on the Unix socket and on loopback must prove"},
+{"auth.remote", SETTING_CHOICE, GATE(auth.remote), .choices = auth_methods, .preset = "scram-sha-256",
+	.variables = "STANDPIPE_AUTH_REMOTE", .help = "what all other clients must prove"},
+{"auth.file", SETTING_TEXT, GATE(auth.file), RANGE(0, PATH_LEN), .preset = "", .empty = "only the URL's own user",
+	.variables = "STANDPIPE_AUTH_FILE", .help = "file of users and their SCRAM verifiers, as PgBouncer's userlist.txt"},
 {"admin.host", SETTING_TEXT, GATE(admin_host), RANGE(1, 255), .preset = "0.0.0.0",
 	.restart = true, .variables = "STANDPIPE_ADMIN_HOST", .help = "where health, status and metrics are answered"},
 {"admin.port", SETTING_INT, GATE(admin_port), RANGE(0, PORT_MAX), .preset = "9180",

@@ -21,6 +21,9 @@ void config_fill_gate(struct config *c);
 /* Contradictions between values that are each allowed: 0, or -1 with the mend. */
 int config_rules(const struct config *c, struct error *error);
 
+/* Notes who could come in, or could not, against one's wishes. */
+void config_auth_notes(struct config *c);
+
 /* Reads the URL (or the file or the PG* variables in its place) into c->url and c->gate. */
 int config_database(struct config *c, struct error *error);
 

@@ -132,7 +132,8 @@ int config_database(struct config *c, struct error *error)
 		return -1;
 	const char *left_out;
 	c->gate.conninfo = url_conninfo(&url, &c->arena, &left_out);
-	c->gate.user = url.user.text;
+	c->gate.user = c->gate.auth.user = url.user.text;
+	c->gate.auth.password = url.password.text;
 	c->gate.database = url.database.text;
 	c->gate.host = c->address = url_address(&url, &c->arena);
 	if (*left_out)

@@ -216,6 +216,15 @@ static int check_targets(const struct config *c, struct error *error)
 	return *g->websocket ? check_target(c, "startup.websocket", g->websocket, error) : 0;
 }
 
+static int check_file(
+	const struct config *c, const char *key, const char *file, struct error *error)
+{
+	if (access(file, R_OK) == 0)
+		return 0;
+	return settings_error(&c->settings, key, error, "the file %.128s can't be read: %s", file,
+		strerror(errno));
+}
+
 static int check_tls(const struct config *c, struct error *error)
 {
 	const struct auth_settings *a = &c->gate.auth;
@@ -228,18 +237,53 @@ static int check_tls(const struct config *c, struct error *error)
 			"%s needs a certificate: set tls.cert and tls.key, or use off",
 			a->tls_mode == TLS_ALLOW ? "allow" : "require");
 	for (int i = 0; i < 3; i++) {
-		if (*files[i] && access(files[i], R_OK) != 0)
-			return settings_error(&c->settings, keys[i], error,
-				"the file %.128s can't be read: %s", files[i], strerror(errno));
+		if (*files[i] && check_file(c, keys[i], files[i], error) < 0)
+			return -1;
 	}
 	return 0;
+}
+
+/* Is a host that is listened on reached from this machine alone? */
+static bool is_loopback(const char *host)
+{
+	return strncmp(host, "127.", 4) == 0 || strcmp(host, "localhost") == 0 ||
+	       strcmp(host, "::1") == 0 || strcmp(host, "[::1]") == 0;
+}
+
+static int check_auth(const struct config *c, struct error *error)
+{
+	const struct auth_settings *a = &c->gate.auth;
+	const char *key = a->local == AUTH_CERT ? "auth.local" : "auth.remote";
+	if (*a->file && check_file(c, "auth.file", a->file, error) < 0)
+		return -1;
+	if (a->local != AUTH_CERT && a->remote != AUTH_CERT)
+		return 0;
+	if (a->tls_mode == TLS_OFF || !*a->tls.client_ca)
+		return settings_error(&c->settings, key, error,
+			"cert needs to know whose certificates to trust: set tls.cert, tls.key and "
+			"tls.client_ca");
+	return 0;
+}
+
+void config_auth_notes(struct config *c)
+{
+	const struct auth_settings *a = &c->gate.auth;
+	const char *host = c->gate.listen_host;
+	if (is_loopback(host))
+		return;
+	if (a->remote == AUTH_TRUST)
+		config_note(c, "auth.remote is trust: whoever reaches %s:%d is let in as anybody",
+			host, c->gate.listen_port);
+	if (a->remote == AUTH_SCRAM && !*a->file && !a->password)
+		config_note(c, "auth.remote is scram-sha-256, but there is neither auth.file nor a "
+			       "password in the URL: nobody can come in from other machines");
 }
 
 int config_rules(const struct config *c, struct error *error)
 {
 	if (check_pool(c, error) < 0 || check_spans(c, error) < 0 || check_ports(c, error) < 0 ||
 		check_shutdown(c, error) < 0 || check_required(c, error) < 0 ||
-		check_tls(c, error) < 0)
+		check_tls(c, error) < 0 || check_auth(c, error) < 0)
 		return -1;
 	return check_targets(c, error);
 }

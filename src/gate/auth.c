@@ -1,34 +1,114 @@
 #include "gate/auth.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/entropy.h"
+
+/* The URL's password may be one for a token, or none. */
+static void take_own(struct auth *a)
+{
+	const char *secret = a->settings->password ? a->settings->password : "";
+	if (a->own.secret && strcmp(a->own.secret, secret) != 0) {
+		free(a->own.made);
+		a->own.made = NULL;
+	}
+	a->own.name = a->settings->user;
+	a->own.secret = secret;
+	a->own.kind = secret_kind_of(secret);
+}
+
 void auth_init(struct auth *a, const struct auth_settings *settings, struct log *log)
 {
-	*a = (struct auth){.settings = settings, .log = log, .tls = TLS_INIT};
+	*a = (struct auth){
+		.settings = settings, .log = log, .tls = TLS_INIT, .users = USERLIST_INIT};
+	entropy_fill(a->secret, sizeof(a->secret));
+	uint8_t random[SCRAM_KEY];
+	entropy_fill(random, sizeof(random));
+	for (size_t i = 0; i < sizeof(random); i++)
+		snprintf(a->check_password + 2 * i, 3, "%02x", random[i]);
+	take_own(a);
+}
+
+static int load_users(struct auth *a, struct error *error)
+{
+	if (!*a->settings->file) {
+		userlist_release(&a->users);
+		return 0;
+	}
+	if (userlist_load(&a->users, a->settings->file, error) != 0)
+		return -1;
+	if (a->users.unusable > 0)
+		log_warning(a->log,
+			"users with MD5 hashes, or broken verifiers, can't come in by a password: "
+			"store SCRAM-SHA-256 verifiers",
+			field_text("file", a->settings->file),
+			field_int("users", a->users.unusable),
+			field_int("first_line", a->users.unusable_line));
+	return 0;
 }
 
 int auth_load(struct auth *a, struct error *error)
 {
 	if (a->settings->tls_mode != TLS_OFF && tls_load(&a->tls, &a->settings->tls, error) != 0)
 		return -1;
-	return 0;
+	return load_users(a, error);
 }
 
 int auth_reload(struct auth *a, const struct auth_settings *settings, struct error *error)
 {
+	static const char stays[] = "what was read before stays in force";
+	int result = 0;
+	struct error why;
 	a->settings = settings;
-	if (auth_load(a, error) != 0) {
-		log_error(a->log, "could not be read again: what was read before stays in force",
-			field_error(error));
-		return -1;
+	take_own(a);
+	if (settings->tls_mode != TLS_OFF && tls_load(&a->tls, &settings->tls, &why) != 0) {
+		log_error(a->log, stays, field_error(&why));
+		*error = why;
+		result = -1;
 	}
-	return 0;
+	if (load_users(a, &why) != 0) {
+		log_error(a->log, stays, field_error(&why));
+		*error = why;
+		result = -1;
+	}
+	return result;
 }
 
 void auth_release(struct auth *a)
 {
 	tls_release(&a->tls);
+	userlist_release(&a->users);
+	free(a->own.made);
+	free(a->check.made);
+	explicit_bzero(a->secret, sizeof(a->secret));
+	explicit_bzero(a->check_password, sizeof(a->check_password));
 }
 
 bool auth_has_tls(const struct auth *a)
 {
 	return a->settings->tls_mode != TLS_OFF && a->tls.context;
+}
+
+void auth_verifier(struct auth *a, const char *user, struct scram_verifier *v, const char **fault)
+{
+	struct userlist_user *known = userlist_find(&a->users, user);
+	if (!known && a->own.name && strcmp(user, a->own.name) == 0)
+		known = &a->own;
+	*fault = NULL;
+	if (known && userlist_verifier(known, v) == 0)
+		return;
+	*fault = known ? secret_fault(known->kind) : "there is no such user";
+	if (!*fault)
+		*fault = "no verifier could be made of the password";
+	scram_verifier_mock(a->secret, user, v);
+}
+
+void auth_check_verifier(struct auth *a, struct scram_verifier *v)
+{
+	a->check.kind = SECRET_PASSWORD;
+	a->check.secret = a->check_password;
+	if (userlist_verifier(&a->check, v) != 0)
+		scram_verifier_mock(a->secret, AUTH_CHECK_NAME, v);
 }

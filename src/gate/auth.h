@@ -13,12 +13,23 @@
 #include "base/error.h"
 #include "gate/log.h"
 #include "gate/settings.h"
+#include "gate/userlist.h"
+#include "io/scram.h"
 #include "io/tls.h"
+
+/* As what the gate's own query end to end (the finalize phase) makes itself known: it knows a password
+ * of this process's own, whatever others must prove, and nobody else who uses the name does. */
+#define AUTH_CHECK_NAME "standpipe finalize"
 
 struct auth {
 	const struct auth_settings *settings; /* borrowed */
 	struct log *log; /* borrowed */
 	struct tls tls;
+	struct userlist users;
+	struct userlist_user own; /* the URL's own user, who needs no file */
+	uint8_t secret[SCRAM_KEY]; /* of this process, for users that there are none of */
+	char check_password[2 * SCRAM_KEY + 1]; /* AUTH_CHECK_NAME's */
+	struct userlist_user check; /* ... and its verifier */
 };
 
 void auth_init(struct auth *a, const struct auth_settings *settings, struct log *log);
@@ -34,5 +45,12 @@ void auth_release(struct auth *a);
 
 /* May a client have TLS? Then tls_accept(&a->tls, ...) does it. */
 bool auth_has_tls(const struct auth *a);
+
+/* What the user's proof is checked against, copied to `v`: of a user that there is none of, or whose
+ * secret is good for nothing, a mock. Then, too, `fault` says why, for the log; else it is NULL. */
+void auth_verifier(struct auth *a, const char *user, struct scram_verifier *v, const char **fault);
+
+/* The same for AUTH_CHECK_NAME. */
+void auth_check_verifier(struct auth *a, struct scram_verifier *v);
 
 #endif

@@ -379,6 +379,7 @@ json_t *describe_counters(const struct gate_view *view)
 	set(o, "clients", json_integer(c->clients));
 	set(o, "clients_total", json_integer(c->clients_total));
 	set(o, "client_errors", json_integer(c->client_errors));
+	set(o, "login_failures", json_integer(c->login_failures));
 	set(o, "transactions", json_integer(c->transactions));
 	set(o, "queries", json_integer(c->queries));
 	set(o, "bytes_in", json_integer(c->bytes_in));

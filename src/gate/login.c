@@ -3,18 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gate/client.h"
 #include "gate/console.h"
+#include "gate/login.h"
 #include "gate/server.h"
 #include "io/entropy.h"
 #include "io/peer.h"
 #include "io/tls.h"
 #include "wire/startup.h"
-
-struct login {
-	bool asked_tls, asked_gss; /* each may be asked for once */
-	bool direct; /* TLS began without being asked for */
-};
 
 static struct login *login_of(struct client *c)
 {
@@ -27,14 +22,29 @@ static struct login *login_of(struct client *c)
 
 void client_login_release(struct client *c)
 {
+	if (!c->login)
+		return;
+	buffer_release(&c->login->startup);
+	scram_release(&c->login->scram);
 	free(c->login);
 	c->login = NULL;
 }
 
-static void refuse(struct client *c, const char *sqlstate, const char *message, const char *hint)
+void login_refuse(struct client *c, const char *sqlstate, const char *message, const char *hint)
 {
 	c->hub->counters.client_errors++;
 	client_fail(c, sqlstate, message, NULL, hint);
+}
+
+void login_deny(struct client *c, const char *sqlstate, const char *message, const char *why)
+{
+	struct peer peer;
+	peer_of(c->stream.fd, &peer);
+	c->hub->counters.login_failures++;
+	log_warning(c->hub->log, "a client may not come in", field_text("reason", why),
+		field_text("user", c->login->names.user),
+		field_text("database", c->login->names.database), field_text("client", peer.host));
+	client_fail(c, sqlstate, message, NULL, NULL);
 }
 
 /* ---- encryption ---- */
@@ -42,7 +52,8 @@ static void refuse(struct client *c, const char *sqlstate, const char *message, 
 /* Asked for too late, or twice. */
 static void refuse_version(struct client *c)
 {
-	refuse(c, "0A000", "unsupported frontend protocol version", "Standpipe speaks version 3.");
+	login_refuse(
+		c, "0A000", "unsupported frontend protocol version", "Standpipe speaks version 3.");
 }
 
 /* The answer to a client that may go on without TLS or GSS. */
@@ -162,55 +173,19 @@ static void negotiate(struct client *c, const struct wire_startup *startup)
 	buffer_release(&unknown);
 }
 
-/* False: it has been refused. */
-static bool may_come_in(struct client *c)
-{
-	const struct auth_settings *settings = c->hub->auth.settings;
-	struct peer peer;
-	if (c->stream.ssl || settings->tls_mode != TLS_REQUIRE)
-		return true;
-	peer_of(c->stream.fd, &peer);
-	if (peer.local)
-		return true;
-	refuse(c, "28000", "standpipe asks for TLS of clients from other machines",
-		"Connect with sslmode=require, or stricter.");
-	return false;
-}
+/* ---- who must prove what ---- */
 
-static void begin_session(struct client *c, const struct wire_startup *startup)
+void login_session(struct client *c, struct bytes parameters, const struct login_names *names)
 {
-	const char *name, *value, *user = NULL, *database = NULL;
-	struct bytes parameters = startup->parameters;
-	bool replication = false;
-	negotiate(c, startup);
-	while (wire_pair_next(&parameters, &name, &value)) {
-		if (strcmp(name, "user") == 0)
-			user = value;
-		else if (strcmp(name, "database") == 0)
-			database = value;
-		else if (strcmp(name, "replication") == 0)
-			replication = strcmp(value, "0") != 0 && strcmp(value, "false") != 0 &&
-				      strcmp(value, "off") != 0 && strcmp(value, "no") != 0;
-	}
-	if (!user || !*user) {
-		refuse(c, "28000", "no PostgreSQL user name specified in startup packet", NULL);
-		return;
-	}
-	if (!database || !*database)
-		database = user;
-	if (replication) {
-		refuse(c, "0A000", "standpipe does not serve replication connections",
-			"Connect to the database itself for replication.");
-		return;
-	}
-	if (console_is_meant(c->hub, database)) {
-		console_enter(c, user, database, startup->parameters);
+	if (console_is_meant(c->hub, names->database)) {
+		console_enter(c, names->user, names->database, parameters);
+		client_login_release(c);
 		return;
 	}
 	struct pools_refusal why = {0};
-	struct gate_pool *pool = pools_find(c->hub, database, user, &why);
-	if (!pool || pools_enter(c, pool, startup->parameters, &why) != 0) {
-		refuse(c, why.sqlstate, why.message, *why.hint ? why.hint : NULL);
+	struct gate_pool *pool = pools_find(c->hub, names->database, names->user, &why);
+	if (!pool || pools_enter(c, pool, parameters, &why) != 0) {
+		login_refuse(c, why.sqlstate, why.message, *why.hint ? why.hint : NULL);
 		return;
 	}
 	client_login_release(c);
@@ -223,20 +198,121 @@ static void begin_session(struct client *c, const struct wire_startup *startup)
 	hub_tell(c->hub, (struct engine_event){.kind = EVENT_CLIENT_WAITS, .client = c->id});
 }
 
+static void read_names(struct bytes parameters, struct login_names *names)
+{
+	const char *name, *value;
+	*names = (struct login_names){0};
+	while (wire_pair_next(&parameters, &name, &value)) {
+		if (strcmp(name, "user") == 0)
+			names->user = value;
+		else if (strcmp(name, "database") == 0)
+			names->database = value;
+		else if (strcmp(name, "application_name") == 0)
+			names->is_check = strcmp(value, AUTH_CHECK_NAME) == 0;
+		else if (strcmp(name, "replication") == 0)
+			names->replication = strcmp(value, "0") != 0 &&
+					     strcmp(value, "false") != 0 &&
+					     strcmp(value, "off") != 0 && strcmp(value, "no") != 0;
+	}
+	if (!names->database || !*names->database)
+		names->database = names->user;
+}
+
+/* By where it comes from; TLS may be a must there. False: it has been refused. */
+static bool find_method(struct client *c, const struct login_names *names, enum auth_method *method)
+{
+	const struct auth_settings *settings = c->hub->auth.settings;
+	struct peer peer = {.local = true};
+	if (settings->local != settings->remote || settings->tls_mode == TLS_REQUIRE)
+		peer_of(c->stream.fd, &peer);
+	*method = peer.local ? settings->local : settings->remote;
+	if (names->is_check && peer.local && *method != AUTH_TRUST)
+		*method = AUTH_SCRAM;
+	if (peer.local || c->stream.ssl || settings->tls_mode != TLS_REQUIRE)
+		return true;
+	login_refuse(c, "28000", "standpipe asks for TLS of clients from other machines",
+		"Connect with sslmode=require, or stricter.");
+	return false;
+}
+
+/* The startup packet is kept until the proof has come. */
+static struct login *keep(struct client *c, struct bytes parameters)
+{
+	struct login *l = login_of(c);
+	buffer_append(&l->startup, parameters.at, parameters.len);
+	read_names(buffer_bytes(&l->startup), &l->names);
+	return l;
+}
+
+static void check_certificate(struct client *c, struct bytes parameters)
+{
+	char message[ERROR_TEXT_MAX];
+	const struct login *l = keep(c, parameters);
+	bool shown = c->stream.ssl && SSL_get0_peer_certificate(c->stream.ssl);
+	if (shown && tls_names_user(c->stream.ssl, l->names.user)) {
+		login_session(c, buffer_bytes(&l->startup), &l->names);
+		return;
+	}
+	snprintf(message, sizeof(message), "certificate authentication failed for user \"%.100s\"",
+		l->names.user);
+	login_deny(c, "28000", message,
+		shown ? "the certificate names another user" : "no certificate was shown");
+}
+
+static void ask_for_proof(struct client *c, struct bytes parameters)
+{
+	struct login_names names;
+	enum auth_method method;
+	read_names(parameters, &names);
+	if (!names.user || !*names.user) {
+		login_refuse(
+			c, "28000", "no PostgreSQL user name specified in startup packet", NULL);
+		return;
+	}
+	if (names.replication) {
+		login_refuse(c, "0A000", "standpipe does not serve replication connections",
+			"Connect to the database itself for replication.");
+		return;
+	}
+	if (!find_method(c, &names, &method))
+		return;
+	switch (method) {
+	case AUTH_TRUST:
+		login_session(c, parameters, &names);
+		break;
+	case AUTH_SCRAM:
+		keep(c, parameters);
+		login_scram_begin(c);
+		break;
+	case AUTH_CERT:
+		check_certificate(c, parameters);
+		break;
+	case AUTH_REJECT:
+		keep(c, parameters);
+		login_deny(c, "28000", "standpipe lets nobody in from there",
+			"auth.local or auth.remote is reject");
+		break;
+	}
+}
+
 static void take_startup(struct client *c, const struct wire_startup *startup)
 {
-	if (c->login && c->login->direct && !tls_named_protocol(c->stream.ssl))
-		refuse(c, "08P01", "TLS without asking first needs ALPN",
+	if (c->login && c->login->direct && !tls_named_protocol(c->stream.ssl)) {
+		login_refuse(c, "08P01", "TLS without asking first needs ALPN",
 			"Name the protocol \"postgresql\", as libpq 17 does.");
-	else if (startup->major != 3)
+	} else if (startup->major != 3) {
 		refuse_version(c);
-	else if (may_come_in(c))
-		begin_session(c, startup);
+	} else {
+		negotiate(c, startup);
+		ask_for_proof(c, startup->parameters);
+	}
 }
 
 size_t client_login(struct client *c, struct bytes in)
 {
 	struct wire_startup startup;
+	if (c->login && c->login->step != LOGIN_PACKET)
+		return login_scram_take(c, in);
 	if (in.at[0] == TLS_FIRST_BYTE && !c->stream.ssl) {
 		begin_tls(c, in);
 		return in.len;
@@ -245,7 +321,7 @@ size_t client_login(struct client *c, struct bytes in)
 	case WIRE_PARTIAL:
 		return 0;
 	case WIRE_BAD:
-		refuse(c, "08P01", "invalid startup packet", NULL);
+		login_refuse(c, "08P01", "invalid startup packet", NULL);
 		return in.len;
 	case WIRE_OK:
 		break;

@@ -196,6 +196,8 @@ static void add_traffic(struct buffer *b, const struct gate_view *view)
 	gauge(b, "clients_connected", "Clients connected to the gate.", c->clients);
 	counter(b, "clients_total", "Clients that connected.", c->clients_total);
 	counter(b, "client_errors_total", "Clients dropped for what they sent.", c->client_errors);
+	counter(b, "login_failures_total", "Clients that did not prove who they are.",
+		c->login_failures);
 	counter(b, "transactions_total", "Transactions that ended.", c->transactions);
 	counter(b, "queries_total", "Queries relayed.", c->queries);
 	head(b, "bytes_total", "counter", "Bytes relayed, from clients (in) and to them (out).");

@@ -273,14 +273,16 @@ static void append_encoded(char *text, size_t size, const char *part)
 static void check_end_to_end(struct phases *p)
 {
 	const struct gate_settings *settings = p->hub->settings;
-	char tail[128];
+	char tail[192];
 	snprintf(p->text, sizeof(p->text), "postgresql://");
 	append_encoded(p->text, sizeof(p->text), settings->user);
-	snprintf(tail, sizeof(tail), "@127.0.0.1:%d/", p->gate_port);
+	snprintf(
+		tail, sizeof(tail), ":%s@127.0.0.1:%d/", p->hub->auth.check_password, p->gate_port);
 	strncat(p->text, tail, sizeof(p->text) - strlen(p->text) - 1);
 	append_encoded(p->text, sizeof(p->text), settings->database);
-	strncat(p->text, "?sslmode=disable&application_name=standpipe",
-		sizeof(p->text) - strlen(p->text) - 1);
+	strncat(p->text,
+		"?sslmode=disable&application_name=", sizeof(p->text) - strlen(p->text) - 1);
+	append_encoded(p->text, sizeof(p->text), AUTH_CHECK_NAME);
 	check_target(p, p->text);
 }
 

@@ -33,9 +33,21 @@ enum tls_mode {
 	TLS_REQUIRE, /* all but those on this machine */
 };
 
+/* What a client must prove. */
+enum auth_method {
+	AUTH_TRUST, /* nothing */
+	AUTH_SCRAM, /* that it knows the user's password */
+	AUTH_CERT, /* by its certificate, that it is the user */
+	AUTH_REJECT, /* nobody comes in */
+};
+
 struct auth_settings {
 	enum tls_mode tls_mode;
 	struct tls_files tls;
+	enum auth_method local; /* over the Unix socket and from loopback */
+	enum auth_method remote; /* from everywhere else */
+	const char *file; /* of users and secrets, as userlist.h has it; empty: none */
+	const char *user, *password; /* the URL's own; NULL: it has no password. Secret */
 };
 
 /* How long a client may take; see gate/limits.h. */

@@ -22,6 +22,7 @@ struct gate_counters {
 	int clients; /* connected now */
 	int64_t clients_total;
 	int64_t client_errors; /* clients dropped for what they sent */
+	int64_t login_failures; /* clients that did not prove who they are */
 	int64_t transactions, queries;
 	int64_t bytes_in; /* from clients */
 	int64_t bytes_out; /* to clients */

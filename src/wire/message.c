@@ -120,6 +120,21 @@ int message_parse_execute(struct bytes body, struct message_execute *m)
 	return result_of(&c);
 }
 
+int message_parse_sasl(struct bytes body, struct message_sasl *m)
+{
+	struct cursor c = cursor_of(body);
+	m->mechanism = read_text(&c);
+	uint32_t len = read_u32(&c);
+	size_t left = (size_t)(c.end - c.at);
+	m->data = (struct bytes){0};
+	if (!c.bad && len == UINT32_MAX && left == 0)
+		return 0;
+	if (c.bad || len != left)
+		return -1;
+	m->data = (struct bytes){c.at, left};
+	return 0;
+}
+
 int message_parse_target(struct bytes body, struct message_target *m)
 {
 	struct cursor c = cursor_of(body);
@@ -210,6 +225,36 @@ void message_authentication_ok(struct buffer *out)
 	message_begin(out, MSG_AUTHENTICATION, &mark);
 	buffer_append_u32(out, 0);
 	message_end(out, mark);
+}
+
+void message_authentication_sasl(struct buffer *out, const char *const *mechanisms)
+{
+	size_t mark;
+	message_begin(out, MSG_AUTHENTICATION, &mark);
+	buffer_append_u32(out, 10);
+	while (*mechanisms)
+		buffer_append_text(out, *mechanisms++);
+	buffer_append_u8(out, 0);
+	message_end(out, mark);
+}
+
+static void authentication_data(struct buffer *out, uint32_t code, struct bytes data)
+{
+	size_t mark;
+	message_begin(out, MSG_AUTHENTICATION, &mark);
+	buffer_append_u32(out, code);
+	buffer_append(out, data.at, data.len);
+	message_end(out, mark);
+}
+
+void message_authentication_sasl_continue(struct buffer *out, struct bytes data)
+{
+	authentication_data(out, 11, data);
+}
+
+void message_authentication_sasl_final(struct buffer *out, struct bytes data)
+{
+	authentication_data(out, 12, data);
 }
 
 void message_negotiate(struct buffer *out, uint32_t count, struct bytes names)

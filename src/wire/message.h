@@ -99,6 +99,13 @@ struct message_error {
 };
 int message_parse_error(struct bytes body, struct message_error *m);
 
+/* SASLInitialResponse: the mechanism, and the client's first message (`data.at` NULL: none yet). */
+struct message_sasl {
+	const char *mechanism;
+	struct bytes data;
+};
+int message_parse_sasl(struct bytes body, struct message_sasl *m);
+
 int message_parse_parameter(struct bytes body, const char **name, const char **value);
 
 /* The columns of a DataRow as texts that are NOT terminated; at[i].at is NULL for SQL's NULL.
@@ -110,6 +117,10 @@ void message_begin(struct buffer *out, char type, size_t *mark);
 void message_end(struct buffer *out, size_t mark);
 
 void message_authentication_ok(struct buffer *out);
+/* AuthenticationSASL with the mechanisms, NULL-ended; AuthenticationSASLContinue, ...SASLFinal. */
+void message_authentication_sasl(struct buffer *out, const char *const *mechanisms);
+void message_authentication_sasl_continue(struct buffer *out, struct bytes data);
+void message_authentication_sasl_final(struct buffer *out, struct bytes data);
 /* NegotiateProtocolVersion: version 3.0, and none of `count` options, their names terminated. */
 void message_negotiate(struct buffer *out, uint32_t count, struct bytes names);
 void message_parameter(struct buffer *out, const char *name, const char *value);

@@ -271,7 +271,7 @@ def test_a_direct_start_must_name_the_protocol(gate, authority):
 # --- hostile -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("behind", [HELLO, b"\x16", HELLO + query("select 1")])
+@pytest.mark.parametrize("behind", ids=range(3), argvalues=[HELLO, b"\x16", HELLO + query("select 1")])
 def test_what_comes_in_plain_text_behind_the_request_is_refused(gate, authority, behind):
     """CVE-2021-23214 and -3618: somebody in between puts a message where TLS is to begin."""
     with contextlib.closing(Session(gate.gate_port, login=False)) as s:
@@ -289,12 +289,12 @@ def test_encryption_is_asked_for_once(gate, authority):
             assert kind == "E" and error_fields(body)["C"] == "0A000"
 
 
-@pytest.mark.parametrize("garbage", [
+@pytest.mark.parametrize("garbage", ids=range(5), argvalues=[
     HELLO, b"\x16\x03\x01\xff\xff" + b"\0" * 100, b"GET / HTTP/1.1\r\n\r\n", os.urandom(1 << 17), b""])
 def test_a_handshake_of_garbage_ends_the_connection(gate, authority, garbage):
     with contextlib.closing(Session(gate.gate_port, login=False)) as s:
         assert s.ask_byte(SSL_REQUEST) == b"S"
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):
             s.send(garbage)
             s.socket.shutdown(socket.SHUT_WR)
         with contextlib.suppress(ConnectionError, Closed):
