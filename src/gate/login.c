@@ -179,7 +179,6 @@ void login_session(struct client *c, struct bytes parameters, const struct login
 {
 	if (console_is_meant(c->hub, names->database)) {
 		console_enter(c, names->user, names->database, parameters);
-		client_login_release(c);
 		return;
 	}
 	struct pools_refusal why = {0};
@@ -276,6 +275,8 @@ static void ask_for_proof(struct client *c, struct bytes parameters)
 	}
 	if (!find_method(c, &names, &method))
 		return;
+	if (console_is_meant(c->hub, names.database) && console_knows_peer(c, names.user))
+		method = AUTH_TRUST;
 	switch (method) {
 	case AUTH_TRUST:
 		login_session(c, parameters, &names);
