@@ -108,6 +108,14 @@ static void fail_phase(struct engine *e, enum phase phase, bool timed_out, insta
 
 /* ---- events ---- */
 
+/* One that is not to be used again is closed at once: somebody may wait for that. */
+static void look_at_released(struct engine *e, int server, instant now)
+{
+	const struct pool_server *s = &e->pool.servers[server];
+	if (now >= s->retire_at || e->pool.groups[s->group].settings.hold == HOLD_CLOSE)
+		e->sweep_at = now;
+}
+
 static void server_ready(struct engine *e, int server, instant now)
 {
 	engine_attempt_end(e, server, OUTCOME_OK, now);
@@ -116,6 +124,7 @@ static void server_ready(struct engine *e, int server, instant now)
 	if (life_ns > 0)
 		retire_at = now + life_ns - random_span(&e->random, life_ns / 10);
 	pool_server_ready(&e->pool, server, now, retire_at);
+	look_at_released(e, server, now);
 }
 
 /* A queue that was empty does not stand yet. */
@@ -157,6 +166,7 @@ static void server_released(struct engine *e, int server, instant now)
 	if (e->retry.failures > 0 && e->attempts[server].ended_at >= e->failed_at)
 		retry_succeeded(&e->retry);
 	pool_server_released(&e->pool, server, now);
+	look_at_released(e, server, now);
 }
 
 static void command_exited(
@@ -191,9 +201,12 @@ static void limits_told(struct engine *e, const struct engine_event *event)
 	engine_connections_changed(e, event->now);
 }
 
-static void set_group(struct engine *e, int group, const struct pool_group_settings *settings)
+static void set_group(
+	struct engine *e, int group, const struct pool_group_settings *settings, instant now)
 {
 	pool_group_set(&e->pool, group, settings);
+	if (settings->hold == HOLD_CLOSE)
+		e->sweep_at = now;
 	struct engine_group *own = &e->groups[group];
 	own->permanent = OUTCOME_OK;
 	own->retry_at = 0;
@@ -255,7 +268,7 @@ static void take_in(
 		server_gone(e, event);
 		break;
 	case EVENT_GROUP:
-		set_group(e, event->group, &event->group_settings);
+		set_group(e, event->group, &event->group_settings, event->now);
 		break;
 	case EVENT_GROUP_CLOSED:
 		pool_group_close(p, event->group);
@@ -464,7 +477,7 @@ void engine_init(struct engine *e, const struct engine_settings *settings,
 	e->attempts = memory->attempts;
 	e->groups = memory->groups;
 	set_group(e, ENGINE_OWN,
-		&(struct pool_group_settings){.servers_kept = settings->servers_kept});
+		&(struct pool_group_settings){.servers_kept = settings->servers_kept}, now);
 	e->limits = (struct engine_limits){-1, -1, -1, -1};
 	e->availability = AVAILABILITY_UNAVAILABLE;
 	e->path_noticed = e->path.state;

@@ -46,10 +46,15 @@ static bool is_over_limit(const struct engine *e, int group)
 		       head->family_servers > head->settings.servers_max);
 }
 
+static bool is_held(const struct pool_group *g)
+{
+	return g->settings.hold != HOLD_NONE;
+}
+
 /* Somebody waits, and there is nothing to wait for. */
 static bool is_without(const struct pool_group *g)
 {
-	return g->waiting > 0 && pool_group_servers(g) == 0;
+	return g->waiting > 0 && pool_group_servers(g) == 0 && !is_held(g);
 }
 
 static instant asked_at(const struct engine *e, int group)
@@ -71,7 +76,7 @@ static instant group_wants_at(const struct engine *e, int group)
 {
 	const struct pool_group *g = &e->pool.groups[group];
 	const struct engine_group *own = &e->groups[group];
-	if (g->waiting <= g->idle + g->connecting)
+	if (is_held(g) || g->waiting <= g->idle + g->connecting)
 		return INSTANT_NEVER;
 	/* The first one at once; more only for a queue that those there can't drain. */
 	if (pool_group_servers(g) == 0)
@@ -122,7 +127,7 @@ static int lacking_group(const struct engine *e)
 	for (int group = 0; group < e->pool.groups_top; group++) {
 		const struct pool_group *g = &e->pool.groups[group];
 		/* After a permanent failure only a client's demand is worth another try. */
-		if (g->open && pool_group_servers(g) < g->settings.servers_kept &&
+		if (g->open && !is_held(g) && pool_group_servers(g) < g->settings.servers_kept &&
 			e->groups[group].permanent == OUTCOME_OK &&
 			pool_group_has_room(&e->pool, group))
 			return group;
@@ -162,7 +167,8 @@ static struct want spare_want(const struct engine *e)
 	/* A breaker that is not closed wants to know, whoever waits: its state is being shown. */
 	bool probes = may_connect(e) && e->breaker.state != BREAKER_CLOSED && !is_full(e) &&
 		      e->groups[ENGINE_OWN].permanent == OUTCOME_OK &&
-		      pool_group_has_room(&e->pool, ENGINE_OWN);
+		      pool_group_has_room(&e->pool, ENGINE_OWN) &&
+		      !is_held(&e->pool.groups[ENGINE_OWN]);
 	if (group == POOL_NOBODY && probes)
 		group = ENGINE_OWN;
 	return (struct want){group == POOL_NOBODY ? INSTANT_NEVER : 0, group, POOL_NOBODY};
@@ -239,17 +245,18 @@ static bool must_yield(const struct engine *e, int group, instant now)
 }
 
 /* Not to be used again, even if clients wait without end and it would never be idle for long: too
- * old, one too many since a limit has shrunk, or another group's turn. */
+ * old, one too many since a limit has shrunk, or its group is to have none. */
 static bool is_done_with(const struct engine *e, int server, instant now)
 {
 	const struct pool_server *s = &e->pool.servers[server];
-	return now >= s->retire_at || is_over_limit(e, s->group);
+	return now >= s->retire_at || is_over_limit(e, s->group) ||
+	       e->pool.groups[s->group].settings.hold == HOLD_CLOSE;
 }
 
 static void assign_in(struct engine *e, int group, instant now, struct engine_actions *actions)
 {
 	const struct pool_group *g = &e->pool.groups[group];
-	while (g->waiting > 0 && g->idle > 0 && has_room(e, actions, 1)) {
+	while (!is_held(g) && g->waiting > 0 && g->idle > 0 && has_room(e, actions, 1)) {
 		int server, client;
 		if (is_done_with(e, g->idle_first, now) || must_yield(e, group, now)) {
 			close_server(e, g->idle_first, now, actions);

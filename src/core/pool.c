@@ -148,6 +148,8 @@ static void queue_remove(struct pool *p, int client)
 
 static int lacks(const struct pool_group *g)
 {
+	if (g->settings.hold != HOLD_NONE)
+		return 0;
 	int lacking = g->settings.servers_kept - pool_group_servers(g);
 	return lacking > 0 ? lacking : 0;
 }

@@ -45,12 +45,20 @@ struct pool_client {
 	bool patient; /* no time limit on its wait */
 };
 
+/* Is a group being held up, so that whoever waits in it goes on waiting? */
+enum pool_hold {
+	HOLD_NONE,
+	HOLD_ASSIGN, /* it opens no server and gives none out */
+	HOLD_CLOSE, /* and closes those that are idle */
+};
+
 struct pool_group_settings {
 	/* The group whose servers_max bounds its servers together with its own: itself, or one that
 	 * stays open for as long. */
 	int family;
 	int servers_max; /* of a family's head: of all of them; 0: no bound */
 	int servers_kept; /* warm, even if nobody waits */
+	enum pool_hold hold;
 };
 
 struct pool_group {
