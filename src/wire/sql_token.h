@@ -1,0 +1,45 @@
+/*
+ * sql_token - the words, strings and signs of a text of SQL; between the files of sql.
+ */
+#ifndef STANDPIPE_WIRE_SQL_TOKEN_H
+#define STANDPIPE_WIRE_SQL_TOKEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum token_kind {
+	TOKEN_END,
+	TOKEN_WORD, /* keyword or name */
+	TOKEN_NAME, /* in double quotes */
+	TOKEN_LITERAL, /* in quotes or dollar quotes */
+	TOKEN_SIGN, /* one character of anything else */
+};
+
+struct token {
+	enum token_kind kind;
+	const uint8_t *at; /* without its quotes */
+	size_t len;
+	uint8_t sign;
+};
+
+/* Over a text that is borrowed. */
+struct scanner {
+	const uint8_t *at, *end;
+	bool unsure; /* where a string ended depends on settings, or on the encoding */
+};
+
+static inline bool sql_is_letter(uint8_t c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c >= 0x80;
+}
+
+static inline bool sql_is_digit(uint8_t c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* The next one, which borrows from the text; TOKEN_END at its end, and from then on. */
+struct token sql_token_next(struct scanner *s);
+
+#endif
