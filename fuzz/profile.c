@@ -46,7 +46,7 @@ static void check_sql(const struct profile *profile)
 	profile_sql(profile, &sql);
 	buffer_append_u8(&sql, 0);
 	const char *at = (const char *)buffer_bytes(&sql).at;
-	at = expect(at, "SET SESSION AUTHORIZATION DEFAULT;RESET ALL");
+	at = expect(at, "SET SESSION AUTHORIZATION DEFAULT;RESET ROLE;RESET ALL");
 	struct bytes pairs = buffer_bytes(&profile->pairs);
 	const char *name, *value, *join = ";SELECT ";
 	while (wire_pair_next(&pairs, &name, &value)) {

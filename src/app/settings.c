@@ -145,6 +145,9 @@ static const struct setting rows[] = {
 {"pool.clients", SETTING_INT, GATE(clients_max), RANGE(1, 65535), .preset = "10000",
 	.restart = true, .variables = "STANDPIPE_POOL_CLIENTS", .help = "client connections at most"},
 
+{"pool.pin", SETTING_BOOL, GATE(pin), .preset = "true",
+	.variables = "STANDPIPE_POOL_PIN", .help = "a client keeps its server while something of its session lives there"},
+
 {"budget.margin", SETTING_REAL, ENGINE(budget.margin), RANGE(0.01, 1), .preset = "0.8",
 	.variables = "STANDPIPE_BUDGET_MARGIN", .help = "share of the usable connections that the fleet may use"},
 {"budget.buffer", SETTING_INT, ENGINE(budget.buffer), RANGE(0, 10000),

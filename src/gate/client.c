@@ -10,6 +10,7 @@
 #include "gate/console.h"
 #include "gate/relay.h"
 #include "gate/server.h"
+#include "gate/traces.h"
 #include "io/tls.h"
 
 /* ---- its life ---- */
@@ -188,8 +189,7 @@ void client_dismiss(struct client *c)
 static bool is_waiting(const struct client *c)
 {
 	return c->state == CLIENT_QUEUED || c->state == CLIENT_LOGIN || console_waits(c) ||
-	       (c->server &&
-		       (c->server->errand == ERRAND_PING || c->server->errand == ERRAND_SETUP));
+	       (c->server && server_is_away(c->server));
 }
 
 void client_rewatch(struct client *c)
@@ -212,7 +212,7 @@ bool client_is_held(const struct client *c)
 		return true;
 	if (!s)
 		return false;
-	if (s->errand == ERRAND_PING || s->errand == ERRAND_SETUP)
+	if (server_is_away(s))
 		return true;
 	if (buffer_len(&s->out) > HUB_HIGH_WATER || s->debts.count >= DEBTS_MAX)
 		return true;
@@ -439,6 +439,8 @@ void client_rejected(struct client *c, enum engine_reject reject)
 		path_state_name(e->path.state), breaker_state_name(e->breaker.state),
 		error_is_set(&h->database_error) ? h->database_error.text : "none");
 	snprintf(hint, sizeof(hint), "Try again in %d s.", engine_retry_after_s(e, hub_now(h)));
+	if (h->counters.pinned > 0)
+		traces_hint(h, hint, sizeof(hint));
 	switch (reject) {
 	case REJECT_POOL_TIMEOUT:
 		client_fail(c, "53300", "no server connection became free in time", detail, hint);

@@ -50,6 +50,8 @@ struct client {
 	bool unsure; /* what its next message is about depends on answers that are to come */
 	bool leaving; /* it said goodbye, or nonsense: what it is owed comes first */
 	bool big_unnamed; /* its unnamed statement is too large to be remembered */
+	bool told_loss; /* the log says that something of its session was lost */
+	uint8_t pins; /* why it keeps its server: bits of enum gate_pin */
 	struct stream stream;
 	bool moved; /* bytes of it came or went since it was last looked at */
 	uint16_t stalled_s; /* none did for so many seconds, though some should have */
@@ -95,6 +97,12 @@ void client_inquiry_end(struct client *c, const struct error *error);
 
 /* For the relay: a message that is for the inquiry. */
 void client_inquiry_take(struct client *c, const struct frame *frame, struct bytes body);
+
+/* May its server change with every transaction? */
+static inline bool client_is_transactional(const struct client *c)
+{
+	return !c->inquiry;
+}
 
 /* Actions of the engine. */
 void client_assigned(struct client *c, struct server *s, bool ping);

@@ -372,6 +372,16 @@ json_t *describe_deadlines(const struct gate_view *view)
 	return list;
 }
 
+/* How many clients keep their servers, in all and by reason. */
+static json_t *describe_pins(const struct gate_counters *c)
+{
+	json_t *o = object();
+	set(o, "all", json_integer(c->pinned));
+	for (enum gate_pin pin = 0; pin < PIN_COUNT; pin++)
+		set(o, gate_pin_name(pin), json_integer(c->pinned_by[pin]));
+	return o;
+}
+
 json_t *describe_counters(const struct gate_view *view)
 {
 	const struct gate_counters *c = &view->counters;
@@ -381,6 +391,8 @@ json_t *describe_counters(const struct gate_view *view)
 	set(o, "client_errors", json_integer(c->client_errors));
 	set(o, "login_failures", json_integer(c->login_failures));
 	set(o, "transactions", json_integer(c->transactions));
+	set(o, "session_questions", json_integer(c->asked));
+	set(o, "clients_pinned", describe_pins(c));
 	set(o, "queries", json_integer(c->queries));
 	set(o, "bytes_in", json_integer(c->bytes_in));
 	set(o, "bytes_out", json_integer(c->bytes_out));

@@ -4,6 +4,7 @@
 
 #include "gate/client.h"
 #include "gate/server.h"
+#include "gate/traces.h"
 #include "wire/message.h"
 
 static void append_sql(struct buffer *out, const char *sql)
@@ -24,8 +25,8 @@ static void server_setup(struct server *s)
 		s->prepared = 0;
 	}
 	profile_sql(c->profile, out);
-	if (s->dirty && s->dirty_by != c->serial)
-		append_sql(out, ";CLOSE ALL;UNLISTEN *;DISCARD TEMP");
+	if (s->dirty)
+		append_sql(out, ";" TRACES_CLEAN);
 	buffer_append_u8(out, 0);
 	message_end(out, mark);
 	s->errand = ERRAND_SETUP;
@@ -37,11 +38,10 @@ static void server_setup(struct server *s)
 static void server_prepare(struct server *s)
 {
 	struct client *c = s->client;
-	bool foreign = s->dirty && s->dirty_by != c->serial;
 	bool unknown = c->state == CLIENT_LOGIN && buffer_len(&c->profile->welcome) == 0;
 	s->errand = ERRAND_NONE;
 	*s->complaint = *s->sqlstate = 0;
-	if (s->profile != c->profile || foreign || s->prepared > SERVER_PREPARED_MAX ||
+	if (s->profile != c->profile || s->dirty || s->prepared > SERVER_PREPARED_MAX ||
 		(unknown && c->profile != s->pool->profiles.base))
 		server_setup(s);
 	if (s->errand == ERRAND_SETUP) {
@@ -121,6 +121,12 @@ bool server_errand_done(struct server *s)
 		s->errand = ERRAND_NONE;
 		s->errand_until = INSTANT_NEVER;
 		return true;
+	case ERRAND_ASK:
+		return traces_answered(s);
+	case ERRAND_RESTORE:
+		return traces_restored(s);
+	case ERRAND_CLEAN:
+		return traces_cleaned(s);
 	case ERRAND_DRAIN:
 	case ERRAND_NONE:
 		return true;

@@ -200,6 +200,14 @@ static void add_traffic(struct buffer *b, const struct gate_view *view)
 		c->login_failures);
 	counter(b, "transactions_total", "Transactions that ended.", c->transactions);
 	counter(b, "queries_total", "Queries relayed.", c->queries);
+	counter(b, "session_questions_total",
+		"Questions to servers about what a transaction left behind.", c->asked);
+	gauge(b, "clients_pinned", "Clients that keep their servers between transactions.",
+		c->pinned);
+	head(b, "clients_pinned_by", "gauge", "The same, by reason; one may have several.");
+	for (enum gate_pin pin = 0; pin < PIN_COUNT; pin++)
+		add(b, "standpipe_clients_pinned_by{reason=\"%s\"} %d\n", gate_pin_name(pin),
+			c->pinned_by[pin]);
 	head(b, "bytes_total", "counter", "Bytes relayed, from clients (in) and to them (out).");
 	add(b, "standpipe_bytes_total{direction=\"in\"} %lld\n", (long long)c->bytes_in);
 	add(b, "standpipe_bytes_total{direction=\"out\"} %lld\n", (long long)c->bytes_out);

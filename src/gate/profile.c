@@ -189,6 +189,19 @@ struct profile *profile_from_startup(
 	return intern(all, &c.pairs);
 }
 
+struct profile *profile_from_pairs(struct profiles *all, struct bytes pairs)
+{
+	struct collecting c = {0};
+	const char *name, *value;
+	while (wire_pair_next(&pairs, &name, &value))
+		collect(&c, name, value);
+	if (c.too_large) {
+		buffer_release(&c.pairs);
+		return NULL;
+	}
+	return intern(all, &c.pairs);
+}
+
 bool profile_is_settable(const char *name)
 {
 	static const char *const names[] = {"application_name", "client_encoding", "DateStyle",
@@ -205,7 +218,7 @@ bool profile_is_settable(const char *name)
 /* As E'...': right whatever standard_conforming_strings is. What is not ASCII is written as \xNN, so
  * that the session's present client_encoding, which is somebody else's, has no say in it: the very
  * bytes are the value, as PostgreSQL takes them from a startup packet. */
-static void append_literal(struct buffer *out, const char *text)
+void profile_literal(struct buffer *out, const char *text)
 {
 	static const char digits[] = "0123456789abcdef";
 	buffer_append(out, "E'", 2);
@@ -228,18 +241,40 @@ static void append_sql(struct buffer *out, const char *sql)
 	buffer_append(out, sql, strlen(sql));
 }
 
+/* Who the session acts for decides what it may set: that comes last, the role at the very end. */
+static bool is_identity(const char *name)
+{
+	return strcasecmp(name, "role") == 0 || strcasecmp(name, "session_authorization") == 0;
+}
+
+static void append_setting(struct buffer *out, const char *name, const char *value, bool first)
+{
+	append_sql(out, first ? ";SELECT " : ",");
+	append_sql(out, "pg_catalog.set_config(");
+	profile_literal(out, name);
+	append_sql(out, ",");
+	profile_literal(out, value);
+	append_sql(out, ",false)");
+}
+
 void profile_sql(const struct profile *p, struct buffer *out)
 {
+	static const char *const identities[] = {"session_authorization", "role"};
 	struct bytes left = buffer_bytes(&p->pairs);
-	const char *name, *value, *join = ";SELECT ";
-	append_sql(out, "SET SESSION AUTHORIZATION DEFAULT;RESET ALL");
+	const char *name, *value;
+	bool first = true;
+	append_sql(out, "SET SESSION AUTHORIZATION DEFAULT;RESET ROLE;RESET ALL");
 	while (wire_pair_next(&left, &name, &value)) {
-		append_sql(out, join);
-		append_sql(out, "pg_catalog.set_config(");
-		append_literal(out, name);
-		append_sql(out, ",");
-		append_literal(out, value);
-		append_sql(out, ",false)");
-		join = ",";
+		if (is_identity(name))
+			continue;
+		append_setting(out, name, value, first);
+		first = false;
+	}
+	for (size_t i = 0; i < sizeof(identities) / sizeof(identities[0]); i++) {
+		value = profile_value(p, identities[i]);
+		if (!value)
+			continue;
+		append_setting(out, identities[i], value, first);
+		first = false;
 	}
 }

@@ -50,6 +50,13 @@ struct profile *profile_with(
 struct profile *profile_from_startup(
 	struct profiles *all, struct bytes parameters, struct error *error);
 
+/* The profile of these pairs (name, zero, value, zero, in any order; the last of a name counts), or
+ * NULL if they are too many. */
+struct profile *profile_from_pairs(struct profiles *all, struct bytes pairs);
+
+/* Appends the text as a literal of SQL that means its bytes whatever the session's settings. */
+void profile_literal(struct buffer *out, const char *text);
+
 /* The value that it gives to a parameter, borrowed; NULL: none of its own. */
 const char *profile_value(const struct profile *p, const char *name);
 

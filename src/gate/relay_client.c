@@ -5,8 +5,10 @@
 
 #include "gate/relay.h"
 #include "gate/sending.h"
+#include "gate/traces.h"
 #include "wire/frame.h"
 #include "wire/message.h"
+#include "wire/sql.h"
 
 /* PostgreSQL cuts a connection for longer messages (PQ_SMALL_MESSAGE_LIMIT, PQ_LARGE_MESSAGE_LIMIT:
  * of the length word), so the gate does: a client must not cost us a server. */
@@ -138,10 +140,30 @@ static enum sending_progress send_sync(struct sending *m)
 	return PASS;
 }
 
+/* What its text may leave behind. False: more of it is needed to tell. */
+static bool note_query(struct sending *m)
+{
+	if (!client_is_transactional(m->c))
+		return true;
+	if (!sending_is_whole(m) && m->frame.len <= TRACES_TEXT_MAX)
+		return false;
+	struct bytes text = {m->in.at + FRAME_HEADER, m->in.len - FRAME_HEADER};
+	uint32_t traits = SQL_UNSURE;
+	if (sending_is_whole(m)) {
+		text = frame_body(m->in, &m->frame);
+		traits = 0;
+	}
+	text.len = strnlen((const char *)text.at, text.len);
+	traces_note(m->s, text, traits | sql_traits(text));
+	return true;
+}
+
 static enum sending_progress send_query(struct sending *m)
 {
 	struct server *s = m->s;
 	struct debt debt = {.kind = DEBT_QUERY};
+	if (!note_query(m))
+		return MORE;
 	sending_forget_unnamed(m->c, &debt);
 	s->unnamed = UNNAMED_NONE;
 	s->unsynced = false;
@@ -184,6 +206,11 @@ static enum sending_progress send_message(struct sending *m)
 	case MSG_QUERY:
 		return send_query(m);
 	case MSG_FUNCTION_CALL:
+		if (m->in.len < FRAME_HEADER + 4 && !sending_is_whole(m))
+			return MORE;
+		traces_note_call(s,
+			(struct bytes){m->in.at + FRAME_HEADER,
+				(sending_is_whole(m) ? m->frame.len : m->in.len) - FRAME_HEADER});
 		s->unsynced = false;
 		sending_owe(m, (struct debt){.kind = DEBT_QUERY});
 		return PASS;

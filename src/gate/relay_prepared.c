@@ -4,8 +4,10 @@
 
 #include "gate/relay.h"
 #include "gate/sending.h"
+#include "gate/traces.h"
 #include "wire/frame.h"
 #include "wire/message.h"
+#include "wire/sql.h"
 
 /* A statement's text is kept in memory to be prepared elsewhere: */
 #define NAMED_PARSE_MAX   (16u << 20) /* longer named ones are refused */
@@ -185,6 +187,32 @@ static const char *name_on_server(
 	return ours;
 }
 
+/* What is bound is about to be run. False: more of the message is needed to tell what that may leave
+ * behind. */
+static bool note_bind(struct sending *m, const struct message_bind *bind)
+{
+	struct client *c = m->c;
+	const struct statement *statement = *bind->statement ? statement_names_find(
+								       &c->names, bind->statement)
+							     : c->unnamed;
+	if (!statement)
+		m->s->traits |= c->big_unnamed && !*bind->statement ? SQL_UNSURE : 0;
+	if (!statement || !statement->traits || !client_is_transactional(c))
+		return true;
+	if (statement->traits & SQL_BOUND) {
+		if (!sending_is_whole(m) && m->frame.len <= TRACES_TEXT_MAX)
+			return false;
+		struct bytes body = frame_body(m->in, &m->frame);
+		if (sending_is_whole(m))
+			traces_note_values(
+				m->s, (struct bytes){body.at + bind->rest, body.len - bind->rest});
+	}
+	const char *query = statement_query(statement);
+	traces_note(m->s, (struct bytes){(const uint8_t *)query, statement->query_len - 1},
+		statement->traits);
+	return true;
+}
+
 enum sending_progress sending_bind(struct sending *m)
 {
 	struct message_bind bind;
@@ -198,6 +226,8 @@ enum sending_progress sending_bind(struct sending *m)
 	struct debt debt = {.kind = DEBT_BIND};
 	if (is_unsure(m, bind.statement))
 		return BLOCKED;
+	if (!note_bind(m, &bind))
+		return MORE;
 	if (!*bind.statement) {
 		ensure_unnamed(m);
 		sending_owe(m, debt);

@@ -6,6 +6,7 @@
 #include "gate/limits.h"
 #include "gate/relay.h"
 #include "gate/stretch.h"
+#include "gate/traces.h"
 #include "wire/frame.h"
 #include "wire/message.h"
 
@@ -191,9 +192,6 @@ static void forget_statements(struct server *s)
 /* A command of the client's own has changed more than its answer says. */
 static void note_tag(struct server *s, const char *tag)
 {
-	/* What lives as long as the session, and would be met by the next client. */
-	static const char *const traces[] = {
-		"SET", "RESET", "DISCARD ALL", "LISTEN", "DECLARE CURSOR", "CREATE TABLE"};
 	struct client *c = s->client;
 	bool all = strcmp(tag, "DISCARD ALL") == 0, reset = all || strcmp(tag, "RESET") == 0;
 	if (!c || is_ours(s))
@@ -203,14 +201,9 @@ static void note_tag(struct server *s, const char *tag)
 	/* The server goes back to what our own login has; what the client means is what its own
 	 * startup packet had: it is set up anew before its next transaction. */
 	s->resetting = s->resetting || (reset && c->origin);
-	if (strcmp(tag, "PREPARE") == 0 || strcmp(tag, "DEALLOCATE") == 0)
+	/* It may have named one of ours. */
+	if (strcmp(tag, "DEALLOCATE") == 0)
 		server_distrust_statements(s);
-	for (size_t i = 0; i < sizeof(traces) / sizeof(traces[0]); i++) {
-		if (strcmp(tag, traces[i]) != 0)
-			continue;
-		s->dirty = true;
-		s->dirty_by = s->resetting ? 0 : c->serial;
-	}
 }
 
 /* May a client be told something else than this message, which has been inspected? */
@@ -240,15 +233,10 @@ static bool reword(const struct server *s, const struct frame *frame, struct byt
 /* Must a tag of this length, with its zero, be looked at? Those of note_tag. */
 static bool is_tag_noted(uint32_t len)
 {
-	_Static_assert(sizeof("DECLARE CURSOR") == sizeof("DEALLOCATE ALL"), "one case is both");
 	switch (len) {
-	case sizeof("SET"):
 	case sizeof("RESET"):
-	case sizeof("LISTEN"):
-	case sizeof("PREPARE"):
 	case sizeof("DEALLOCATE"):
 	case sizeof("DISCARD ALL"):
-	case sizeof("CREATE TABLE"):
 	case sizeof("DEALLOCATE ALL"):
 		return true;
 	default:
@@ -290,6 +278,7 @@ static bool pay_ready(struct server *s, char status)
 	s->since = hub_now(s->hub);
 	if (status == 'I')
 		s->begun_at = s->since; /* that of the next in a pipeline */
+	s->restoring = status == 'T' && (s->restoring || s->resetting);
 	s->copying_in = s->resetting = false;
 	return true;
 }
@@ -316,6 +305,10 @@ static bool inspect(struct server *s, const struct frame *frame, struct bytes bo
 	case MSG_ERROR:
 		server_complaint(s, body);
 		return true;
+	case MSG_DATA_ROW:
+		if (s->errand == ERRAND_ASK)
+			traces_row(s, body);
+		return true;
 	default:
 		return true;
 	}
@@ -332,6 +325,10 @@ static bool is_inspected(const struct server *s, const struct frame *frame)
 		return frame->len <= REPORT_MAX;
 	case MSG_COMMAND_COMPLETE:
 		return is_tag_noted(frame->len - FRAME_HEADER);
+	case MSG_DATA_ROW:
+		if (s->errand == ERRAND_ASK)
+			return true;
+		/* fall through */
 	default:
 		return s->client && s->client->inquiry && frame->len <= REPORT_MAX;
 	}
@@ -351,7 +348,10 @@ static bool passes_to_client(const struct server *s, uint8_t type, bool ours)
 		return false;
 	if (!ours)
 		return true;
-	if (s->errand == ERRAND_SETUP)
+	/* The client listens there. */
+	if (s->errand == ERRAND_ASK || s->errand == ERRAND_RESTORE)
+		return type == MSG_NOTIFICATION;
+	if (s->errand == ERRAND_SETUP || s->errand == ERRAND_CLEAN)
 		return false;
 	/* What the server reports of itself is for whoever is there. An error ends what the client
 	 * asked for, even if ours was the first to fail. */

@@ -8,6 +8,7 @@
 
 #include "gate/client.h"
 #include "gate/relay.h"
+#include "gate/traces.h"
 #include "wire/message.h"
 #include "wire/startup.h"
 
@@ -26,6 +27,8 @@ void server_release(struct server *s)
 	buffer_release(&s->in);
 	buffer_release(&s->out);
 	buffer_release(&s->reported);
+	buffer_release(&s->customs);
+	buffer_release(&s->answer);
 	debts_release(&s->debts, &s->hub->statements);
 }
 
@@ -72,6 +75,7 @@ void server_shut(struct server *s)
 		part(s);
 	if (!c)
 		return;
+	traces_pin(c, 0);
 	c->server = NULL;
 	if (c->state == CLIENT_GONE)
 		client_reap(c); /* it waited for what it had asked to be over */
@@ -242,8 +246,10 @@ void server_lost(struct server *s, enum outcome outcome, const char *why)
 	if (is_of_session(s))
 		outcome = OUTCOME_OK;
 	int id = s->id;
-	if (c)
+	if (c) {
+		traces_pin(c, 0);
 		c->server = NULL;
+	}
 	forget(s);
 	if (waits)
 		client_requeued(c);
@@ -273,6 +279,8 @@ bool server_release_if_idle(struct server *s)
 	if ((c->streaming > 0 && !c->streaming_void) || buffer_len(&s->out) > 0)
 		return false;
 	if (s->errand != ERRAND_NONE && s->errand != ERRAND_DRAIN)
+		return false;
+	if (traces_keep(s))
 		return false;
 	s->errand = ERRAND_NONE;
 	s->errand_until = INSTANT_NEVER;
@@ -339,6 +347,8 @@ static void on_received(struct stream *stream, struct bytes in)
 	else
 		buffer_append(&s->in, in.at + used, in.len - used);
 	buffer_trim(&s->in);
+	if (s->restoring)
+		traces_restore(s);
 	/* A client that asked for more than was allowed at a time goes on as answers come. */
 	if (s->client)
 		client_go_on(s->client);

@@ -31,6 +31,9 @@ enum server_errand {
 	ERRAND_SETUP, /* moving to the client's profile */
 	ERRAND_DRAIN, /* its client has died: what it asked for is still being answered */
 	ERRAND_ROLLBACK, /* ... in a transaction, which is being rolled back */
+	ERRAND_ASK, /* what its client's transaction left behind (traces.h) */
+	ERRAND_RESTORE, /* after a RESET: what its client's startup packet had */
+	ERRAND_CLEAN, /* what a client left behind */
 };
 
 /* The connection itself, which outlives the server's use of it until the loop lets it go. */
@@ -67,9 +70,13 @@ struct server {
 	char complaint[ERROR_TEXT_MAX]; /* its text */
 	struct gate_pool *pool; /* borrowed; NULL: not connecting, not connected */
 	struct profile *profile; /* a reference into the pool's, or NULL with it */
-	bool dirty; /* a client SET what no profile knows of */
-	uint64_t dirty_by; /* that client's serial; 0: it is not even as that client wants it */
+	bool dirty; /* its settings may be other than the profile's, and more may be left there */
 	bool resetting; /* since a client's RESET, until ReadyForQuery */
+	bool restoring; /* since a RESET in a transaction that goes on */
+	uint32_t traits; /* of what its client ran since it was last asked (wire/sql.h) */
+	struct buffer customs; /* the custom settings that named, each with its zero */
+	struct buffer answer; /* the settings told so far: name, zero, value, zero */
+	uint32_t found; /* what else was told so far: bits of enum gate_pin */
 	uint64_t unnamed; /* the id of its unnamed statement, if that is known */
 	int prepared; /* how many statements of ours it holds */
 	instant since; /* its client's oldest debt is due, or nothing is asked of it */
@@ -78,6 +85,13 @@ struct server {
 	int cancels; /* cancel requests on their way: not to be given to another */
 	bool used; /* since it was assigned, its client's bytes were sent on */
 };
+
+/* Is the gate at something that its client must wait for? */
+static inline bool server_is_away(const struct server *s)
+{
+	return s->errand == ERRAND_PING || s->errand == ERRAND_SETUP || s->errand == ERRAND_ASK ||
+	       s->errand == ERRAND_RESTORE || s->errand == ERRAND_CLEAN;
+}
 
 void server_init(struct server *s, struct hub *h, int id);
 /* Closes what is open, without telling anyone: the hub is going. */

@@ -68,6 +68,12 @@ struct gate_shown {
 	bool changeable; /* by a reload */
 };
 
+/* SQL's PREPARE, where the server may change with every transaction. */
+enum sql_prepare {
+	SQL_PREPARE_PIN, /* its client keeps its server */
+	SQL_PREPARE_ERROR, /* it is refused */
+};
+
 struct gate_settings {
 	struct engine_settings engine;
 	int servers_max; /* the most server connections ever: the pool's size + overflow */
@@ -79,6 +85,8 @@ struct gate_settings {
 	const char *host; /* for messages: "db.internal:5432" */
 	const char *user; /* as clients must name them */
 	const char *database;
+	bool pin; /* a client keeps its server while something of its own lives there */
+	enum sql_prepare sql_prepare;
 	int64_t keepalive_ns; /* TCP keepalive idle time on server connections */
 
 	/* Listeners, used where the process did not inherit them. */

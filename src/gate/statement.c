@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wire/sql.h"
+
 #define SLOTS_MIN 64
 #define NAMES_MIN 8
 
@@ -97,6 +99,7 @@ struct statement *statements_intern(struct statements *all, const char *query, s
 		.refs = 1,
 		.query_len = (uint32_t)query_len,
 		.types_len = (uint32_t)types.len,
+		.traits = sql_traits((struct bytes){(const uint8_t *)query, query_len - 1}),
 		.servers = must(calloc(words(all->servers_max), sizeof(uint64_t))),
 	};
 	memcpy(s->bytes, query, query_len);

@@ -25,6 +25,7 @@ struct statement {
 	uint32_t refs; /* clients' names, and their unnamed ones */
 	uint32_t query_len; /* with its zero */
 	uint32_t types_len;
+	uint32_t traits; /* what it may do to a session (wire/sql.h) */
 	uint64_t *servers; /* a bit each: has it prepared */
 	char bytes[]; /* query, zero, types as in Parse */
 };

@@ -17,9 +17,27 @@
 #include "gate/secrets.h"
 #include "gate/settings.h"
 
-/* Since the process began, but for `clients`. */
+/* Why a client keeps its server between transactions. */
+enum gate_pin {
+	PIN_LISTEN,
+	PIN_TEMPORARY, /* a table, or anything else in pg_temp */
+	PIN_CURSOR, /* WITH HOLD */
+	PIN_LOCK, /* an advisory lock of the session */
+	PIN_PREPARED, /* by SQL */
+	PIN_LIBRARY, /* LOAD */
+	PIN_SETTINGS, /* more than a profile holds, or not to be learned */
+	PIN_COUNT,
+};
+
+/* "listen", for metrics. */
+const char *gate_pin_name(enum gate_pin pin);
+
+/* Since the process began, but for `clients` and `pinned`. */
 struct gate_counters {
 	int clients; /* connected now */
+	int pinned; /* that keep their servers now */
+	int pinned_by[PIN_COUNT]; /* the same by reason: one may have more than one */
+	int64_t asked; /* questions to servers about what a transaction left behind */
 	int64_t clients_total;
 	int64_t client_errors; /* clients dropped for what they sent */
 	int64_t login_failures; /* clients that did not prove who they are */

@@ -185,23 +185,37 @@ int message_parse_parameter(struct bytes body, const char **name, const char **v
 	return result_of(&c);
 }
 
+/* A count, and as many values, each with its length before it. */
+static int read_values(struct cursor *c, struct bytes *at, int max)
+{
+	int count = read_u16(c);
+	for (int i = 0; i < count && !c->bad; i++) {
+		uint32_t len = read_u32(c);
+		struct bytes value = {NULL, 0};
+		if (len != UINT32_MAX) {
+			if (c->bad || (size_t)(c->end - c->at) < len)
+				return -1;
+			value = (struct bytes){c->at, len};
+			c->at += len;
+		}
+		if (i < max)
+			at[i] = value;
+	}
+	return c->bad ? -1 : count;
+}
+
 int message_parse_row(struct bytes body, struct bytes *at, int max)
 {
 	struct cursor c = cursor_of(body);
-	int count = read_u16(&c);
-	for (int i = 0; i < count && !c.bad; i++) {
-		uint32_t len = read_u32(&c);
-		struct bytes column = {NULL, 0};
-		if (len != UINT32_MAX) {
-			if (c.bad || (size_t)(c.end - c.at) < len)
-				return -1;
-			column = (struct bytes){c.at, len};
-			c.at += len;
-		}
-		if (i < max)
-			at[i] = column;
-	}
-	return c.bad ? -1 : count;
+	return read_values(&c, at, max);
+}
+
+int message_parse_values(struct bytes rest, struct bytes *at, int max)
+{
+	struct cursor c = cursor_of(rest);
+	for (int formats = read_u16(&c); formats > 0 && !c.bad; formats--)
+		read_u16(&c);
+	return read_values(&c, at, max);
 }
 
 /* ---- writing ---- */

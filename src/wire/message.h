@@ -82,6 +82,8 @@ struct message_execute {
 	uint32_t rows;
 };
 int message_parse_execute(struct bytes body, struct message_execute *m);
+/* Bind's values: `rest` is its body from there on, whole. As message_parse_row. */
+int message_parse_values(struct bytes rest, struct bytes *at, int max);
 
 /* Describe and Close: 'S'tatement or 'P'ortal, and its name. */
 struct message_target {

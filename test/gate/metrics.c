@@ -196,7 +196,12 @@ static void values_are_those_of_the_engine(void **state)
 	instance_connected(&i, 41.0);
 	histogram_add(&i.connect_times[STAGE_TCP], 3 * NS_PER_MS);
 	histogram_add(&i.connect_times[STAGE_TCP], 400 * NS_PER_S);
-	i.view.counters = (struct gate_counters){.clients = 2, .transactions = 7, .bytes_out = 99};
+	i.view.counters = (struct gate_counters){.clients = 2,
+		.transactions = 7,
+		.bytes_out = 99,
+		.asked = 5,
+		.pinned = 3,
+		.pinned_by = {[PIN_LISTEN] = 2, [PIN_LOCK] = 1}};
 	read_metrics(&r);
 	assert_true(
 		find(&r, "standpipe_phase_status{phase=\"database\",status=\"in_progress\"}") == 1);
@@ -207,6 +212,10 @@ static void values_are_those_of_the_engine(void **state)
 	assert_true(find(&r, "standpipe_budget_fleet") == 35);
 	assert_true(find(&r, "standpipe_breaker_state{state=\"closed\"}") == 1);
 	assert_true(find(&r, "standpipe_transactions_total") == 7);
+	assert_true(find(&r, "standpipe_session_questions_total") == 5);
+	assert_true(find(&r, "standpipe_clients_pinned") == 3);
+	assert_true(find(&r, "standpipe_clients_pinned_by{reason=\"listen\"}") == 2);
+	assert_true(find(&r, "standpipe_clients_pinned_by{reason=\"cursor\"}") == 0);
 	assert_true(find(&r, "standpipe_bytes_total{direction=\"out\"}") == 99);
 	assert_true(
 		find(&r, "standpipe_connect_seconds_bucket{stage=\"tcp\",le=\"0.002097152\"}") ==

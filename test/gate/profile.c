@@ -80,7 +80,7 @@ static void a_session_that_sets_nothing_is_in_the_base_profile(void **state)
 	assert_ptr_equal(profile, all.base);
 	assert_int_equal(profile->refs, 2);
 	EXPECT_PAIRS(profile, "");
-	expect_sql(profile, "SET SESSION AUTHORIZATION DEFAULT;RESET ALL");
+	expect_sql(profile, "SET SESSION AUTHORIZATION DEFAULT;RESET ROLE;RESET ALL");
 	profile_drop(&all, profile);
 	assert_int_equal(count(&all), 1);
 	profiles_release(&all);
@@ -282,7 +282,7 @@ static void the_sql_starts_from_anything_and_sets_each(void **state)
 	profiles_init(&all);
 	struct profile *a = profile_with(&all, all.base, "TimeZone", "UTC");
 	struct profile *b = profile_with(&all, a, "application_name", "web");
-	expect_sql(b, "SET SESSION AUTHORIZATION DEFAULT;RESET ALL;"
+	expect_sql(b, "SET SESSION AUTHORIZATION DEFAULT;RESET ROLE;RESET ALL;"
 		      "SELECT pg_catalog.set_config(E'application_name',E'web',false),"
 		      "pg_catalog.set_config(E'TimeZone',E'UTC',false)");
 	profile_drop(&all, a);
@@ -296,7 +296,7 @@ static void no_value_breaks_out_of_its_quotes(void **state)
 	profiles_init(&all);
 	struct profile *p = profile_with(
 		&all, all.base, "my.na'me", "a'b\\c\\'; DROP TABLE x; --\n\"");
-	expect_sql(p, "SET SESSION AUTHORIZATION DEFAULT;RESET ALL;"
+	expect_sql(p, "SET SESSION AUTHORIZATION DEFAULT;RESET ROLE;RESET ALL;"
 		      "SELECT pg_catalog.set_config(E'my.na''me',"
 		      "E'a''b\\\\c\\\\''; DROP TABLE x; --\n\"',false)");
 	profile_drop(&all, p);
@@ -309,7 +309,7 @@ static void what_is_not_ascii_is_the_same_in_every_encoding(void **state)
 	struct profiles all;
 	profiles_init(&all);
 	struct profile *p = profile_with(&all, all.base, "application_name", "\x83\x5c'\xc3\xa9");
-	expect_sql(p, "SET SESSION AUTHORIZATION DEFAULT;RESET ALL;"
+	expect_sql(p, "SET SESSION AUTHORIZATION DEFAULT;RESET ROLE;RESET ALL;"
 		      "SELECT pg_catalog.set_config(E'application_name',"
 		      "E'\\x83\\\\''\\xc3\\xa9',false)");
 	profile_drop(&all, p);
