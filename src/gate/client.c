@@ -221,7 +221,7 @@ bool client_is_held(const struct client *c)
 		return true;
 	if (c->unsure && (s->debts.named.synced > 0 || s->debts.unnamed.synced > 0))
 		return true;
-	return c->leaving && (s->debts.readies > 0 || buffer_len(&s->out) > 0);
+	return c->leaving && ((s->debts.readies > 0 && !s->copying_in) || buffer_len(&s->out) > 0);
 }
 
 void client_go_on(struct client *c)

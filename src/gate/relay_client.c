@@ -17,15 +17,16 @@
 
 /* ---- the end of a session ---- */
 
-/* What it asked for before is sent, and answered, first. */
+/* What it asked for before is sent, and answered, first: but a copy that takes its data has no end
+ * other than this. */
 static bool must_finish(const struct client *c, const struct stretch *stretch)
 {
 	const struct server *s = c->server;
 	if (!s)
 		return false;
 	const struct debt *first = debts_first(&s->debts);
-	return s->debts.readies > 0 || (first && first->local) || stretch_len(stretch) > 0 ||
-	       buffer_len(&s->out) > 0;
+	return stretch_len(stretch) > 0 || buffer_len(&s->out) > 0 ||
+	       (!s->copying_in && (s->debts.readies > 0 || (first && first->local)));
 }
 
 enum sending_progress sending_refuse(struct sending *m, const char *sqlstate, const char *message)

@@ -482,6 +482,27 @@ def test_a_client_that_dies_leaves_nothing_behind(gate, how, end):
 # --- servers that die ---------------------------------------------------------------------------------
 
 
+COPY = raw.query("select 1; copy t from stdin")
+COPY_EXTENDED = raw.parse("", "copy t from stdin") + raw.bind("") + raw.EXECUTE + raw.SYNC
+
+
+@pytest.mark.parametrize("copy", [COPY, COPY_EXTENDED])
+@pytest.mark.parametrize("waits", [True, False])
+@pytest.mark.parametrize("last, told", [(raw.message("X"), None), (raw.query("select 2"), "08P01")])
+def test_a_client_that_ends_amid_its_copy(gate, copy, waits, last, told):
+    """PostgreSQL cuts the connection: there is no other end of it."""
+    g = gate(1)
+    with contextlib.closing(g.raw()) as c, contextlib.closing(g.raw()) as other:
+        c.send(copy)
+        if waits:
+            c.until("G")
+            c.send(raw.message("d", b"1\tlost\n"))
+        c.send(last)
+        errors = [m for m in c.until_end() if m[0] == "E"]
+        assert (raw.error(errors)["C"] if errors else None) == told
+        assert other.ask("select count(*) from t") == [("0",)]
+
+
 @pytest.mark.parametrize("ping_after", ["0s", "30s"])
 def test_an_idle_server_that_is_killed_is_not_noticed(gate, postgres, ping_after):
     g = gate(2, STANDPIPE_POOL_PING_AFTER=ping_after)
