@@ -120,7 +120,7 @@ static void on_login(uv_timer_t *timer)
 	uv_close((uv_handle_t *)timer, on_login_closed);
 }
 
-struct upstream_login *upstream_start(uv_loop_t *loop, const char *conninfo, const char *origin,
+struct upstream_login *upstream_start(uv_loop_t *loop, const struct upstream_target *target,
 	const struct upstream_events *events, void *context)
 {
 	struct upstream_login *login = calloc(1, sizeof(*login));
@@ -138,9 +138,10 @@ void upstream_redial(struct upstream_login *login)
 {
 }
 
-void upstream_abandon(struct upstream_login *login)
+unsigned upstream_abandon(struct upstream_login *login)
 {
 	login->abandoned = true;
+	return 0;
 }
 
 void upstream_release(struct upstream *up)
@@ -153,11 +154,6 @@ void upstream_parameters(const struct upstream *up,
 {
 	each(context, "server_version", "15.0");
 	each(context, "application_name", "");
-}
-
-enum outcome upstream_classify(const char *message, char sqlstate[6])
-{
-	return OUTCOME_PROTOCOL;
 }
 
 /* ---- its answers ---- */

@@ -161,8 +161,10 @@ static int run(struct run *r, const char *file, char **command)
 	if (build_gate_environment(r) != 0)
 		return EXIT_FAILURE;
 	const char *extra[] = {r->notify_pair, NULL};
+	char gate_host[LISTEN_HOST_MAX];
+	listen_reached(r->config.gate.listen_host, gate_host);
 	struct config_command want = {
-		.gate_host = "127.0.0.1",
+		.gate_host = gate_host,
 		.gate_port = r->gate_port,
 		.command_port = r->command_port,
 		.extra = *r->notify ? extra : NULL,

@@ -21,8 +21,10 @@ static int control_fd(void)
 static void fill_in_environment(struct config *config)
 {
 	int inherited = listen_inherited(LISTEN_GATE);
+	char gate_host[LISTEN_HOST_MAX];
+	listen_reached(config->gate.listen_host, gate_host);
 	struct config_command command = {
-		.gate_host = "127.0.0.1",
+		.gate_host = gate_host,
 		.gate_port = inherited >= 0 ? listen_port(inherited) : config->gate.listen_port,
 		.command_port = config->gate.command_port,
 	};

@@ -32,6 +32,7 @@ static const struct {
 	[OUTCOME_AUTH] = {"auth", .permanent = true},
 	[OUTCOME_DATABASE] = {"database", .permanent = true},
 	[OUTCOME_SETTINGS] = {"settings", .permanent = true},
+	[OUTCOME_TOKEN] = {"token"},
 	[OUTCOME_PROTOCOL] = {"protocol"},
 };
 

@@ -14,8 +14,6 @@
 static void on_accept(void *context, int fd)
 {
 	struct gate *g = context;
-	int on = 1;
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* a Unix socket has none */
 	client_accept(&g->hub, fd);
 }
 
@@ -41,6 +39,10 @@ int gate_listeners_bind(struct gate *g, struct error *error)
 		LISTEN_GATE, s->listen_host, s->listen_port, "listen.port", error);
 	if (fds[LISTENER_GATE] < 0)
 		return -1;
+	/* What accepted sockets inherit costs no call for each of them. */
+	int on = 1;
+	setsockopt(fds[LISTENER_GATE], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	care_apply(fds[LISTENER_GATE], &s->listen_care);
 	fds[LISTENER_UNIX] = listen_inherited(LISTEN_UNIX);
 	if (fds[LISTENER_UNIX] < 0 && *s->socket_dir) {
 		char path[LISTEN_PATH_MAX];

@@ -63,6 +63,10 @@ static const struct {
 	{OUTCOME_TLS, ANY, NULL,
 		"TLS fails: compare sslmode and sslrootcert with the server's certificate (name, "
 		"authority, expiry), or the server does not offer TLS"},
+	{OUTCOME_TOKEN, ANY, NULL,
+		"database.password_command gave no password: run it by hand, as the user and in "
+		"the "
+		"environment of Standpipe"},
 	{OUTCOME_PROTOCOL, ANY, NULL,
 		"what answers is not PostgreSQL as expected, or it refuses for a reason of its "
 		"own: "

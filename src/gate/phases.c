@@ -269,15 +269,23 @@ static void append_encoded(char *text, size_t size, const char *part)
 	}
 }
 
+/* "host:port", for a URL, of what this process listens on itself. */
+static void show_own(const char *listen_host, int port, char text[LISTEN_HOST_MAX + 16])
+{
+	char host[LISTEN_HOST_MAX];
+	listen_reached(listen_host, host);
+	snprintf(text, LISTEN_HOST_MAX + 16, strchr(host, ':') ? "[%s]:%d" : "%s:%d", host, port);
+}
+
 /* As any client would: over TCP, with libpq. */
 static void check_end_to_end(struct phases *p)
 {
 	const struct gate_settings *settings = p->hub->settings;
-	char tail[192];
+	char own[LISTEN_HOST_MAX + 16], tail[LISTEN_HOST_MAX + 192];
+	show_own(settings->listen_host, p->gate_port, own);
 	snprintf(p->text, sizeof(p->text), "postgresql://");
 	append_encoded(p->text, sizeof(p->text), settings->user);
-	snprintf(
-		tail, sizeof(tail), ":%s@127.0.0.1:%d/", p->hub->auth.check_password, p->gate_port);
+	snprintf(tail, sizeof(tail), ":%s@%s/", p->hub->auth.check_password, own);
 	strncat(p->text, tail, sizeof(p->text) - strlen(p->text) - 1);
 	append_encoded(p->text, sizeof(p->text), settings->database);
 	strncat(p->text,
@@ -289,9 +297,11 @@ static void check_end_to_end(struct phases *p)
 static void try_now(struct phases *p)
 {
 	const struct gate_settings *settings = p->hub->settings;
+	char own[LISTEN_HOST_MAX + 16];
 	switch (p->current) {
 	case PHASE_INIT:
-		snprintf(p->text, sizeof(p->text), "http://127.0.0.1:%d/live", p->admin_port);
+		show_own(settings->admin_host, p->admin_port, own);
+		snprintf(p->text, sizeof(p->text), "http://%s/live", own);
 		check_target(p, p->text);
 		break;
 	case PHASE_DEPENDENCIES:

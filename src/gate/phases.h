@@ -16,6 +16,7 @@
 #include "gate/door.h"
 #include "gate/hub.h"
 #include "io/check.h"
+#include "io/listen.h"
 
 /* The longest target put together here. */
 #define PHASES_TARGET_MAX 1024

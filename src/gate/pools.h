@@ -32,6 +32,8 @@ struct gate_pool {
 	const char *database, *user; /* as clients name them; owned, but for the first pool's */
 	const char *conninfo; /* to log in with; secret */
 	const char *host; /* for messages: "db.internal:5432" */
+	unsigned turn; /* of its hosts, the one to begin with (io/places.h) ... */
+	instant turned_until; /* ... until then; later the first again */
 	struct profiles
 		profiles; /* of its sessions: what they report depends on all of the above */
 	struct pool_stats stats;

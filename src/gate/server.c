@@ -15,6 +15,9 @@
 /* The most that a server may report: all of its parameters, names and values. */
 #define REPORTED_MAX 65536
 
+/* A host that let a whole attempt wait is not the first to be tried for so long. */
+#define TURNED_NS (60 * NS_PER_S)
+
 /* ---- its life ---- */
 
 void server_init(struct server *s, struct hub *h, int id)
@@ -159,7 +162,15 @@ static void on_login_done(
 static struct upstream_login *start_login(struct server *s)
 {
 	static const struct upstream_events events = {on_login_stage, on_login_done};
-	return upstream_start(s->hub->loop, s->pool->conninfo, s->pool->host, &events, s);
+	struct hub *h = s->hub;
+	const struct gate_pool *pool = s->pool;
+	struct upstream_target target = {
+		.conninfo = pool->conninfo,
+		.origin = pool->host,
+		.care = h->settings->database_care,
+		.turn = hub_now(h) < pool->turned_until ? pool->turn : 0,
+	};
+	return upstream_start(h->loop, &target, &events, s);
 }
 
 void server_connect(struct hub *h, int id, struct gate_pool *pool)
@@ -193,7 +204,8 @@ void server_abandon(struct hub *h, int id)
 	struct server *s = &h->servers[id];
 	if (!s->login)
 		return;
-	upstream_abandon(s->login);
+	s->pool->turn = upstream_abandon(s->login);
+	s->pool->turned_until = hub_now(h) + TURNED_NS;
 	s->login = NULL;
 	const struct engine_attempt *a = &h->engine.recent[(s->serial - 1) % ENGINE_ATTEMPTS_MAX];
 	struct error error;

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "core/engine.h"
+#include "io/care.h"
 #include "io/tls.h"
 
 #define GATE_CHECKS_MAX 32
@@ -87,11 +88,12 @@ struct gate_settings {
 	const char *database;
 	bool pin; /* a client keeps its server while something of its own lives there */
 	enum sql_prepare sql_prepare;
-	int64_t keepalive_ns; /* TCP keepalive idle time on server connections */
+	struct care database_care; /* where the URL says nothing of it */
 
 	/* Listeners, used where the process did not inherit them. */
 	const char *listen_host; /* "127.0.0.1" */
 	int listen_port; /* 0: any */
+	struct care listen_care; /* of TCP clients */
 	struct auth_settings auth;
 	const char *socket_dir; /* of .s.PGSQL.<port>; empty: no Unix socket */
 	const char *admin_host;

@@ -99,6 +99,15 @@ int listen_tcp(const char *host, int port, struct error *error)
 	return fd < 0 ? tcp_fail(error, where, number) : fd;
 }
 
+void listen_reached(const char *host, char reached[LISTEN_HOST_MAX])
+{
+	const char *name = plain_host(host, reached, LISTEN_HOST_MAX);
+	if (!name || strcmp(name, "0.0.0.0") == 0)
+		snprintf(reached, LISTEN_HOST_MAX, "127.0.0.1");
+	else if (strcmp(name, "::") == 0)
+		snprintf(reached, LISTEN_HOST_MAX, "::1");
+}
+
 /* Does somebody answer on the socket? Refused: its owner is gone. */
 static bool unix_is_alive(const struct sockaddr_un *address)
 {

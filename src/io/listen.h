@@ -10,6 +10,7 @@
 #include "base/error.h"
 
 #define LISTEN_BACKLOG  512
+#define LISTEN_HOST_MAX 256
 #define LISTEN_PATH_MAX 512 /* longer than any that the kernel takes, so that it says no */
 
 /* The names that PID 1 and the gate agree on. */
@@ -22,6 +23,10 @@
  * "*": every address, IPv6 too where there is any. `port` 0: any free one (see listen_port).
  * The descriptor, or -1 with `error`. May block to resolve a name. */
 int listen_tcp(const char *host, int port, struct error *error);
+
+/* Under which host this machine itself reaches what listens on `host`: the loopback address where that
+ * is every address, without [] around IPv6. */
+void listen_reached(const char *host, char reached[LISTEN_HOST_MAX]);
 
 /* Listens on the Unix socket `path`, which every user may connect to. A socket that is there already
  * is replaced if nobody answers on it; anything else that is there is left alone: an error.

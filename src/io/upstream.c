@@ -1,16 +1,20 @@
 #include "io/upstream.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "io/places.h"
+#include "io/refusal.h"
 
 /* One dial: a PGconn on its way. At most one of `work` (a step on the pool) and `poll` (waiting
  * for the socket) is under way. */
 struct dial {
 	struct upstream_login *login; /* NULL: nobody waits for it any more */
-	char *conninfo; /* owned: the first step may outlast the login */
+	char *conninfo, *password; /* owned; of the login, which may be gone before them */
+	struct care care;
+	unsigned turn;
 	PGconn *conn;
 	PostgresPollingStatusType next; /* what libpq waits for */
 	uv_work_t work;
@@ -21,7 +25,7 @@ struct dial {
 
 struct upstream_login {
 	uv_loop_t *loop;
-	char *conninfo, *origin; /* owned */
+	struct upstream_target target; /* its texts are owned */
 	struct upstream_events events;
 	void *context;
 	struct dial *dial;
@@ -32,103 +36,50 @@ static void dial_step(struct dial *d);
 
 /* ---- what went wrong ---- */
 
-/* libpq's verbose form of a server's error: "SEVERITY:  SQLSTATE: message". */
-static const char *find_sqlstate(const char *message, char sqlstate[6])
-{
-	for (const char *at = strstr(message, ":  "); at; at = strstr(at + 1, ":  ")) {
-		const char *code = at + 3;
-		int len = 0;
-		while (len < 5 &&
-			(isdigit((unsigned char)code[len]) || isupper((unsigned char)code[len])))
-			len++;
-		if (len == 5 && code[5] == ':') {
-			memcpy(sqlstate, code, 5);
-			sqlstate[5] = 0;
-			return code + 5;
-		}
-	}
-	sqlstate[0] = 0;
-	return NULL;
-}
-
-enum outcome upstream_classify(const char *message, char sqlstate[6])
-{
-	static const struct {
-		const char *text;
-		enum outcome outcome;
-	} signs[] = {
-		{"could not translate host name", OUTCOME_DNS},
-		{"Connection refused", OUTCOME_REFUSED},
-		{"No such file or directory",
-			OUTCOME_REFUSED}, /* a Unix socket that is not there */
-		{"timeout expired", OUTCOME_TIMEOUT},
-		{"Connection timed out", OUTCOME_TIMEOUT},
-		{"No route to host", OUTCOME_UNREACHABLE},
-		{"Network is unreachable", OUTCOME_UNREACHABLE},
-		{"closed the connection unexpectedly", OUTCOME_RESET},
-		{"Connection reset", OUTCOME_RESET},
-		{"SSL SYSCALL error: EOF", OUTCOME_RESET},
-		{"no password supplied", OUTCOME_AUTH},
-		{"server does not support SSL", OUTCOME_TLS},
-		{"certificate", OUTCOME_TLS},
-		{"SSL", OUTCOME_TLS},
-	};
-	if (find_sqlstate(message, sqlstate))
-		return outcome_from_sqlstate(sqlstate);
-	for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++)
-		if (strstr(message, signs[i].text))
-			return signs[i].outcome;
-	return OUTCOME_PROTOCOL;
-}
-
-/* The last line that says something: libpq gathers what every address answered, and in verbose
- * form adds where in the server's source it happened. */
 static void fill_error(struct error *error, const struct upstream_login *login, const char *message,
 	enum outcome *outcome)
 {
-	char sqlstate[6];
+	char sqlstate[6], text[ERROR_TEXT_MAX];
 	*outcome = upstream_classify(message, sqlstate);
-	const char *after = find_sqlstate(message, sqlstate);
-	const char *text = after ? after + 1 : message;
-	while (isspace((unsigned char)*text))
-		text++;
-	size_t len = strcspn(text, "\n");
-	/* "connection to server at ... failed: Connection refused\n\tIs the server ...?" */
-	error_set(error, stage_name(login->stage), 0, "%.*s", (int)len, text);
+	upstream_describe(message, text, sizeof(text));
+	error_set(error, stage_name(login->stage), 0, "%s", text);
 	error_sqlstate(error, sqlstate);
-	error_origin(error, login->origin);
+	error_origin(error, login->target.origin);
 }
 
 /* ---- a dial's end ---- */
 
-static char *copy(const char *text)
+static void free_secret(const char *text)
 {
-	char *made = strdup(text);
-	if (!made)
+	char *secret = (char *)text;
+	if (secret)
+		explicit_bzero(secret, strlen(secret));
+	free(secret);
+}
+
+static char *copy_of(const char *text)
+{
+	char *copy = text ? strdup(text) : NULL;
+	if (text && !copy)
 		abort();
-	return made;
-}
-
-/* It holds a password. */
-static void forget(char *conninfo)
-{
-	explicit_bzero(conninfo, strlen(conninfo));
-	free(conninfo);
-}
-
-static void login_free(struct upstream_login *login)
-{
-	forget(login->conninfo);
-	free(login->origin);
-	free(login);
+	return copy;
 }
 
 static void dial_free(struct dial *d)
 {
 	if (d->conn)
 		PQfinish(d->conn);
-	forget(d->conninfo);
+	free_secret(d->conninfo);
+	free_secret(d->password);
 	free(d);
+}
+
+static void login_free(struct upstream_login *login)
+{
+	free_secret(login->target.conninfo);
+	free_secret(login->target.password);
+	free((char *)login->target.origin);
+	free(login);
 }
 
 static void on_unwatched(uv_handle_t *handle)
@@ -224,6 +175,25 @@ static void dial_wait(struct dial *d)
 		&d->poll, d->next == PGRES_POLLING_READING ? UV_READABLE : UV_WRITABLE, on_ready);
 }
 
+/* What stands before the conninfo it overrides, what stands behind overrides it. */
+static PGconn *begin_conn(const struct dial *d)
+{
+	struct care_texts care;
+	struct places places = {NULL, NULL, NULL};
+	care_show(&d->care, &care);
+	if (d->turn > 0)
+		places_init(&places, d->conninfo, d->turn);
+	const char *keys[] = {"keepalives", "keepalives_idle", "keepalives_interval",
+		"keepalives_count", "tcp_user_timeout", "dbname", "host", "hostaddr", "port",
+		"password", NULL};
+	const char *values[] = {care.keepalives, care.idle, care.interval, care.count,
+		care.user_timeout_ms, d->conninfo, places.host, places.hostaddr, places.port,
+		d->password, NULL};
+	PGconn *conn = PQconnectStartParams(keys, values, 1);
+	places_release(&places);
+	return conn;
+}
+
 static void on_step(uv_work_t *work)
 {
 	struct dial *d = work->data;
@@ -231,7 +201,7 @@ static void on_step(uv_work_t *work)
 		d->next = PQconnectPoll(d->conn);
 		return;
 	}
-	d->conn = PQconnectStart(d->conninfo);
+	d->conn = begin_conn(d);
 	if (!d->conn) {
 		d->next = PGRES_POLLING_FAILED;
 		return;
@@ -279,7 +249,10 @@ static void dial_begin(struct upstream_login *login)
 		abort();
 	d->login = login;
 	d->loop = login->loop;
-	d->conninfo = copy(login->conninfo);
+	d->conninfo = copy_of(login->target.conninfo);
+	d->password = copy_of(login->target.password);
+	d->care = login->target.care;
+	d->turn = login->target.turn;
 	d->work.data = d;
 	login->dial = d;
 	login->stage = STAGE_DNS;
@@ -288,15 +261,17 @@ static void dial_begin(struct upstream_login *login)
 
 /* ---- the public face ---- */
 
-struct upstream_login *upstream_start(uv_loop_t *loop, const char *conninfo, const char *origin,
+struct upstream_login *upstream_start(uv_loop_t *loop, const struct upstream_target *target,
 	const struct upstream_events *events, void *context)
 {
 	struct upstream_login *login = calloc(1, sizeof(*login));
 	if (!login)
 		abort();
 	login->loop = loop;
-	login->conninfo = copy(conninfo);
-	login->origin = copy(origin);
+	login->target = *target;
+	login->target.conninfo = copy_of(target->conninfo);
+	login->target.password = copy_of(target->password);
+	login->target.origin = copy_of(target->origin);
 	login->events = *events;
 	login->context = context;
 	dial_begin(login);
@@ -305,14 +280,18 @@ struct upstream_login *upstream_start(uv_loop_t *loop, const char *conninfo, con
 
 void upstream_redial(struct upstream_login *login)
 {
+	/* Behind the place that did not answer: it may be one of several. */
+	login->target.turn++;
 	dial_drop(login->dial);
 	dial_begin(login);
 }
 
-void upstream_abandon(struct upstream_login *login)
+unsigned upstream_abandon(struct upstream_login *login)
 {
+	unsigned next = login->target.turn + 1;
 	dial_drop(login->dial);
 	login_free(login);
+	return next;
 }
 
 void upstream_release(struct upstream *up)

@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "core/outcome.h"
+#include "io/care.h"
 
 /* A server that has let us in. */
 struct upstream {
@@ -40,19 +41,24 @@ struct upstream_events {
 		const struct error *error);
 };
 
-/* Begins. `conninfo` (libpq's URI or key=value) and `origin` (host:port, for errors) are borrowed
- * until the end; nothing is called from inside this call. */
-struct upstream_login *upstream_start(uv_loop_t *loop, const char *conninfo, const char *origin,
+/* What to log in to, and how. */
+struct upstream_target {
+	const char *conninfo; /* libpq's URI or key=value */
+	const char *password; /* in place of the conninfo's; NULL: that one */
+	const char *origin; /* host:port, for errors */
+	struct care care; /* where the conninfo says nothing of it */
+	unsigned turn; /* of its places (io/places.h), the one to begin with */
+};
+
+/* Begins. Copies the target; nothing is called from inside this call. */
+struct upstream_login *upstream_start(uv_loop_t *loop, const struct upstream_target *target,
 	const struct upstream_events *events, void *context);
 
-/* Drops the socket and dials afresh, within the same login. */
+/* Drops the socket and dials afresh, within the same login, beginning with the next place. */
 void upstream_redial(struct upstream_login *login);
 
-/* `done` will not be called any more. What is under way ends in the background. */
-void upstream_abandon(struct upstream_login *login);
-
-/* The class of a failed login by libpq's message (whose verbosity must be verbose, so that it has
- * the SQLSTATE, copied to `sqlstate`; empty when it has none). */
-enum outcome upstream_classify(const char *message, char sqlstate[6]);
+/* `done` will not be called any more. What is under way ends in the background. Returns the turn
+ * that begins with the next place. */
+unsigned upstream_abandon(struct upstream_login *login);
 
 #endif

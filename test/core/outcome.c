@@ -47,15 +47,17 @@ static void only_what_no_retry_can_mend_is_permanent(void **state)
 static void only_the_path_and_the_servers_capacity_count_against_the_breaker(void **state)
 {
 	for (enum outcome o = 0; o < OUTCOME_COUNT; o++)
-		assert_int_equal(outcome_is_capacity(o),
-			o != OUTCOME_OK && o != OUTCOME_PROTOCOL && !outcome_is_permanent(o));
+		assert_int_equal(outcome_is_capacity(o), o != OUTCOME_OK && o != OUTCOME_PROTOCOL &&
+								 o != OUTCOME_TOKEN &&
+								 !outcome_is_permanent(o));
 }
 
 static void stages_and_outcomes_have_the_names_that_users_see(void **state)
 {
 	const char *const stages[] = {"dns", "tcp", "tls", "auth", "ready"};
 	const char *const outcomes[] = {"ok", "timeout", "refused", "unreachable", "reset", "dns",
-		"tls", "full", "starting", "shutdown", "auth", "database", "settings", "protocol"};
+		"tls", "full", "starting", "shutdown", "auth", "database", "settings", "token",
+		"protocol"};
 	for (enum stage s = 0; s < STAGE_COUNT; s++)
 		assert_string_equal(stage_name(s), stages[s]);
 	for (enum outcome o = 0; o < OUTCOME_COUNT; o++)

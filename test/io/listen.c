@@ -177,10 +177,23 @@ static void inherited_sockets_are_found_by_name(void **state)
 	inherited("12x", "gate:admin", "gate", -1);
 }
 
+static void every_address_is_reached_by_loopback(void **state)
+{
+	static const char *const pairs[][2] = {{"", "127.0.0.1"}, {"*", "127.0.0.1"},
+		{"0.0.0.0", "127.0.0.1"}, {"::", "::1"}, {"[::]", "::1"}, {"[::1]", "::1"},
+		{"::1", "::1"}, {"10.0.0.5", "10.0.0.5"}, {"localhost", "localhost"}};
+	char reached[LISTEN_HOST_MAX];
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		listen_reached(pairs[i][0], reached);
+		assert_string_equal(reached, pairs[i][1]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(port_zero_is_any_free_one),
+		cmocka_unit_test(every_address_is_reached_by_loopback),
 		cmocka_unit_test(what_is_wrong_is_named),
 		cmocka_unit_test_setup_teardown(a_stale_unix_socket_is_replaced, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_no_socket_is_left_alone, setup, teardown),

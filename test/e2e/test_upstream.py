@@ -1,0 +1,228 @@
+"""How the gate logs in: several hosts, IPv6, TLS with certificates on both sides, silence on the way."""
+
+import contextlib
+import os
+import shutil
+
+import psycopg2
+import psycopg2.errors
+import pytest
+
+import faults
+import harness
+from gating import ask
+from harness import HOST, wait_until
+
+
+def url(*places, query="", user="app", password="app-secret"):
+    """For several places, each host:port or a port of loopback."""
+    hosts = ",".join(p if isinstance(p, str) else f"{HOST}:{p}" for p in places)
+    return f"postgresql://{user}:{password}@{hosts}/app" + (f"?{query}" if query else "")
+
+
+def failures(standpipe):
+    return [e for e in standpipe.log() if e["message"].startswith("connect to the database")]
+
+
+# --- several hosts ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def make_standby(make_postgres):
+    """make_standby(primary): a server that follows it, started."""
+
+    def make(primary):
+        standby = make_postgres()
+        shutil.rmtree(standby.data)
+        harness.run_as(standby.template.user, [
+            standby.template.bin / "pg_basebackup", "-h", HOST, "-p", str(primary.port), "-U", "postgres", "-R",
+            "-D", standby.data, "-X", "stream", "-c", "fast"], env=os.environ | {
+                "PGPASSWORD": standby.template.SUPER})
+        standby.start()
+        wait_until(lambda: standby.query("select pg_is_in_recovery()")[0][0], "the standby")
+        return standby
+
+    return make
+
+
+def test_the_primary_dies_and_the_standby_becomes_it(gate, make_postgres, make_standby):
+    primary = make_postgres().start()
+    standby = make_standby(primary)
+    # The standby first: only the one that can be written to is right.
+    g = gate(2, primary, DATABASE_URL=url(standby.port, primary.port, query="target_session_attrs=read-write"))
+
+    def where():
+        return g.one("select current_setting('port')")
+
+    assert where() == str(primary.port)
+    with contextlib.closing(g.connect()) as c:
+        ask(c, "create table kept (i int)")
+        ask(c, "insert into kept values (1)")
+        wait_until(lambda: standby.query("select to_regclass('kept')")[0][0], "the standby to have it")
+        primary.kill()
+        with pytest.raises(psycopg2.Error):
+            ask(c, "insert into kept values (2)")
+    # Nobody can be written to: each host is named, with what is wrong with it.
+    said = wait_until(lambda: failures(g.standpipe), "an attempt that fails")[-1]
+    assert f'port {standby.port}: session is read-only' in said["error"]["text"], said
+    assert f'port {primary.port}: Connection refused' in said["error"]["text"], said
+    assert str(standby.port) in said["error"]["origin"] and str(primary.port) in said["error"]["origin"], said
+    standby.query("select pg_promote()", database="postgres")
+
+    def served():
+        with contextlib.suppress(psycopg2.Error):
+            return where()
+        return None
+
+    assert wait_until(served, "the new primary") == str(standby.port)
+    assert g.one("insert into kept values (3) returning i") == 3
+
+
+def test_a_host_that_drops_every_packet_is_passed_over(gate, postgres):
+    """libpq would wait for it as long as the kernel tries; each fresh dial begins with the next host."""
+    hole = faults.BlackHole()
+    try:
+        g = gate(1, DATABASE_URL=url(hole.port, postgres.port), STANDPIPE_PATH_DIAL_PATIENCE="0.2s")
+        assert g.one("select current_setting('port')") == str(postgres.port)
+        attempts = g.standpipe.get("/status").json["attempts"]["recent"]
+        assert attempts[0]["dials"] > 1 and attempts[0]["outcome"] == "ok", attempts
+    finally:
+        hole.close()
+
+
+def test_a_host_that_lets_a_whole_attempt_wait_is_not_the_first_of_the_next(gate, postgres):
+    """It takes the connection and never answers: a frozen machine."""
+    with faults.silent_port() as silent:
+        g = gate(1, DATABASE_URL=url(silent, postgres.port), DB_CONNECTION_TIMEOUT="0.5s")
+        assert g.one("select current_setting('port')") == str(postgres.port)
+        assert [e["error"]["stage"] for e in failures(g.standpipe)] == ["tls"]
+
+
+def test_hosts_that_refuse_a_login_for_good_fail_it_at_once(run_standpipe, postgres):
+    standpipe = run_standpipe("serve", env={
+        "DATABASE_URL": url(postgres.port, f"localhost:{postgres.port}", password="wrong"),
+        "STANDPIPE_LISTEN_PORT": 0, "STANDPIPE_LISTEN_SOCKET_DIR": ""})
+    assert standpipe.wait() == 3
+    assert [e["outcome"] for e in failures(standpipe)] == ["auth"]
+
+
+# --- TLS ----------------------------------------------------------------------------------------------
+
+
+def refused(run_standpipe, database_url):
+    """A start that fails at once, for TLS's sake; gives its error context."""
+    standpipe = run_standpipe("serve", env={
+        "DATABASE_URL": database_url, "STANDPIPE_LISTEN_PORT": 0, "STANDPIPE_LISTEN_SOCKET_DIR": ""})
+    assert standpipe.wait() == 3
+    context = next(e for e in standpipe.log() if e["message"] == "startup failed")["context"]
+    assert context["attempts"]["ended"] == {"tls": 1} and context["breaker"]["state"] == "closed", context
+    return context
+
+
+def test_a_certificate_is_verified_in_full(gate, run_standpipe, make_postgres, tmp_path):
+    server = make_postgres(tls=True).start()
+    verified = f"sslmode=verify-full&sslrootcert={server.cert}"
+    with contextlib.closing(faults.BlackHole()) as hole:
+        # By its name, wherever the dial begins.
+        g = gate(1, server, DATABASE_URL=url(f"localhost:{hole.port}", f"localhost:{server.port}", query=verified),
+                 STANDPIPE_PATH_DIAL_PATIENCE="0.2s")
+        assert g.one("select ssl from pg_stat_ssl where pid = pg_backend_pid()") is True
+    other, _ = harness.self_signed(tmp_path)
+    context = refused(run_standpipe, url(f"localhost:{server.port}", query=f"sslmode=verify-full&sslrootcert={other}"))
+    assert "certificate verify failed" in context["error"]["text"] and "sslrootcert" in context["hint"], context
+    context = refused(run_standpipe, url(f"db.example:{server.port}", query=f"hostaddr=127.0.0.1&{verified}"))
+    assert 'does not match host name "db.example"' in context["error"]["text"] and "name" in context["hint"], context
+    context = refused(run_standpipe, url(f"localhost:{server.port}", query="sslmode=verify-full&sslrootcert=/nowhere"))
+    assert "/nowhere" in context["error"]["text"], context
+
+
+def test_a_server_without_tls_is_refused_where_tls_is_a_must(run_standpipe, postgres):
+    context = refused(run_standpipe, url(postgres.port, query="sslmode=require"))
+    assert "does not support SSL" in context["error"]["text"], context
+
+
+def test_the_gate_shows_a_certificate_of_its_own(gate, run_standpipe, make_postgres, tmp_path):
+    """In place of a password."""
+    server = make_postgres(tls=True)
+    cert, key = harness.self_signed(tmp_path, names=("app",))
+    authority = server.base / "clients.crt"
+    shutil.copy(cert, authority)
+    os.chmod(authority, 0o644)
+    hba = server.data / "pg_hba.conf"
+    hba.write_text("hostssl all app 127.0.0.1/32 cert\n" + hba.read_text())
+    server.start(ssl_ca_file=authority)
+    there = f"postgresql://app@localhost:{server.port}/app?sslmode=verify-full&sslrootcert={server.cert}"
+    g = gate(1, server, DATABASE_URL=f"{there}&sslcert={cert}&sslkey={key}")
+    assert g.one("select client_dn from pg_stat_ssl where pid = pg_backend_pid()") == "/CN=app"
+    with_nothing = run_standpipe("serve", env={
+        "DATABASE_URL": f"{there}&sslcert=/nowhere", "STANDPIPE_LISTEN_PORT": 0, "STANDPIPE_LISTEN_SOCKET_DIR": ""})
+    assert with_nothing.wait() == 3
+    assert failures(with_nothing)[-1]["outcome"] == "auth"
+    context = refused(run_standpipe, f"{there}&sslcert={cert}&sslkey=/nowhere")
+    assert "/nowhere" in context["error"]["text"], context
+
+
+# --- IPv6 ---------------------------------------------------------------------------------------------
+
+
+def test_the_database_is_on_ipv6(gate, make_postgres):
+    server = make_postgres(settings={"listen_addresses": "127.0.0.1,::1"}).start()
+    g = gate(1, server, DATABASE_URL=url(f"[::1]:{server.port}"))
+    assert g.one("select inet_server_addr()::text") == "::1/128"
+    assert g.health()["database"]["host"] == f"[::1]:{server.port}"
+
+
+def test_both_addresses_of_a_name_are_tried(gate, postgres):
+    """`localhost` may be ::1 first; the server listens on 127.0.0.1 alone."""
+    g = gate(1, DATABASE_URL=url(f"localhost:{postgres.port}"))
+    assert g.one("select inet_server_addr()::text") == "127.0.0.1/32"
+
+
+@pytest.mark.parametrize("host, reached", [
+    ("::1", ["::1"]), ("[::1]", ["::1"]), ("::", ["::1", HOST]), ("*", ["::1", HOST]), ("127.0.0.1", [HOST]),
+])
+def test_clients_come_over_ipv6(gate, postgres, host, reached):
+    g = gate(1, STANDPIPE_LISTEN_HOST=host)
+    for address in ("::1", HOST):
+        if address in reached:
+            with contextlib.closing(psycopg2.connect(
+                    host=address, port=g.port, user="app", dbname="app", connect_timeout=10)) as c:
+                assert ask(c, "select 7") == 7
+        else:
+            with pytest.raises(psycopg2.OperationalError):
+                psycopg2.connect(host=address, port=g.port, user="app", dbname="app", connect_timeout=10)
+
+
+# --- silence ------------------------------------------------------------------------------------------
+
+
+def keepalive_timers(pid, port):
+    """Seconds to the next keepalive of each of a process's established connections to or from a port; None
+    while one of them waits for something else."""
+    inodes = set()
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(OSError):
+            inodes.add(os.readlink(f"/proc/{pid}/fd/{fd}"))
+    seconds = []
+    with open("/proc/net/tcp", encoding="ascii") as f:
+        for line in list(f)[1:]:
+            _, local, remote, state, _, timer, _, _, _, inode = line.split()[:10]
+            ours = f"socket:[{inode}]" in inodes and f"{port:04X}" in (local[-4:], remote[-4:])
+            if ours and state == "01":
+                kind, _, left = timer.partition(":")
+                if kind != "02":  # keepalive
+                    return None
+                seconds.append(int(left, 16) / os.sysconf("SC_CLK_TCK"))
+    return seconds
+
+
+def test_a_silent_end_is_found_out_on_both_sides(gate, postgres):
+    """What the URL says of it wins."""
+    env = {"STANDPIPE_DATABASE_KEEPALIVE": "40s", "STANDPIPE_LISTEN_KEEPALIVE": "50s"}
+    for query, most in (("", 40), ("keepalives_idle=20", 20)):
+        g = gate(1, DATABASE_URL=url(postgres.port, query=query), **env)
+        with contextlib.closing(g.connect()) as c:
+            ask(c, "select 1")
+            for port, span in ((postgres.port, most), (g.port, 50)):
+                timers = wait_until(lambda p=port: keepalive_timers(g.standpipe.pid, p), "all to be acknowledged")
+                assert all(span - 15 < s <= span for s in timers), (port, timers)
