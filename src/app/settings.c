@@ -43,6 +43,13 @@ static const struct setting_choice auth_methods[] = {
 	{NULL, 0},
 };
 
+static const struct setting_choice backends[] = {
+	{"auto", REACTOR_AUTO},
+	{"epoll", REACTOR_EPOLL},
+	{"io_uring", REACTOR_URING},
+	{NULL, 0},
+};
+
 static const struct setting_choice log_formats[] = {
 	{"auto", LOG_FORMAT_AUTO},
 	{"json", LOG_FORMAT_JSON},
@@ -277,6 +284,10 @@ static const struct setting rows[] = {
 	.variables = "STANDPIPE_SHUTDOWN_DRAIN", .help = "... and how long open transactions may take"},
 {"user", SETTING_TEXT, GATE(run_as), RANGE(0, 255), .preset = "", .empty = "as started",
 	.restart = true, .variables = "STANDPIPE_USER", .help = "the user that the gate becomes once its sockets are bound, if started as root"},
+
+{"loop.backend", SETTING_CHOICE, GATE(loop_backend), .choices = backends, .preset = "auto",
+	.restart = true, .variables = "STANDPIPE_LOOP_BACKEND", .help = "how the gate waits: epoll, or io_uring where that is allowed"},
+
 {"log.format", SETTING_CHOICE, AT(log_format), .choices = log_formats, .preset = "auto",
 	.restart = true, .variables = "STANDPIPE_LOG_FORMAT", .help = "auto: text on a terminal, else JSON"},
 {"log.level", SETTING_CHOICE, AT(log_level), .choices = log_levels, .preset = "info",

@@ -96,6 +96,11 @@ static int flush(struct client *c)
 	return 0;
 }
 
+static bool is_sent(const struct client *c)
+{
+	return buffer_len(&c->out) == 0 && !c->stream.wants_room;
+}
+
 void client_send(struct client *c, const void *at, size_t len)
 {
 	if (c->state == CLIENT_GONE || c->inquiry)
@@ -111,7 +116,7 @@ void client_send(struct client *c, const void *at, size_t len)
 		client_drop(c);
 		return;
 	}
-	if (c->state == CLIENT_CLOSING && buffer_len(&c->out) == 0)
+	if (c->state == CLIENT_CLOSING && is_sent(c))
 		client_drop(c);
 	else
 		client_rewatch(c);
@@ -332,7 +337,7 @@ static void on_ended(struct stream *stream)
 static void on_writable(struct stream *stream)
 {
 	struct client *c = stream->owner;
-	if (flush(c) != 0 || (c->state == CLIENT_CLOSING && buffer_len(&c->out) == 0)) {
+	if (flush(c) != 0 || (c->state == CLIENT_CLOSING && is_sent(c))) {
 		client_drop(c);
 		return;
 	}

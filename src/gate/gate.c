@@ -120,7 +120,7 @@ int gate_run(const struct gate_options *options, struct error *error)
 	}
 	uv_loop_init(&g.loop);
 	g.began_at = (instant)uv_hrtime();
-	if (reactor_init(&g.reactor, &g.loop, REACTOR_AUTO, error) != 0)
+	if (reactor_init(&g.reactor, &g.loop, g.settings->loop_backend, error) != 0)
 		return -1;
 	if (hub_init(&g.hub, &g.reactor, g.settings, g.log, &duties, options->seed) != 0)
 		return error_set(error, "memory", ENOMEM, "no memory for pool.clients = %d",
@@ -140,6 +140,7 @@ int gate_run(const struct gate_options *options, struct error *error)
 			field_int("gate_port", g.phases.gate_port),
 			field_int("admin_port", g.phases.admin_port),
 			field_text("database", g.settings->host),
+			field_text("loop", reactor_backend(&g.reactor)),
 			field_text("environment", g.settings->environment));
 		hub_tell(&g.hub, (struct engine_event){.kind = EVENT_START});
 		reactor_run(&g.reactor);

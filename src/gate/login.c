@@ -136,6 +136,7 @@ void client_welcomed(struct client *c)
 	buffer_append(out, welcome.at, welcome.len);
 	message_backend_key(out, (uint32_t)c->id + 1, c->key);
 	message_ready(out, 'I');
+	stream_settle(&c->stream);
 	c->state = c->server ? CLIENT_ACTIVE : CLIENT_IDLE;
 	c->since = hub_now(c->hub);
 	client_send(c, NULL, 0);

@@ -13,6 +13,7 @@
 
 #include "core/engine.h"
 #include "io/care.h"
+#include "io/reactor.h"
 #include "io/tls.h"
 
 #define GATE_CHECKS_MAX 32
@@ -79,6 +80,7 @@ struct gate_settings {
 	struct engine_settings engine;
 	int servers_max; /* the most server connections ever: the pool's size + overflow */
 	int clients_max;
+	enum reactor_choice loop_backend;
 	int64_t limits_ns[GATE_LIMIT_COUNT]; /* 0: none */
 
 	/* Upstream. */

@@ -20,15 +20,25 @@ struct backend {
 	int (*add)(struct stream *s);
 	/* Calls stream_gone once nothing can come of it any more, at once or from dispatch. */
 	void (*remove)(struct stream *s);
-	/* Its flags have changed: what is to be waited for? NULL: it knows without. */
-	void (*watch)(struct stream *s);
+	/* Its flags have changed: what is to be waited for? NULL: all is, always. */
+	void (*changed)(struct stream *s);
+	/* What was taken goes out before what follows by another way. NULL: nothing waits. */
+	void (*flush)(struct stream *s);
+	/* Reads from one that is settled: a count of bytes, or one of the below. NULL: as all are. */
+	ssize_t (*read)(struct stream *s, uint8_t *at, size_t len);
 	/* stream_write, for a plain one. */
 	ssize_t (*write)(struct stream *s, const void *at, size_t len);
 	/* stream.wants_room has been set. */
 	void (*want_room)(struct stream *s);
 };
 
+/* What reading gives besides a count of bytes. */
+#define STREAM_END   0
+#define STREAM_AGAIN (-1)
+#define STREAM_FAIL  (-2)
+
 extern const struct backend backend_epoll;
+extern const struct backend backend_uring;
 
 /* ---- of stream.c, for the backends ---- */
 

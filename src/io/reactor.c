@@ -14,6 +14,9 @@ int reactor_init(
 	if (!r->scratch)
 		abort();
 	r->ready_last = &r->ready;
+	r->backend = &backend_uring;
+	if (choice != REACTOR_EPOLL && r->backend->init(r) == 0)
+		return 0;
 	r->backend = &backend_epoll;
 	if (r->backend->init(r) == 0)
 		return 0;

@@ -7,11 +7,6 @@
 
 #include "io/backend.h"
 
-/* What reading gives besides a count of bytes. */
-#define END   0
-#define AGAIN (-1)
-#define FAIL  (-2)
-
 /* So often one is read from in a row; then the others come first. */
 #define READS_MAX 4
 
@@ -32,13 +27,27 @@ int stream_open(struct stream *s, struct reactor *r, int fd, SSL *ssl,
 
 void stream_encrypt(struct stream *s, SSL *ssl)
 {
-	assert(!s->ssl);
+	assert(!s->ssl && !s->settled);
+	if (s->reactor->backend->flush)
+		s->reactor->backend->flush(s);
 	s->ssl = ssl;
 	SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	/* It may hold bytes already. */
 	s->readable = true;
 	if (s->reading)
 		reactor_list(s);
+}
+
+static void changed(struct stream *s)
+{
+	if (s->open && s->reactor->backend->changed)
+		s->reactor->backend->changed(s);
+}
+
+void stream_settle(struct stream *s)
+{
+	s->settled = !s->ssl;
+	changed(s);
 }
 
 void stream_watch(struct stream *s, bool read, bool end)
@@ -49,8 +58,7 @@ void stream_watch(struct stream *s, bool read, bool end)
 	s->watches_end = end;
 	if ((read && s->readable) || (end && s->hung_up))
 		reactor_list(s);
-	if (s->reactor->backend->watch)
-		s->reactor->backend->watch(s);
+	changed(s);
 }
 
 void stream_close(struct stream *s, void (*closed)(struct stream *s))
@@ -77,11 +85,11 @@ static ssize_t tls_result(const struct stream *s, int result)
 	switch (SSL_get_error(s->ssl, result)) {
 	case SSL_ERROR_WANT_READ:
 	case SSL_ERROR_WANT_WRITE:
-		return AGAIN;
+		return STREAM_AGAIN;
 	case SSL_ERROR_ZERO_RETURN:
-		return END;
+		return STREAM_END;
 	default:
-		return FAIL;
+		return STREAM_FAIL;
 	}
 }
 
@@ -89,6 +97,12 @@ static void want_room(struct stream *s)
 {
 	s->wants_room = true;
 	s->reactor->backend->want_room(s);
+}
+
+/* The backend has read for it already. */
+static bool backend_reads(const struct stream *s)
+{
+	return s->settled && s->reactor->backend->read;
 }
 
 static ssize_t receive(struct stream *s)
@@ -101,19 +115,21 @@ static ssize_t receive(struct stream *s)
 			want_room(s);
 		return got > 0 ? got : tls_result(s, got);
 	}
+	if (backend_reads(s))
+		return s->reactor->backend->read(s, at, REACTOR_READ);
 	for (;;) {
 		ssize_t got = recv(s->fd, at, REACTOR_READ, MSG_DONTWAIT);
 		if (got >= 0)
 			return got;
 		if (errno != EINTR)
-			return errno == EAGAIN ? AGAIN : FAIL;
+			return errno == EAGAIN ? STREAM_AGAIN : STREAM_FAIL;
 	}
 }
 
 static void read_once(struct stream *s)
 {
 	ssize_t got = receive(s);
-	if (got == AGAIN) {
+	if (got == STREAM_AGAIN) {
 		s->readable = false;
 		return;
 	}
@@ -124,7 +140,7 @@ static void read_once(struct stream *s)
 	}
 	/* Less than was asked for: the socket is empty, and what comes next will be told. That is
 	 * one recv less than asking until EAGAIN. The end was told already. */
-	if (!s->ssl && got < REACTOR_READ && !s->hung_up)
+	if (!s->ssl && !backend_reads(s) && got < REACTOR_READ && !s->hung_up)
 		s->readable = false;
 	s->events->received(s, (struct bytes){s->reactor->scratch, (size_t)got});
 }
@@ -140,6 +156,7 @@ void stream_work(struct stream *s)
 		read_once(s);
 	if (s->open && s->reading && s->readable)
 		reactor_list(s);
+	changed(s);
 }
 
 void stream_signalled(struct stream *s, bool readable, bool writable, bool hung_up)
@@ -178,7 +195,7 @@ static ssize_t tls_send(struct stream *s, const void *at, size_t len)
 	int sent = SSL_write(s->ssl, at, len > INT32_MAX ? INT32_MAX : (int)len);
 	if (sent > 0)
 		return sent;
-	if (tls_result(s, sent) != AGAIN)
+	if (tls_result(s, sent) != STREAM_AGAIN)
 		return -1;
 	want_room(s);
 	return 0;

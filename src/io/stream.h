@@ -19,6 +19,7 @@
 
 struct reactor;
 struct stream;
+struct stream_spill;
 
 /* All are called from the reactor's turn, never from inside a verb of the stream, and each may
  * close any stream. */
@@ -41,6 +42,7 @@ struct stream {
 	struct stream *next; /* in one of the reactor's lists */
 	int fd;
 	bool open;
+	bool settled; /* it is plain, and stays so */
 	bool reading; /* what comes is wanted */
 	bool watches_end; /* ... and if not: the end is, at once */
 	bool readable; /* there may be something to read */
@@ -48,7 +50,16 @@ struct stream {
 	bool told_end;
 	bool wants_room; /* the last write was not taken whole */
 	bool listed; /* in the reactor's list of those that go on without being woken */
-	bool watches_room; /* the backend's: it waits for room */
+	bool watches_room; /* epoll's: it waits for room */
+
+	/* io_uring's (backend_uring.c). */
+	uint8_t armed; /* what is under way, a bit for each */
+	bool over; /* nothing more will be received */
+	bool broken; /* nothing more can be sent */
+	bool gone; /* nothing is under way any more */
+	uint32_t gathered_at, gathered_len, gathered_slot; /* to be sent with the next wait */
+	uint32_t sent_len; /* sent with the last one */
+	struct stream_spill *spill; /* what could not be passed on at once; NULL: nothing */
 };
 
 /* Borrows `fd`, which must be non-blocking, and `ssl`; 0, or -1 with errno. Nothing is read before
@@ -59,6 +70,9 @@ int stream_open(struct stream *s, struct reactor *r, int fd, SSL *ssl,
 /* From now on under TLS, which is borrowed: the first reads shake hands, and until that is done
  * nothing can be written. What was written before goes out in plain text. */
 void stream_encrypt(struct stream *s, SSL *ssl);
+
+/* It will not come under TLS any more (or has): the backend may read it in its best way. */
+void stream_settle(struct stream *s);
 
 /* Shall it be read from? If not: is its end to be told at once? What comes meanwhile waits, in the
  * kernel for the most part. */

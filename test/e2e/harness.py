@@ -524,10 +524,12 @@ class Standpipe(Program):
 # The run's own environment would otherwise be configuration.
 _FOREIGN = ("DATABASE_", "DB_", "PG", "REDIS_", "VPC_", "CIRCUIT_", "STANDPIPE_", "LISTEN_", "NOTIFY_")
 _FOREIGN_NAMES = ("PORT", "ENVIRONMENT")
+_OURS = ("STANDPIPE_LOOP_BACKEND",)  # to run all tests with either of them
 
 
 def clean_environment(**extra):
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN) and k not in _FOREIGN_NAMES}
+    kept = {k: v for k, v in os.environ.items()
+            if k in _OURS or (not k.startswith(_FOREIGN) and k not in _FOREIGN_NAMES)}
     kept.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0")
     kept.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
     kept.update({k: str(v) for k, v in extra.items()})
