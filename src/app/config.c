@@ -78,6 +78,7 @@ static const struct gate_shown *show_all(struct config *c)
 			.key = s->rows[i].key,
 			.value = settings_show(s, i),
 			.preset = s->rows[i].preset,
+			.changeable = !s->rows[i].restart,
 		};
 	all[s->count] = (struct gate_shown){0};
 	return all;

@@ -64,6 +64,7 @@ void client_drop(struct client *c)
 	bool waits = !c->server && (c->state == CLIENT_QUEUED || c->state == CLIENT_LOGIN);
 	bool real = !c->inquiry;
 	c->state = CLIENT_GONE;
+	console_gone(c);
 	/* Or its server would be held until it had read that. */
 	buffer_release(&c->out);
 	if (real) {
@@ -446,6 +447,8 @@ void client_rejected(struct client *c, enum engine_reject reject)
 	snprintf(hint, sizeof(hint), "Try again in %d s.", engine_retry_after_s(e, hub_now(h)));
 	if (h->counters.pinned > 0)
 		traces_hint(h, hint, sizeof(hint));
+	if (holds_of(&h->holds, c->pool->database) != HOLD_NONE)
+		snprintf(hint, sizeof(hint), "It is paused from the console, until RESUME there.");
 	switch (reject) {
 	case REJECT_POOL_TIMEOUT:
 		client_fail(c, "53300", "no server connection became free in time", detail, hint);

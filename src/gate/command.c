@@ -19,6 +19,16 @@ static const struct rule {
 } rules[] = {
 	{"show", "SHOW", COMMAND_SHOW, ONE},
 	{"select", "SELECT 1", COMMAND_SELECT, ONE},
+	{"pause", "PAUSE", COMMAND_PAUSE, MAYBE},
+	{"resume", "RESUME", COMMAND_RESUME, MAYBE},
+	{"disable", "DISABLE", COMMAND_DISABLE, ONE},
+	{"enable", "ENABLE", COMMAND_ENABLE, ONE},
+	{"reconnect", "RECONNECT", COMMAND_RECONNECT, MAYBE},
+	{"wait_close", "WAIT_CLOSE", COMMAND_WAIT_CLOSE, MAYBE},
+	{"kill", "KILL", COMMAND_KILL, MAYBE},
+	{"suspend", "SUSPEND", COMMAND_SUSPEND, NONE},
+	{"reload", "RELOAD", COMMAND_RELOAD, NONE},
+	{"shutdown", "SHUTDOWN", COMMAND_SHUTDOWN, MAYBE},
 	{"kill_client", "KILL_CLIENT", COMMAND_KILL_CLIENT, ONE},
 };
 

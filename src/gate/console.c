@@ -12,7 +12,6 @@
 #include "gate/console_inside.h"
 #include "gate/pools.h"
 #include "io/entropy.h"
-#include "io/peer.h"
 #include "wire/message.h"
 #include "wire/startup.h"
 
@@ -64,13 +63,7 @@ bool console_knows_peer(const struct client *c, const char *user)
 static enum console_rights rights_of(const struct client *c, const char *user)
 {
 	const struct gate_settings *settings = c->hub->settings;
-	struct peer peer;
-	if (console_knows_peer(c, user))
-		return RIGHTS_ADMIN;
-	peer_of(c->stream.fd, &peer);
-	if (!peer.local)
-		return RIGHTS_NONE;
-	if (is_listed(settings->console_admins, user))
+	if (console_knows_peer(c, user) || is_listed(settings->console_admins, user))
 		return RIGHTS_ADMIN;
 	return is_listed(settings->console_readers, user) ? RIGHTS_STATS : RIGHTS_NONE;
 }
@@ -256,7 +249,17 @@ static const char help[] =
 	"\tSHOW SOCKETS|ACTIVE_SOCKETS|MEM|DNS_HOSTS|DNS_ZONES|PEERS|PEER_POOLS\n"
 	"\tSHOW BREAKER|PATH|BUDGET|STARTUP\n"
 	"\tSET key = value\n"
-	"\tKILL_CLIENT id";
+	"\tRELOAD\n"
+	"\tPAUSE [database]\n"
+	"\tRESUME [database]\n"
+	"\tDISABLE database\n"
+	"\tENABLE database\n"
+	"\tRECONNECT [database]\n"
+	"\tWAIT_CLOSE [database]\n"
+	"\tKILL [database]\n"
+	"\tKILL_CLIENT id\n"
+	"\tSUSPEND\n"
+	"\tSHUTDOWN [WAIT_FOR_SERVERS|WAIT_FOR_CLIENTS]";
 
 int console_run(struct client *c, const struct command *command, struct error *error)
 {
@@ -442,15 +445,20 @@ static void conclude(struct client *c, const struct error *error)
 		client_work(c);
 }
 
-void console_cancel(struct client *c)
+void console_end_wait(struct client *c, const char *sqlstate, const char *why)
 {
 	struct error error;
+	command_fail(&error, sqlstate, "%s", why);
+	conclude(c, &error);
+}
+
+void console_cancel(struct client *c)
+{
 	if (!console_waits(c))
 		return;
 	if (c->console->wait->cancelled)
 		c->console->wait->cancelled(c);
-	command_fail(&error, "57014", "canceling statement due to user request");
-	conclude(c, &error);
+	console_end_wait(c, "57014", "canceling statement due to user request");
 }
 
 void console_look(struct hub *h)

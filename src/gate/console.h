@@ -35,6 +35,9 @@ bool console_waits(const struct client *c);
 /* Somebody wants the command that it waits for to end. */
 void console_cancel(struct client *c);
 
+/* Its client goes: so does what lasts as long as the session (SUSPEND). */
+void console_gone(struct client *c);
+
 /* The session's end: its memory goes. Nothing for a client that has none. */
 void console_leave(struct client *c);
 

@@ -3,18 +3,261 @@
 #include <string.h>
 #include <strings.h>
 
+#include "gate/console.h"
 #include "gate/console_inside.h"
 #include "gate/pools.h"
+#include "gate/server.h"
+
+#define PREREQUISITE "55000" /* object_not_in_prerequisite_state */
+
+/* ---- which pools a command is about ---- */
+
+static bool is_about(const struct gate_pool *pool, const char *database)
+{
+	return !*database || strcmp(pool->database, database) == 0;
+}
+
+/* 0, or -1: there is no such database. */
+static int check_database(
+	const struct client *c, const struct command *command, struct error *error)
+{
+	if (!*command->word || pools_know(c->hub, command->word))
+		return 0;
+	if (console_is_meant(c->hub, command->word))
+		return command_fail(error, "0A000", "%s is not for the console", command->tag);
+	return command_fail(error, "3D000", "there is no database \"%.63s\"", command->word);
+}
+
+/* What is connected, or about to be, to the database. */
+static bool has_servers(const struct hub *h, const char *database)
+{
+	for (int group = 0; group < h->pools.top; group++) {
+		const struct gate_pool *pool = h->pools.by_group[group];
+		if (pool && is_about(pool, database) && pool->servers > 0)
+			return true;
+	}
+	return false;
+}
+
+/* ---- holding up ---- */
 
 const char *console_state(const struct hub *h)
 {
-	(void)h;
-	return "active";
+	return h->holds.suspended ? "suspended" : h->holds.paused ? "paused" : "active";
 }
 
-/* ---- clients ---- */
+static void set_pause(struct hub *h, const char *database, bool on)
+{
+	if (*database)
+		holds_note(&h->holds, database)->paused = on;
+	else
+		h->holds.paused = on;
+	pools_hold(h);
+}
 
-static int kill_client(struct client *asker, const struct command *command, struct error *error)
+static bool is_paused(const struct hub *h, const char *database)
+{
+	return *database ? holds_is_paused(&h->holds, database) : h->holds.paused;
+}
+
+static bool pause_is_over(struct client *c)
+{
+	return !has_servers(c->hub, c->console->awaited);
+}
+
+static void pause_cancelled(struct client *c)
+{
+	set_pause(c->hub, c->console->awaited, false);
+}
+
+static bool suspend_is_over(struct client *c)
+{
+	const struct hub *h = c->hub;
+	if (h->engine.pool.busy > 0)
+		return false;
+	for (int i = 0; i < h->memory.clients_max; i++)
+		if (h->clients[i] && h->clients[i] != c && buffer_len(&h->clients[i]->out) > 0)
+			return false;
+	return true;
+}
+
+static void end_suspension(struct hub *h)
+{
+	h->holds.suspended = false;
+	pools_hold(h);
+}
+
+static void suspend_cancelled(struct client *c)
+{
+	end_suspension(c->hub);
+}
+
+static const struct console_wait pausing = {"PAUSE", pause_is_over, pause_cancelled};
+static const struct console_wait suspending = {"SUSPEND", suspend_is_over, suspend_cancelled};
+
+static int wait_for(struct client *c, const struct console_wait *wait, const char *database)
+{
+	struct console *k = c->console;
+	strcpy(k->awaited, database);
+	if (wait->is_over(c))
+		return ACT_DONE;
+	k->wait = wait;
+	c->hub->consoles_waiting++;
+	return ACT_WAITS;
+}
+
+static int check_active(const struct hub *h, struct error *error)
+{
+	if (h->holds.paused || h->holds.suspended)
+		return command_fail(
+			error, PREREQUISITE, "everything is %s already", console_state(h));
+	return 0;
+}
+
+static int act_pause(struct client *c, const struct command *command, struct error *error)
+{
+	if (check_database(c, command, error) != 0 || check_active(c->hub, error) != 0)
+		return ACT_FAILED;
+	set_pause(c->hub, command->word, true);
+	return wait_for(c, &pausing, command->word);
+}
+
+static int act_suspend(struct client *c, const struct command *command, struct error *error)
+{
+	struct hub *h = c->hub;
+	(void)command;
+	if (check_active(h, error) != 0)
+		return ACT_FAILED;
+	h->holds.suspended = true;
+	h->holds.suspended_by = c->serial;
+	pools_hold(h);
+	return wait_for(c, &suspending, "");
+}
+
+/* Whoever waits for a pause to be complete need not any more. */
+static void tell_pausers(struct hub *h)
+{
+	for (int i = 0; i < h->memory.clients_max; i++) {
+		struct client *c = h->clients[i];
+		if (!c || c->state != CLIENT_CONSOLE || !console_waits(c))
+			continue;
+		const struct console *k = c->console;
+		if ((k->wait == &pausing && !is_paused(h, k->awaited)) ||
+			(k->wait == &suspending && !h->holds.suspended))
+			console_end_wait(c, "57014", "it was resumed before it was complete");
+	}
+}
+
+static int act_resume(struct client *c, const struct command *command, struct error *error)
+{
+	struct hub *h = c->hub;
+	struct holds *holds = &h->holds;
+	bool any = holds->paused || holds->suspended;
+	if (check_database(c, command, error) != 0)
+		return ACT_FAILED;
+	if (*command->word) {
+		struct hold *hold = holds_note(holds, command->word);
+		if (!hold->paused)
+			return command_fail(error, PREREQUISITE,
+				"database \"%.63s\" is not paused%s", command->word,
+				any ? " by itself: RESUME all" : "");
+		hold->paused = false;
+	} else {
+		for (struct hold *hold = holds->first; hold; hold = hold->next) {
+			any = any || hold->paused;
+			hold->paused = false;
+		}
+		if (!any)
+			return command_fail(error, PREREQUISITE, "nothing is paused");
+		holds->paused = holds->suspended = false;
+	}
+	pools_hold(h);
+	tell_pausers(h);
+	return ACT_DONE;
+}
+
+static int act_able(struct client *c, const struct command *command, struct error *error)
+{
+	if (check_database(c, command, error) != 0)
+		return ACT_FAILED;
+	holds_note(&c->hub->holds, command->word)->disabled = command->verb == COMMAND_DISABLE;
+	return ACT_DONE;
+}
+
+void console_gone(struct client *c)
+{
+	struct holds *holds = &c->hub->holds;
+	if (c->console && holds->suspended && holds->suspended_by == c->serial)
+		end_suspension(c->hub);
+}
+
+/* ---- servers ---- */
+
+static int act_reconnect(struct client *c, const struct command *command, struct error *error)
+{
+	struct hub *h = c->hub;
+	if (check_database(c, command, error) != 0)
+		return ACT_FAILED;
+	for (int group = 0; group < h->pools.top; group++) {
+		const struct gate_pool *pool = h->pools.by_group[group];
+		if (pool && is_about(pool, command->word))
+			hub_reconnect(h, group);
+	}
+	return ACT_DONE;
+}
+
+static bool close_is_over(struct client *c)
+{
+	struct hub *h = c->hub;
+	for (int i = 0; i < h->memory.servers_max; i++) {
+		const struct server *s = &h->servers[i];
+		if (s->pool && s->link && is_about(s->pool, c->console->awaited) &&
+			hub_now(h) >= h->engine.pool.servers[i].retire_at)
+			return false;
+	}
+	return true;
+}
+
+static int act_wait_close(struct client *c, const struct command *command, struct error *error)
+{
+	static const struct console_wait closing = {"WAIT_CLOSE", close_is_over, NULL};
+	if (check_database(c, command, error) != 0)
+		return ACT_FAILED;
+	return wait_for(c, &closing, command->word);
+}
+
+/* ---- killing ---- */
+
+static void kill_session(struct client *c)
+{
+	client_fail(c, "57P01", "terminating connection due to administrator command", NULL, NULL);
+}
+
+/* Its clients first, which are told; then the servers, whatever they are at. */
+static int act_kill(struct client *c, const struct command *command, struct error *error)
+{
+	struct hub *h = c->hub;
+	if (check_database(c, command, error) != 0)
+		return ACT_FAILED;
+	set_pause(h, command->word, true);
+	for (int i = 0; i < h->memory.clients_max; i++) {
+		struct client *other = h->clients[i];
+		if (other && other->pool && !other->inquiry && is_about(other->pool, command->word))
+			kill_session(other);
+	}
+	for (int i = 0; i < h->memory.servers_max; i++) {
+		struct server *s = &h->servers[i];
+		if (!s->link || !s->pool || !is_about(s->pool, command->word))
+			continue;
+		/* Or what it runs would go on, uncounted. */
+		if (s->debts.count > 0)
+			server_cancel(s);
+		server_lost(s, OUTCOME_OK, "the console's KILL");
+	}
+	return ACT_DONE;
+}
+
+static int act_kill_client(struct client *asker, const struct command *command, struct error *error)
 {
 	struct hub *h = asker->hub;
 	char *end;
@@ -28,8 +271,7 @@ static int kill_client(struct client *asker, const struct command *command, stru
 			continue;
 		if (c == asker)
 			return command_fail(error, "22023", "that is this very session");
-		client_fail(c, "57P01", "terminating connection due to administrator command", NULL,
-			NULL);
+		kill_session(c);
 		return ACT_DONE;
 	}
 	return command_fail(error, "42704", "there is no client with the id %.60s", command->word);
@@ -37,15 +279,19 @@ static int kill_client(struct client *asker, const struct command *command, stru
 
 /* ---- the gate itself ---- */
 
-static int reload(struct client *c, struct error *error)
+static int act_reload(struct client *c, const struct command *command, struct error *error)
 {
 	const struct hub_duties *duties = &c->hub->duties;
+	(void)command;
 	if (!duties->reload)
 		return command_fail(error, "0A000", "there is nothing to reload here");
-	return duties->reload(duties->context, error) == 0 ? ACT_DONE : ACT_FAILED;
+	if (duties->reload(duties->context, error) == 0)
+		return ACT_DONE;
+	error_sqlstate(error, "F0000"); /* config_file_error */
+	return ACT_FAILED;
 }
 
-static int shut_down(struct client *c, const struct command *command, struct error *error)
+static int act_shut_down(struct client *c, const struct command *command, struct error *error)
 {
 	const struct hub_duties *duties = &c->hub->duties;
 	enum hub_shutdown how = SHUTDOWN_NOW;
@@ -55,7 +301,7 @@ static int shut_down(struct client *c, const struct command *command, struct err
 		how = SHUTDOWN_AFTER_CLIENTS;
 	else if (*command->word)
 		return command_fail(error, "42601",
-			"SHUTDOWN waits for WAIT_FOR_SERVERS or WAIT_FOR_CLIENTS, not for %.60s",
+			"SHUTDOWN can WAIT_FOR_SERVERS or WAIT_FOR_CLIENTS, not %.60s",
 			command->word);
 	if (!duties->shutdown)
 		return command_fail(error, "0A000", "it is not for the console to end this");
@@ -63,33 +309,30 @@ static int shut_down(struct client *c, const struct command *command, struct err
 	return ACT_DONE;
 }
 
+static int act_set(struct client *c, const struct command *command, struct error *error)
+{
+	(void)c;
+	return command_fail(error, "0A000",
+		"\"%.60s\" can't be set here: write it in the configuration, and RELOAD",
+		command->word);
+}
+
 int console_act(struct client *c, const struct command *command, struct error *error)
 {
-	switch (command->verb) {
-	case COMMAND_KILL_CLIENT:
-		return kill_client(c, command, error);
-	case COMMAND_RELOAD:
-		return reload(c, error);
-	case COMMAND_SHUTDOWN:
-		return shut_down(c, command, error);
-	case COMMAND_SET:
-		return command_fail(error, "0A000",
-			"\"%.60s\" can't be set here: write it in the configuration",
-			command->word);
-	case COMMAND_PAUSE:
-	case COMMAND_RESUME:
-	case COMMAND_DISABLE:
-	case COMMAND_ENABLE:
-	case COMMAND_RECONNECT:
-	case COMMAND_KILL:
-	case COMMAND_WAIT_CLOSE:
-	case COMMAND_SUSPEND:
-	case COMMAND_EMPTY:
-	case COMMAND_SHOW:
-	case COMMAND_SELECT:
-	case COMMAND_NOTHING:
-	case COMMAND_VERB_COUNT:
-		break;
-	}
-	abort();
+	static int (*const acts[COMMAND_VERB_COUNT])(
+		struct client * c, const struct command *command, struct error *error) = {
+		[COMMAND_SET] = act_set,
+		[COMMAND_PAUSE] = act_pause,
+		[COMMAND_RESUME] = act_resume,
+		[COMMAND_DISABLE] = act_able,
+		[COMMAND_ENABLE] = act_able,
+		[COMMAND_RECONNECT] = act_reconnect,
+		[COMMAND_KILL] = act_kill,
+		[COMMAND_WAIT_CLOSE] = act_wait_close,
+		[COMMAND_KILL_CLIENT] = act_kill_client,
+		[COMMAND_SUSPEND] = act_suspend,
+		[COMMAND_RELOAD] = act_reload,
+		[COMMAND_SHUTDOWN] = act_shut_down,
+	};
+	return acts[command->verb](c, command, error);
 }

@@ -68,6 +68,9 @@ struct console_wait {
 	void (*cancelled)(struct client *c); /* NULL: nothing is to be undone */
 };
 
+/* The command that it waits for is over, for this reason. */
+void console_end_wait(struct client *c, const char *sqlstate, const char *why);
+
 /* Does what the command says; when it waits, the session's `wait` is set. */
 int console_act(struct client *c, const struct command *command, struct error *error);
 

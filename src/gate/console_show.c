@@ -110,8 +110,8 @@ static void fill_databases(const struct client *c, struct table *t)
 		table_int(t, m.servers);
 		table_int(t, h->settings->clients_max);
 		table_int(t, m.clients);
-		table_int(t, 0);
-		table_int(t, 0);
+		table_int(t, holds_is_paused(&h->holds, pool->database));
+		table_int(t, holds_is_disabled(&h->holds, pool->database));
 		table_int(t, e->budget.pool_overflow);
 		table_end(t);
 	}

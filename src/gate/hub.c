@@ -174,16 +174,18 @@ void hub_configure(struct hub *h, const struct gate_settings *settings)
 	uint64_t period_ms = limits_period_ms(settings);
 	uv_timer_start(&h->housekeeping, on_housekeeping, period_ms, period_ms);
 	if (elsewhere)
-		hub_reconnect(h);
+		hub_reconnect(h, POOL_NOBODY);
 	else
 		hub_tell(h, (struct engine_event){.kind = EVENT_TICK});
 }
 
-void hub_reconnect(struct hub *h)
+void hub_reconnect(struct hub *h, int group)
 {
 	for (int i = 0; i < h->memory.servers_max; i++)
-		server_login_afresh(&h->servers[i]);
-	hub_tell(h, (struct engine_event){.kind = EVENT_RECONNECT, .group = POOL_NOBODY});
+		if (h->servers[i].pool &&
+			(group == POOL_NOBODY || h->servers[i].pool->group == group))
+			server_login_afresh(&h->servers[i]);
+	hub_tell(h, (struct engine_event){.kind = EVENT_RECONNECT, .group = group});
 }
 
 int hub_take_id(struct hub *h, bool ours)
@@ -282,6 +284,7 @@ void hub_release(struct hub *h)
 	for (int i = 0; i < h->memory.servers_max; i++)
 		server_release(&h->servers[i]);
 	statements_release(&h->statements);
+	holds_release(&h->holds);
 	pools_release(h);
 	auth_release(&h->auth);
 	free(h->memory.servers);

@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "core/engine.h"
 #include "gate/auth.h"
+#include "gate/holds.h"
 #include "gate/log.h"
 #include "gate/pools.h"
 #include "gate/settings.h"
@@ -75,6 +76,7 @@ struct hub {
 	bool draining; /* clients go when their transaction is over (gate/drain.h) */
 
 	int consoles_waiting; /* for a command's end */
+	struct holds holds; /* what the console has paused */
 	instant stats_at, stats_before_at; /* the ends of the last two periods */
 
 	struct statements statements;
@@ -107,8 +109,9 @@ void hub_tell(struct hub *h, struct engine_event event);
  * phase of the startup works with. Not from inside an action. */
 void hub_configure(struct hub *h, const struct gate_settings *settings);
 
-/* Every server connection is replaced by a fresh one when it is free. */
-void hub_reconnect(struct hub *h);
+/* Every server connection of the group, POOL_NOBODY: of all, is replaced by a fresh one when it is
+ * free. */
+void hub_reconnect(struct hub *h, int group);
 
 /* A client id, or -1 when there are none left. Some are kept for the gate's own questions. */
 int hub_take_id(struct hub *h, bool ours);

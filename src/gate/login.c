@@ -182,6 +182,14 @@ void login_session(struct client *c, struct bytes parameters, const struct login
 		console_enter(c, names->user, names->database, parameters);
 		return;
 	}
+	if (holds_is_disabled(&c->hub->holds, names->database)) {
+		char message[ERROR_TEXT_MAX];
+		snprintf(message, sizeof(message),
+			"database \"%.63s\" is not currently accepting connections",
+			names->database);
+		login_refuse(c, "55000", message, "It was disabled from the console.");
+		return;
+	}
 	struct pools_refusal why = {0};
 	struct gate_pool *pool = pools_find(c->hub, names->database, names->user, &why);
 	if (!pool || pools_enter(c, pool, parameters, &why) != 0) {

@@ -122,3 +122,27 @@ void pools_leave(struct client *c)
 	c->pool = NULL;
 	pool->clients--;
 }
+
+bool pools_know(const struct hub *h, const char *database)
+{
+	for (int group = 0; group < h->pools.top; group++) {
+		const struct gate_pool *pool = h->pools.by_group[group];
+		if (pool && strcmp(pool->database, database) == 0)
+			return true;
+	}
+	return false;
+}
+
+void pools_hold(struct hub *h)
+{
+	for (int group = 0; group < h->pools.top; group++) {
+		const struct gate_pool *pool = h->pools.by_group[group];
+		if (!pool)
+			continue;
+		struct pool_group_settings settings = h->engine.pool.groups[group].settings;
+		settings.hold = holds_of(&h->holds, pool->database);
+		hub_tell(h,
+			(struct engine_event){
+				.kind = EVENT_GROUP, .group = group, .group_settings = settings});
+	}
+}

@@ -77,6 +77,12 @@ void pools_enter_own(struct client *c);
 /* The end of that; nothing for one that never entered. */
 void pools_leave(struct client *c);
 
+/* Is it a database that there is, or could be, a pool of? */
+bool pools_know(const struct hub *h, const char *database);
+
+/* What the console holds up has changed: the engine is told of each pool. */
+void pools_hold(struct hub *h);
+
 /* The one that is always there. */
 struct gate_pool *pools_own(const struct hub *h);
 /* The pool of a group that is in use. */

@@ -8,6 +8,7 @@ import pwd
 import shutil
 import struct
 import subprocess
+import threading
 import urllib.request
 
 import asyncpg
@@ -15,6 +16,7 @@ import psycopg2
 import psycopg2.errors
 import pytest
 
+import gating
 import harness
 import raw
 from harness import HOST, wait_until
@@ -281,7 +283,8 @@ def test_statistics_count_the_extended_protocol(gate, console):
 
 # --- who may -------------------------------------------------------------------------------------
 
-COMMANDS = ("KILL_CLIENT 1", "SET pool.size = 3")
+COMMANDS = ("PAUSE", "PAUSE app", "RESUME", "DISABLE app", "ENABLE app", "RECONNECT", "WAIT_CLOSE", "KILL app", "KILL",
+            "KILL_CLIENT 1", "SUSPEND", "RELOAD", "SHUTDOWN", "SHUTDOWN WAIT_FOR_CLIENTS", "SET pool.size = 3")
 
 
 def test_others_may_not_enter(gate, console):
@@ -441,6 +444,340 @@ def test_too_much_is_refused(gate):
             c.send(*(raw.parse(f"s{i}", "SHOW LISTS") for i in range(70)), raw.SYNC)
             assert [k for k, _ in c.until_ready()].count("E") == 1
             break
+
+
+# --- acts ----------------------------------------------------------------------------------------
+
+
+class Load:
+    """Clients that work without a pause; `failures` is what went wrong for them."""
+
+    def __init__(self, gate, clients=4):
+        self.gate = gate
+        self.stopping = threading.Event()
+        self.failures = []
+        self.done = [0] * clients
+        self.threads = [threading.Thread(target=self._work, args=(n,)) for n in range(clients)]
+        for thread in self.threads:
+            thread.start()
+        wait_until(lambda: all(self.done) or self.failures, "the load to begin")
+
+    def _work(self, number):
+        try:
+            with contextlib.closing(self.gate.connect()) as connection, connection.cursor() as cursor:
+                while not self.stopping.is_set():
+                    cursor.execute("select %s + 1", (number,))
+                    assert cursor.fetchone()[0] == number + 1
+                    cursor.execute("begin; select 1; select 2; commit")
+                    self.done[number] += 1
+        except BaseException as e:  # pylint: disable=broad-except
+            self.failures.append(e)
+
+    def goes_on(self):
+        before = list(self.done)
+        wait_until(lambda: self.failures or all(d > b for d, b in zip(self.done, before)), "the load to go on")
+        assert not self.failures
+
+    def stop(self):
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join()
+        assert not self.failures
+
+
+@pytest.fixture
+def load():
+    """load(gate): clients at work until the test's end, which must not meet an error."""
+    loads = []
+
+    def begin(gate, **kwargs):
+        loads.append(Load(gate, **kwargs))
+        return loads[-1]
+
+    yield begin
+    for each in loads:
+        each.stop()
+
+
+def in_background(session, command):
+    """The thread in which the command runs; `error` is what came of it."""
+    def run():
+        thread.error = None
+        try:
+            session(command)
+        except psycopg2.Error as e:
+            thread.error = e
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+def state(session):
+    return next(r["key"] for r in session("SHOW STATE") if r["value"] == "yes")
+
+
+@pytest.mark.parametrize("about", ["", " app", ' "app"'])
+def test_pause_and_resume_under_load(gate, console, load, about):
+    g = gate(size=2)
+    session = console(g)
+    working = load(g)
+    for _ in range(3):
+        session(f"PAUSE{about}")
+        assert session.tag == "PAUSE"
+        assert not g.backends() and not session("SHOW SERVERS")
+        assert session.one("SHOW DATABASES")["paused"] == 1
+        assert state(session) == ("active" if about else "paused")
+        wait_until(lambda: session.one("SHOW POOLS")["cl_waiting"] == 4, "all clients to wait")
+        assert not g.backends()
+        session(f"RESUME{about}")
+        assert session.one("SHOW DATABASES")["paused"] == 0
+        working.goes_on()
+
+
+def test_a_database_may_be_restarted_while_it_is_paused(make_postgres, gate, console, load):
+    server = make_postgres().start()
+    g = gate(size=2, server=server)
+    session = console(g)
+    working = load(g)
+    session("PAUSE")
+    server.restart()
+    session("RESUME")
+    working.goes_on()
+    assert session.one("SHOW BREAKER")["opened_total"] == 0
+
+
+def test_pause_waits_for_transactions(gate, console):
+    g = gate(size=2)
+    session, other = console(g), console(g)
+    with contextlib.closing(g.raw()) as client, contextlib.closing(g.raw()) as newcomer:
+        client.ask("begin")
+        pausing = in_background(session, "PAUSE")
+        wait_until(lambda: state(other) == "paused", "the pause")
+        newcomer.send(raw.query("select 1"))
+        assert client.ask("select 2")  # its transaction goes on
+        wait_until(lambda: other.one("SHOW POOLS")["cl_waiting"] == 1, "the newcomer to wait")
+        assert pausing.is_alive()
+        client.ask("commit")
+        pausing.join()
+        assert pausing.error is None
+        assert not g.backends()
+        for command in ("PAUSE", "PAUSE app", "SUSPEND", "RESUME app"):
+            with pytest.raises(psycopg2.errors.ObjectNotInPrerequisiteState):
+                other(command)
+        other("RESUME")
+        newcomer.until_ready()
+        with pytest.raises(psycopg2.errors.ObjectNotInPrerequisiteState):
+            other("RESUME")
+
+
+def test_a_pause_can_be_cancelled_or_overtaken(gate, console):
+    g = gate(size=1)
+    session, other = console(g), console(g)
+    with contextlib.closing(g.raw()) as client:
+        client.ask("begin")
+        for about in ("", " app"):
+            pausing = in_background(session, f"PAUSE{about}")
+            wait_until(lambda: other.one("SHOW DATABASES")["paused"], "the pause")
+            session.connection.cancel()
+            pausing.join()
+            assert pausing.error.pgcode == "57014"
+            assert not other.one("SHOW DATABASES")["paused"] and state(other) == "active"
+        pausing = in_background(session, "PAUSE")
+        wait_until(lambda: state(other) == "paused", "the pause")
+        other("RESUME")
+        pausing.join()
+        assert pausing.error.pgcode == "57014"
+        client.ask("commit")
+    assert session.value("SELECT 1") == 1
+    assert g.one("select 1") == 1
+
+
+def test_a_pause_stays_when_its_console_goes(gate, console):
+    g = gate(size=1, STANDPIPE_ADMIN_USERS="boss")
+    other = console(g)
+    with contextlib.closing(g.raw()) as client:
+        client.ask("begin")
+        with contextlib.closing(raw.Raw(g.port, user="boss", database="pgbouncer")) as session:
+            session.send(raw.query("PAUSE"))
+            wait_until(lambda: state(other) == "paused", "the pause")
+        wait_until(lambda: len(other("SHOW CLIENTS")) == 2, "the session's end")
+        assert state(other) == "paused"
+        client.ask("commit")
+        wait_until(lambda: not g.backends(), "the servers to be closed")
+        other("RESUME")
+        client.ask("select 1")
+
+
+def test_a_pause_by_the_extended_protocol_holds_what_comes_behind_it(gate, console):
+    g = gate(size=1, STANDPIPE_ADMIN_USERS="boss")
+    other = console(g)
+    with contextlib.closing(g.raw()) as client, \
+            contextlib.closing(raw.Raw(g.port, user="boss", database="standpipe")) as session:
+        client.ask("begin")
+        session.send(raw.parse("", "PAUSE"), raw.bind(""), raw.EXECUTE, raw.SYNC, raw.query("SHOW STATE; RESUME"))
+        wait_until(lambda: state(other) == "paused", "the pause")
+        client.ask("commit")
+        assert [k for k, _ in session.until_ready()] == list("12CZ")
+        assert [k for k, _ in session.until_ready()] == list("TDDDCCZ")
+        client.ask("select 1")
+
+
+def test_wait_of_a_paused_client_is_explained(gate, console):
+    g = gate(size=1, DB_POOL_TIMEOUT="0.3")
+    session = console(g)
+    g.one("select 1")
+    with contextlib.closing(g.raw()) as client:
+        session("PAUSE app")
+        client.send(raw.query("select 1"))
+        kind, error = client.receive()
+        assert kind == "E" and b"paused" in error and b"RESUME" in error
+
+
+def test_disabled_databases_take_nobody_new(gate, console, load):
+    g = gate(size=2)
+    session = console(g)
+    working = load(g)
+    session("DISABLE app")
+    assert session.one("SHOW DATABASES")["disabled"] == 1
+    with pytest.raises(psycopg2.OperationalError, match="not currently accepting connections"):
+        g.connect()
+    working.goes_on()
+    session("ENABLE app")
+    assert g.one("select 1") == 1
+    for command in ("DISABLE nowhere", "ENABLE nowhere", "PAUSE nowhere", "RESUME nowhere", "RECONNECT nowhere",
+                    "KILL nowhere", "WAIT_CLOSE nowhere"):
+        with pytest.raises(psycopg2.errors.InvalidCatalogName):
+            session(command)
+    for command in ("DISABLE pgbouncer", "PAUSE standpipe", "KILL pgbouncer"):
+        with pytest.raises(psycopg2.errors.FeatureNotSupported):
+            session(command)
+
+
+@pytest.mark.parametrize("about", ["", " app"])
+def test_reconnect_replaces_servers_as_they_become_free(gate, console, load, about):
+    g = gate(size=3)
+    session = console(g)
+    g.open_all(3)
+    old = g.backends()
+    with contextlib.closing(g.raw()) as client:
+        client.ask("begin")
+        working = load(g)
+        session(f"RECONNECT{about}")
+        wait_until(lambda: len(g.backends() & old) == 1, "the free ones to be replaced")
+        busy = [r for r in session("SHOW SERVERS") if r["close_needed"]]
+        assert [r["remote_pid"] for r in busy] == list(g.backends() & old)
+        waiting = in_background(console(g), f"WAIT_CLOSE{about}")
+        working.goes_on()
+        assert waiting.is_alive()
+        client.ask("commit")
+        waiting.join()
+        assert waiting.error is None
+    assert not g.backends() & old
+    working.goes_on()
+
+
+@pytest.mark.parametrize("about", ["", " app"])
+def test_kill_ends_all_at_once(gate, console, about):
+    g = gate(size=2)
+    session = console(g)
+    with contextlib.closing(g.raw()) as busy, contextlib.closing(g.raw()) as idle, \
+            contextlib.closing(g.raw()) as open_transaction:
+        idle.ask("select 1")
+        open_transaction.ask("begin")
+        busy.send(raw.query("select pg_sleep(1000)"))
+        wait_until(lambda: session.one("SHOW POOLS")["sv_active"] == 2, "the query to run")
+        session(f"KILL{about}")
+        for client in (busy, idle, open_transaction):
+            kind, error = client.receive()
+            assert kind == "E" and b"C57P01\0" in error
+            assert client.receive() is None
+    wait_until(lambda: not g.backends(), "the queries' ends")
+    assert not session("SHOW SERVERS")
+    assert session.one("SHOW DATABASES")["paused"] == 1
+    session("RESUME")
+    assert g.one("select 1") == 1
+
+
+def test_kill_client(gate, console):
+    g = gate(size=2)
+    session = console(g)
+    with contextlib.closing(g.raw(application_name="one")) as one, contextlib.closing(g.raw()) as two:
+        one.ask("begin")
+        two.ask("select 1")
+        victim = next(r for r in session("SHOW CLIENTS") if r["application_name"] == "one")
+        session(f"KILL_CLIENT {victim['id']}")
+        kind, error = one.receive()
+        assert kind == "E" and b"C57P01\0" in error and one.receive() is None
+        two.ask("select 1")
+        wait_until(lambda: session.one("SHOW POOLS")["sv_active"] == 0, "its server to be free")
+        assert victim["id"] not in {r["id"] for r in session("SHOW CLIENTS")}
+        mine = next(r for r in session("SHOW CLIENTS") if r["database"] == "pgbouncer")
+        for wrong in (victim["id"], mine["id"], 0):
+            with pytest.raises(psycopg2.Error):
+                session(f"KILL_CLIENT {wrong}")
+
+
+def test_suspend_lasts_as_long_as_its_session(gate, console, load):
+    g = gate(size=2)
+    other = console(g)
+    session = Console(psycopg2.connect(host=os.fspath(g.directory), port=g.port, user="pgbouncer", dbname="pgbouncer"))
+    working = load(g)
+    session("SUSPEND")
+    assert session.tag == "SUSPEND" and state(other) == "suspended"
+    assert g.backends()  # they stay
+    wait_until(lambda: other.one("SHOW POOLS")["cl_waiting"] == 4, "all clients to wait")
+    other("RESUME")
+    working.goes_on()
+    session("SUSPEND")
+    session.connection.close()
+    wait_until(lambda: state(other) == "active", "the end of the suspension")
+    working.goes_on()
+
+
+def test_reload(run_standpipe, postgres, console):
+    directory = harness.short_dir()
+    try:
+        port = harness.free_port()
+        standpipe = run_standpipe("serve", env={"DATABASE_URL": postgres.url(), "STANDPIPE_LISTEN_PORT": port,
+                                                "STANDPIPE_LISTEN_SOCKET_DIR": directory},
+                                  config="pool: {idle: 100s}\n")
+        standpipe.wait_get("/startup")
+        g = gating.Gate(standpipe, port, postgres)
+        g.directory = directory
+        session = console(g)
+        file = pathlib.Path(standpipe.argv[standpipe.argv.index("-c") + 1])
+
+        def value():
+            return next(r["value"] for r in session("SHOW CONFIG") if r["key"] == "pool.idle")
+
+        assert value() == "100s"
+        file.write_text("pool: {idle: 200s}\n")
+        session("RELOAD")
+        assert session.tag == "RELOAD" and value() == "200s"
+        file.write_text("pool: {idle: never}\n")
+        with pytest.raises(psycopg2.Error, match="pool.idle") as raised:
+            session("RELOAD")
+        assert raised.value.pgcode == "F0000" and value() == "200s"
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.mark.parametrize("how", ["", " WAIT_FOR_SERVERS", " WAIT_FOR_CLIENTS"])
+def test_shutdown(gate, console, how):
+    g = gate(size=1)
+    session = console(g)
+    with contextlib.closing(g.raw()) as client:
+        client.ask("begin")
+        session(f"SHUTDOWN{how}")
+        if how:
+            assert g.standpipe.running()
+            client.ask("select 1")
+            client.ask("commit")
+        if how == " WAIT_FOR_CLIENTS":
+            client.ask("select 1")
+            client.socket.close()
+    session.connection.close()
+    assert g.standpipe.wait() == 0
 
 
 # --- exporters -----------------------------------------------------------------------------------
