@@ -6,7 +6,7 @@
 
 #include "gate/client.h"
 #include "gate/console.h"
-#include "gate/limits.h"
+#include "gate/overtime.h"
 #include "gate/server.h"
 
 /* Room for so many servers at least. */
@@ -150,7 +150,7 @@ static void on_housekeeping(uv_timer_t *timer)
 	struct hub *h = timer->data;
 	instant now = hub_now(h);
 	for (int i = 0; i < h->memory.servers_max; i++)
-		limits_check_server(&h->servers[i], now);
+		overtime_check_server(&h->servers[i], now);
 	if (now < h->second_at)
 		return;
 	h->second_at = now + NS_PER_S - NS_PER_S / 50;
@@ -161,7 +161,7 @@ static void on_housekeeping(uv_timer_t *timer)
 		server_check(&h->servers[i], now);
 	for (int i = 0; i < h->memory.clients_max; i++)
 		if (h->clients[i])
-			limits_check_client(h->clients[i], now);
+			overtime_check_client(h->clients[i], now);
 }
 
 void hub_configure(struct hub *h, const struct gate_settings *settings)
@@ -171,7 +171,7 @@ void hub_configure(struct hub *h, const struct gate_settings *settings)
 	h->settings = settings;
 	engine_configure(&h->engine, &settings->engine, hub_now(h));
 	pools_configure(h);
-	uint64_t period_ms = limits_period_ms(settings);
+	uint64_t period_ms = overtime_period_ms(settings);
 	uv_timer_start(&h->housekeeping, on_housekeeping, period_ms, period_ms);
 	if (elsewhere)
 		hub_reconnect(h, POOL_NOBODY);
@@ -263,7 +263,7 @@ int hub_init(struct hub *h, struct reactor *reactor, const struct gate_settings 
 	h->timer.data = h->housekeeping.data = h;
 	reactor->before_wait = before_wait;
 	reactor->context = h;
-	uint64_t period_ms = limits_period_ms(settings);
+	uint64_t period_ms = overtime_period_ms(settings);
 	uv_timer_start(&h->housekeeping, on_housekeeping, period_ms, period_ms);
 	return 0;
 }

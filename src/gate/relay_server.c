@@ -3,7 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "gate/limits.h"
+#include "gate/overtime.h"
 #include "gate/relay.h"
 #include "gate/stretch.h"
 #include "gate/traces.h"
@@ -221,7 +221,7 @@ static bool reword(const struct server *s, const struct frame *frame, struct byt
 	struct bytes body = frame_body(in, frame);
 	const char *name, *value, *meant;
 	if (frame->type == MSG_ERROR)
-		return limits_explain(s, body, &c->out);
+		return overtime_explain(s, body, &c->out);
 	if (message_parse_parameter(body, &name, &value) != 0)
 		return false;
 	meant = profile_value(c->origin, name);

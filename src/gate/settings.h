@@ -52,7 +52,7 @@ struct auth_settings {
 	const char *user, *password; /* the URL's own; NULL: it has no password. Secret */
 };
 
-/* How long a client may take; see gate/limits.h. */
+/* How long a client may take; see gate/overtime.h. */
 enum gate_limit {
 	LIMIT_LOGIN, /* for its startup packet and its authentication */
 	LIMIT_CLIENT_IDLE, /* to ask for something, outside of a transaction */

@@ -1,4 +1,4 @@
-#include "gate/limits.h"
+#include "gate/overtime.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -51,7 +51,7 @@ static bool is_over(const struct hub *h, enum gate_limit limit, instant since, i
 	return limit_ns(h, limit) > 0 && now - since >= limit_ns(h, limit);
 }
 
-uint64_t limits_period_ms(const struct gate_settings *settings)
+uint64_t overtime_period_ms(const struct gate_settings *settings)
 {
 	static const enum gate_limit held[] = {
 		LIMIT_QUERY, LIMIT_IDLE_IN_TRANSACTION, LIMIT_TRANSACTION};
@@ -112,7 +112,7 @@ static bool is_stalled(struct client *c)
 	return stalled && is_over(c->hub, LIMIT_CLIENT_STALL, 0, c->stalled_s * NS_PER_S);
 }
 
-void limits_check_client(struct client *c, instant now)
+void overtime_check_client(struct client *c, instant now)
 {
 	if (c->inquiry || c->state == CLIENT_GONE)
 		return;
@@ -160,7 +160,7 @@ static bool is_being_cancelled(struct server *s, instant now)
 	return true;
 }
 
-void limits_check_server(struct server *s, instant now)
+void overtime_check_server(struct server *s, instant now)
 {
 	struct hub *h = s->hub;
 	struct client *c = s->client;
@@ -180,7 +180,7 @@ void limits_check_server(struct server *s, instant now)
 		end_client(c, LIMIT_CLIENT_IDLE, NULL);
 }
 
-bool limits_explain(const struct server *s, struct bytes error, struct buffer *out)
+bool overtime_explain(const struct server *s, struct bytes error, struct buffer *out)
 {
 	struct message_error e;
 	char detail[ERROR_TEXT_MAX];
