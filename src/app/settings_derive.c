@@ -256,6 +256,9 @@ static int check_auth(const struct config *c, struct error *error)
 	const char *key = a->local == AUTH_CERT ? "auth.local" : "auth.remote";
 	if (*a->file && check_file(c, "auth.file", a->file, error) < 0)
 		return -1;
+	if (*a->query && !strstr(a->query, "$1"))
+		return settings_error(&c->settings, "auth.query", error,
+			"does not ask for a user: write $1 where the name belongs, without quotes");
 	if (a->local != AUTH_CERT && a->remote != AUTH_CERT)
 		return 0;
 	if (a->tls_mode == TLS_OFF || !*a->tls.client_ca)
@@ -274,9 +277,10 @@ void config_auth_notes(struct config *c)
 	if (a->remote == AUTH_TRUST)
 		config_note(c, "auth.remote is trust: whoever reaches %s:%d is let in as anybody",
 			host, c->gate.listen_port);
-	if (a->remote == AUTH_SCRAM && !*a->file && !a->password)
-		config_note(c, "auth.remote is scram-sha-256, but there is neither auth.file nor a "
-			       "password in the URL: nobody can come in from other machines");
+	if (a->remote == AUTH_SCRAM && !*a->file && !*a->query && !a->password)
+		config_note(c, "auth.remote is scram-sha-256, but there is neither auth.file "
+			       "nor auth.query nor a password in the URL: nobody can come in from "
+			       "other machines");
 }
 
 int config_rules(const struct config *c, struct error *error)

@@ -19,7 +19,8 @@ static void take_own(struct auth *a)
 	a->own.kind = secret_kind_of(secret);
 }
 
-void auth_init(struct auth *a, const struct auth_settings *settings, struct log *log)
+void auth_init(
+	struct auth *a, struct hub *hub, const struct auth_settings *settings, struct log *log)
 {
 	*a = (struct auth){
 		.settings = settings, .log = log, .tls = TLS_INIT, .users = USERLIST_INIT};
@@ -29,6 +30,7 @@ void auth_init(struct auth *a, const struct auth_settings *settings, struct log 
 	for (size_t i = 0; i < sizeof(random); i++)
 		snprintf(a->check_password + 2 * i, 3, "%02x", random[i]);
 	take_own(a);
+	auth_query_init(&a->query, hub);
 }
 
 static int load_users(struct auth *a, struct error *error)
@@ -63,6 +65,7 @@ int auth_reload(struct auth *a, const struct auth_settings *settings, struct err
 	struct error why;
 	a->settings = settings;
 	take_own(a);
+	auth_query_forget(&a->query);
 	if (settings->tls_mode != TLS_OFF && tls_load(&a->tls, &settings->tls, &why) != 0) {
 		log_error(a->log, stays, field_error(&why));
 		*error = why;
@@ -76,8 +79,14 @@ int auth_reload(struct auth *a, const struct auth_settings *settings, struct err
 	return result;
 }
 
+void auth_close(struct auth *a)
+{
+	auth_query_close(&a->query);
+}
+
 void auth_release(struct auth *a)
 {
+	auth_query_release(&a->query);
 	tls_release(&a->tls);
 	userlist_release(&a->users);
 	free(a->own.made);
@@ -91,18 +100,30 @@ bool auth_has_tls(const struct auth *a)
 	return a->settings->tls_mode != TLS_OFF && a->tls.context;
 }
 
-void auth_verifier(struct auth *a, const char *user, struct scram_verifier *v, const char **fault)
+bool auth_verifier(struct auth *a, const char *user, struct scram_verifier *v, const char **fault)
 {
 	struct userlist_user *known = userlist_find(&a->users, user);
-	if (!known && a->own.name && strcmp(user, a->own.name) == 0)
+	if (!known && a->own.kind != SECRET_NONE && a->own.name && strcmp(user, a->own.name) == 0)
 		known = &a->own;
 	*fault = NULL;
 	if (known && userlist_verifier(known, v) == 0)
-		return;
+		return true;
 	*fault = known ? secret_fault(known->kind) : "there is no such user";
 	if (!*fault)
 		*fault = "no verifier could be made of the password";
+	if (!known && *a->settings->query) {
+		switch (auth_query_find(&a->query, user, v, fault)) {
+		case AUTH_QUERY_FOUND:
+			return true;
+		case AUTH_QUERY_UNKNOWN:
+			return false;
+		case AUTH_QUERY_NOBODY:
+		case AUTH_QUERY_FAILED:
+			break;
+		}
+	}
 	scram_verifier_mock(a->secret, user, v);
+	return true;
 }
 
 void auth_check_verifier(struct auth *a, struct scram_verifier *v)

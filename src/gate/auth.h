@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "base/error.h"
+#include "gate/auth_query.h"
 #include "gate/log.h"
 #include "gate/settings.h"
 #include "gate/userlist.h"
@@ -30,9 +31,12 @@ struct auth {
 	uint8_t secret[SCRAM_KEY]; /* of this process, for users that there are none of */
 	char check_password[2 * SCRAM_KEY + 1]; /* AUTH_CHECK_NAME's */
 	struct userlist_user check; /* ... and its verifier */
+	struct auth_query query; /* for those in no file */
 };
 
-void auth_init(struct auth *a, const struct auth_settings *settings, struct log *log);
+/* Nothing is read yet. `hub` is borrowed, and need not be ready. */
+void auth_init(
+	struct auth *a, struct hub *hub, const struct auth_settings *settings, struct log *log);
 
 /* Reads the files. 0, or -1 with `error`: nothing to begin with. */
 int auth_load(struct auth *a, struct error *error);
@@ -41,14 +45,18 @@ int auth_load(struct auth *a, struct error *error);
  * 0, or -1 with `error`, which has been logged, too: what could be read is in force. */
 int auth_reload(struct auth *a, const struct auth_settings *settings, struct error *error);
 
+/* Asks nothing any more: the hub is about to close. */
+void auth_close(struct auth *a);
+/* After the last client has gone. */
 void auth_release(struct auth *a);
 
 /* May a client have TLS? Then tls_accept(&a->tls, ...) does it. */
 bool auth_has_tls(const struct auth *a);
 
 /* What the user's proof is checked against, copied to `v`: of a user that there is none of, or whose
- * secret is good for nothing, a mock. Then, too, `fault` says why, for the log; else it is NULL. */
-void auth_verifier(struct auth *a, const char *user, struct scram_verifier *v, const char **fault);
+ * secret is good for nothing, a mock. Then, too, `fault` says why, for the log; else it is NULL.
+ * False: it must be looked up first, by auth_query_ask. */
+bool auth_verifier(struct auth *a, const char *user, struct scram_verifier *v, const char **fault);
 
 /* The same for AUTH_CHECK_NAME. */
 void auth_check_verifier(struct auth *a, struct scram_verifier *v);

@@ -195,7 +195,7 @@ void client_dismiss(struct client *c)
 static bool is_waiting(const struct client *c)
 {
 	return c->state == CLIENT_QUEUED || c->state == CLIENT_LOGIN || console_waits(c) ||
-	       (c->server && server_is_away(c->server));
+	       client_login_waits(c) || (c->server && server_is_away(c->server));
 }
 
 void client_rewatch(struct client *c)
@@ -424,12 +424,7 @@ void client_go(struct client *c)
 		client_work(c);
 		return;
 	}
-	struct server *s = c->server;
-	message_query(&s->out, c->inquiry->sql);
-	debts_add(&s->debts, (struct debt){.kind = DEBT_QUERY});
-	s->unnamed = UNNAMED_NONE;
-	s->used = true;
-	server_send(s, NULL, 0);
+	client_inquiry_ask(c);
 }
 
 void client_rejected(struct client *c, enum engine_reject reject)

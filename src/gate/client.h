@@ -29,11 +29,14 @@ enum client_state {
 #define INQUIRY_COLUMNS_MAX 8
 struct inquiry {
 	const char *sql; /* borrowed */
+	const char *parameter; /* $1 in it, borrowed; NULL: it has none */
+	const char *search_path; /* to be in force for it, borrowed; NULL: the gate's own */
 	/* `columns`: texts that are not terminated, count of them (0: no row), borrowed for the
 	 * call. `error` is NULL when all is well. The client is freed afterwards. */
 	void (*answered)(
 		void *context, const struct bytes *columns, int count, const struct error *error);
 	void *context;
+	struct client *asker; /* while it is under way; client_inquire sets it */
 	struct buffer row;
 	struct error error;
 };
@@ -85,6 +88,8 @@ size_t client_login(struct client *c, struct bytes in);
 /* The connection broke before its session began: what there is to say of that. */
 void client_login_broke(struct client *c);
 void client_login_release(struct client *c);
+/* Does it wait for what the gate has to find out first? */
+bool client_login_waits(const struct client *c);
 
 /* Asks the database (inquiry.c); `patient`: without a limit on the wait for a server. `inquiry` is borrowed
  * until it is answered. NULL when there is no client id left. */
@@ -94,6 +99,9 @@ void client_inquiry_cancel(struct client *c);
 
 /* It has been answered, or `error` says why not (NULL: well); the client is gone. */
 void client_inquiry_end(struct client *c, const struct error *error);
+
+/* It has a server: now it is asked. */
+void client_inquiry_ask(struct client *c);
 
 /* For the relay: a message that is for the inquiry. */
 void client_inquiry_take(struct client *c, const struct frame *frame, struct bytes body);

@@ -248,7 +248,7 @@ int hub_init(struct hub *h, struct reactor *reactor, const struct gate_settings 
 		h->free_count++;
 	}
 	statements_init(&h->statements, servers_max);
-	auth_init(&h->auth, &settings->auth, log);
+	auth_init(&h->auth, h, &settings->auth, log);
 	if (pools_init(h) != 0)
 		return -1;
 	for (int i = 0; i < servers_max; i++)
@@ -270,6 +270,7 @@ int hub_init(struct hub *h, struct reactor *reactor, const struct gate_settings 
 
 void hub_close(struct hub *h)
 {
+	auth_close(&h->auth);
 	for (int i = 0; i < h->memory.clients_max; i++)
 		if (h->clients[i])
 			client_drop(h->clients[i]);

@@ -1,5 +1,7 @@
 /* The gate's own questions to the database, as a client without a socket. */
 #include "gate/client.h"
+#include "gate/server.h"
+#include "wire/message.h"
 
 struct client *client_inquire(struct hub *h, struct inquiry *inquiry, bool patient)
 {
@@ -7,13 +9,44 @@ struct client *client_inquire(struct hub *h, struct inquiry *inquiry, bool patie
 	if (!c)
 		return NULL;
 	c->inquiry = inquiry;
+	inquiry->asker = c;
 	pools_enter_own(c);
+	if (inquiry->search_path) {
+		struct profile *own = c->profile;
+		c->profile = profile_with(
+			&c->pool->profiles, own, "search_path", inquiry->search_path);
+		profile_drop(&c->pool->profiles, own);
+	}
 	c->state = CLIENT_QUEUED;
 	error_init(&inquiry->error);
 	inquiry->row = BUFFER_INIT;
 	hub_tell(h, (struct engine_event){
 			    .kind = EVENT_CLIENT_WAITS, .client = c->id, .patient = patient});
 	return c;
+}
+
+void client_inquiry_ask(struct client *c)
+{
+	static const struct bytes no_types = {(const uint8_t *)"\0\0", 2};
+	const struct inquiry *q = c->inquiry;
+	struct server *s = c->server;
+	if (!q->parameter) {
+		message_query(&s->out, q->sql);
+		debts_add(&s->debts, (struct debt){.kind = DEBT_QUERY});
+		s->unnamed = UNNAMED_NONE;
+	} else {
+		message_parse(&s->out, "", q->sql, no_types);
+		message_bind_text(&s->out, q->parameter);
+		message_execute(&s->out);
+		message_empty(&s->out, MSG_SYNC);
+		debts_add(&s->debts, (struct debt){.kind = DEBT_PARSE});
+		debts_add(&s->debts, (struct debt){.kind = DEBT_BIND});
+		debts_add(&s->debts, (struct debt){.kind = DEBT_EXECUTE});
+		debts_add(&s->debts, (struct debt){.kind = DEBT_SYNC});
+		s->unnamed = UNNAMED_UNKNOWN;
+	}
+	s->used = true;
+	server_send(s, NULL, 0);
 }
 
 void client_inquiry_take(struct client *c, const struct frame *frame, struct bytes body)
@@ -46,6 +79,7 @@ void client_inquiry_end(struct client *c, const struct error *error)
 	if (error)
 		copy = *error;
 	q->row = BUFFER_INIT;
+	q->asker = NULL;
 	client_drop(c);
 	q->answered(q->context, columns, count < 0 ? 0 : count, error ? &copy : NULL);
 	buffer_release(&row);
@@ -54,5 +88,6 @@ void client_inquiry_end(struct client *c, const struct error *error)
 void client_inquiry_cancel(struct client *c)
 {
 	buffer_release(&c->inquiry->row);
+	c->inquiry->asker = NULL;
 	client_drop(c);
 }

@@ -24,10 +24,16 @@ void client_login_release(struct client *c)
 {
 	if (!c->login)
 		return;
+	auth_query_leave(&c->hub->auth.query, c);
 	buffer_release(&c->login->startup);
 	scram_release(&c->login->scram);
 	free(c->login);
 	c->login = NULL;
+}
+
+bool client_login_waits(const struct client *c)
+{
+	return c->login && c->login->lookup;
 }
 
 void login_refuse(struct client *c, const char *sqlstate, const char *message, const char *hint)

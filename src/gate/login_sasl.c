@@ -16,21 +16,56 @@ static struct scram_binding binding_of(const struct client *c)
 	return binding;
 }
 
-void login_scram_begin(struct client *c)
+static void ask(struct client *c, const struct scram_verifier *v)
 {
 	static const char *const mechanisms[] = {SCRAM_PLUS_NAME, SCRAM_NAME, NULL};
 	struct login *l = c->login;
 	struct scram_binding binding = binding_of(c);
-	struct scram_verifier v;
-	if (l->names.is_check)
-		auth_check_verifier(&c->hub->auth, &v);
-	else
-		auth_verifier(&c->hub->auth, l->names.user, &v, &l->fault);
-	scram_init(&l->scram, &v, &binding);
-	explicit_bzero(&v, sizeof(v));
+	scram_init(&l->scram, v, &binding);
 	l->step = LOGIN_SCRAM_FIRST;
 	message_authentication_sasl(&c->out, mechanisms + (binding.len > 0 ? 0 : 1));
 	client_send(c, NULL, 0);
+}
+
+void login_scram_begin(struct client *c)
+{
+	struct login *l = c->login;
+	struct auth *a = &c->hub->auth;
+	struct scram_verifier v;
+	if (l->names.is_check) {
+		auth_check_verifier(a, &v);
+	} else if (!auth_verifier(a, l->names.user, &v, &l->fault)) {
+		l->step = LOGIN_LOOKUP;
+		auth_query_ask(&a->query, l->names.user, c);
+		return;
+	}
+	ask(c, &v);
+	explicit_bzero(&v, sizeof(v));
+}
+
+void login_answered(struct client *c, enum auth_query_result result, const struct scram_verifier *v,
+	const char *fault)
+{
+	struct login *l = c->login;
+	struct scram_verifier mock;
+	if (c->state != CLIENT_STARTUP)
+		return;
+	switch (result) {
+	case AUTH_QUERY_FOUND:
+		ask(c, v);
+		break;
+	case AUTH_QUERY_NOBODY:
+		l->fault = fault;
+		scram_verifier_mock(c->hub->auth.secret, l->names.user, &mock);
+		ask(c, &mock);
+		break;
+	case AUTH_QUERY_FAILED:
+	case AUTH_QUERY_UNKNOWN:
+		client_fail(c, "57P03", "standpipe can't look up the user now", NULL,
+			"Its log says why.");
+		return;
+	}
+	client_work(c); /* what it has sent meanwhile */
 }
 
 static void deny(struct client *c)
@@ -39,6 +74,7 @@ static void deny(struct client *c)
 	const struct login *l = c->login;
 	snprintf(message, sizeof(message), "password authentication failed for user \"%.100s\"",
 		l->names.user);
+	auth_query_doubt(&c->hub->auth.query, l->names.user);
 	login_deny(c, "28P01", message, l->fault ? l->fault : "wrong password");
 }
 
@@ -91,6 +127,8 @@ static void take_final(struct client *c, struct bytes body)
 size_t login_scram_take(struct client *c, struct bytes in)
 {
 	struct frame frame;
+	if (c->login->step == LOGIN_LOOKUP)
+		return 0;
 	enum wire_result result = frame_parse(in, &frame);
 	if (result == WIRE_PARTIAL)
 		return 0;

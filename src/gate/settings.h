@@ -49,6 +49,8 @@ struct auth_settings {
 	enum auth_method local; /* over the Unix socket and from loopback */
 	enum auth_method remote; /* from everywhere else */
 	const char *file; /* of users and secrets, as userlist.h has it; empty: none */
+	const char *query; /* SQL that looks up who is not in it; empty: none */
+	int64_t cache_ns; /* how long its answers are kept; 0: not at all */
 	const char *user, *password; /* the URL's own; NULL: it has no password. Secret */
 };
 

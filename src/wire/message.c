@@ -367,6 +367,29 @@ void message_parse(struct buffer *out, const char *name, const char *query, stru
 	message_end(out, mark);
 }
 
+void message_bind_text(struct buffer *out, const char *parameter)
+{
+	size_t mark, len = strlen(parameter);
+	message_begin(out, MSG_BIND, &mark);
+	buffer_append_text(out, "");
+	buffer_append_text(out, "");
+	buffer_append_u16(out, 0); /* parameters as text */
+	buffer_append_u16(out, 1);
+	buffer_append_u32(out, (uint32_t)len);
+	buffer_append(out, parameter, len);
+	buffer_append_u16(out, 0); /* columns as text */
+	message_end(out, mark);
+}
+
+void message_execute(struct buffer *out)
+{
+	size_t mark;
+	message_begin(out, MSG_EXECUTE, &mark);
+	buffer_append_text(out, "");
+	buffer_append_u32(out, 0);
+	message_end(out, mark);
+}
+
 void message_target(struct buffer *out, char type, char kind, const char *name)
 {
 	size_t mark;

@@ -135,6 +135,10 @@ void message_notice(struct buffer *out, const char *message, const char *detail)
 void message_complete(struct buffer *out, const char *tag);
 void message_query(struct buffer *out, const char *sql);
 void message_parse(struct buffer *out, const char *name, const char *query, struct bytes types);
+/* Bind of the unnamed statement to the unnamed portal: one parameter, all as text. */
+void message_bind_text(struct buffer *out, const char *parameter);
+/* Execute of the unnamed portal, to its end. */
+void message_execute(struct buffer *out);
 void message_target(struct buffer *out, char type, char kind, const char *name);
 /* A message without a body: Sync, Flush, ParseComplete, CloseComplete. */
 void message_empty(struct buffer *out, char type);

@@ -60,6 +60,10 @@ def tls_gate(runner, postgres, authority):
                  STANDPIPE_TLS_KEY=key)
 
 
+def sasl_initial(data, mechanism="SCRAM-SHA-256"):
+    return message("p", text(mechanism) + struct.pack("!I", len(data)) + data)
+
+
 def connect(gate, user="app", password=PASSWORD, **more):
     connection = psycopg2.connect(**{"host": "localhost", "hostaddr": HOST, "port": gate.gate_port, "user": user,
                                      "password": password, "dbname": "app", **more})
@@ -186,11 +190,11 @@ def test_verifiers_and_passwords_in_a_file(run_standpipe, postgres, directory):
     for password in ("other", "Stra\u00dfe \u2168 \u00bd", 'with "quotes"', "\u212b\u00aa"):
         quoted = password.replace('"', '""')
         write([f'"app" "{quoted}"'])
-        reload("reloaded")
+        reload("has been read anew")
         with contextlib.closing(connect(gate, password=password)) as staying:
             assert "password authentication failed" in refused(gate)
             write([f'"app" "{stored(postgres)}"'])
-            reload("reloaded")
+            reload("has been read anew")
             assert works(gate)
             with staying.cursor() as cursor:
                 cursor.execute("select 1")
@@ -311,11 +315,210 @@ def test_what_can_not_work_is_told_by_check(run_standpipe, setting, told):
     assert check.wait() == 2 and told in check.text
 
 
+# --- users who are looked up ---------------------------------------------------------------------
+
+LOOKUP = """
+create table if not exists calls(name text);
+create or replace function public.user_lookup(inout name text, out secret text) language plpgsql security definer
+  set search_path = pg_catalog, pg_temp as $$
+begin
+  insert into public.calls values (name);
+  select rolname, rolpassword into name, secret from pg_authid where rolname = name and rolcanlogin;
+end $$;
+"""
+QUERY = "select name, secret from public.user_lookup($1) where name is not null"
+
+
+@pytest.fixture(scope="module")
+def lookup_environment(postgres, directory):
+    """A gate whose URL has no password, so that its own user is looked up, too."""
+    postgres.query(LOOKUP)
+    passwords = directory / "pgpass"
+    passwords.write_text(f"*:*:*:app:{PASSWORD}\n")
+    passwords.chmod(0o600)
+    return {"DATABASE_URL": f"postgresql://app@{HOST}:{postgres.port}/app", "PGPASSFILE": passwords,
+            "STANDPIPE_AUTH_LOCAL": "scram-sha-256", "STANDPIPE_AUTH_QUERY": QUERY}
+
+
+def calls(postgres, name):
+    return postgres.query("select count(*) from calls where name = %s", name)[0][0]
+
+
+def forget_calls(postgres):
+    postgres.query("truncate calls")
+
+
+@pytest.fixture(scope="module")
+def lookup_gate(runner, postgres, lookup_environment):
+    return serve(runner, postgres, STANDPIPE_AUTH_CACHE="1h", **lookup_environment)
+
+
+def test_who_is_in_no_file_is_looked_up_once(lookup_gate, postgres):
+    forget_calls(postgres)
+    for _ in range(3):
+        assert works(lookup_gate)
+    assert calls(postgres, "app") == 1
+    for _ in range(3):
+        assert "password authentication failed" in refused(lookup_gate, user="nobody")
+    assert calls(postgres, "nobody") == 1
+    assert "password authentication failed" in refused(lookup_gate, password="wrong")
+    lookup_gate.send_signal(signal.SIGHUP)
+    wait_until(lambda: works(lookup_gate) and calls(postgres, "app") > 1, "another question after a reload")
+
+
+def test_a_changed_password_is_found_out(lookup_gate, postgres):
+    assert works(lookup_gate)
+    try:
+        postgres.query("alter role app password 'changed'")
+        wait_until(lambda: tries(lookup_gate, "changed"), "the new password")
+        assert not tries(lookup_gate, PASSWORD)
+    finally:
+        postgres.query(f"alter role app password '{PASSWORD}'")
+    wait_until(lambda: tries(lookup_gate, PASSWORD), "the old password")
+
+
+def tries(gate, password):
+    try:
+        return works(gate, password=password)
+    except psycopg2.OperationalError:
+        return False
+
+
+def test_clients_that_come_together_share_an_answer(run_standpipe, postgres, lookup_environment):
+    gate = serve(run_standpipe, postgres, **lookup_environment)
+    forget_calls(postgres)
+    blocker = postgres.connect(user="postgres")
+    blocker.autocommit = False
+    with blocker.cursor() as cursor:
+        cursor.execute("lock table calls")
+    with contextlib.ExitStack() as stack:
+        sessions = [stack.enter_context(Session(gate.gate_port, login=False)) for _ in range(20)]
+        scrams = [Scram(PASSWORD) for _ in sessions]
+        for s, scram in zip(sessions, scrams):
+            # Half of them say more than they are asked for yet.
+            s.send(HELLO, sasl_initial(scram.first()) if s is sessions[0] or len(sessions) % 2 else b"")
+        wait_until(lambda: postgres.query("select count(*) from pg_locks where not granted")[0][0], "the question")
+        blocker.rollback()
+        blocker.close()
+        for s, scram in zip(sessions, scrams):
+            s.read()
+            if s is not sessions[0]:
+                s.send(sasl_initial(scram.first()))
+            s.send(message("p", scram.final(s.read()[1][4:])))
+            s.read_until("Z")
+    assert calls(postgres, "app") == 1
+
+
+def test_a_question_that_is_not_answered_holds_up_nobody_for_ever(run_standpipe, postgres, lookup_environment):
+    gate = serve(run_standpipe, postgres, servers=4, STANDPIPE_TIMEOUTS_LOGIN="2s", **lookup_environment)
+    with contextlib.closing(postgres.connect(user="postgres")) as blocker, blocker.cursor() as cursor:
+        blocker.autocommit = False
+        cursor.execute("lock table calls")
+        with contextlib.ExitStack() as stack:
+            sessions = [stack.enter_context(Session(gate.gate_port, login=False)) for _ in range(6)]
+            for n, s in enumerate(sessions):
+                s.send(startup({"user": f"user{n}", "database": "app"}))
+            for s in sessions[3:]:
+                s.close()
+            for s in sessions[:3]:
+                s.read_to_end()
+        blocker.rollback()
+    wait_until(lambda: tries(gate, PASSWORD), "the next ones")
+
+
+def test_names_are_never_a_part_of_the_question(lookup_gate, postgres):
+    forget_calls(postgres)
+    names = ["x' or '1'='1", "app'--", "$1", "app\\", "'; drop table calls; --", "E'\\x61pp'", 'app"', "app\n", " app",
+             "\u00e4pp", "a" * 63, "a" * 64, "a" * 5000, "%s", "{}", "NULL", "app;", "APP", "$$app$$"]
+    for name in names:
+        with Session(lookup_gate.gate_port, login=False) as s:
+            s.send(startup({"user": name, "database": "app"}))
+            scram = Scram(PASSWORD)
+            kind, body = s.read()
+            assert kind == "R" and body[:4] == b"\0\0\0\x0a", (name, body)
+            s.send(sasl_initial(scram.first()))
+            s.send(message("p", scram.final(s.read()[1][4:])))
+            kind, body = s.read()
+            assert kind == "E" and error_fields(body)["C"] == "28P01", name
+    assert {row[0] for row in postgres.query("select name from calls")} == set(names)
+    with Session(lookup_gate.gate_port, login=False) as s:  # not UTF-8
+        s.send(startup({"database": "app", "user": b"app\xff"}))
+        (kind, body), = s.read_to_end()
+        assert kind == "E" and error_fields(body)["C"] == "57P03"
+
+
+def test_nobody_s_search_path_is_in_force_for_the_question(run_standpipe, postgres, lookup_environment):
+    """CVE-2025-12819 of PgBouncer: what a client asks for in its startup packet, what one before it left
+    behind on the server, and even what the role's own default is."""
+    evil = "evil, public, pg_catalog"
+    postgres.query("""
+        create schema evil;
+        create table evil.hits(what text);
+        create function evil.lower(text) returns text language plpgsql as
+          $$ begin insert into evil.hits values ('lower'); return $1; end $$;
+        create view evil.pg_roles as select 'app'::text as rolname, evil.lower('x') as trap;
+        grant all on schema evil to public; grant all on all tables in schema evil to public;
+        alter role app set search_path = evil, public, pg_catalog""")
+    try:
+        query = ("select l.name, l.secret from public.user_lookup(lower($1)) l, pg_roles r "
+                 "where r.rolname = l.name")
+        gate = serve(run_standpipe, postgres, servers=1, **{
+            **lookup_environment, "STANDPIPE_AUTH_QUERY": query, "STANDPIPE_AUTH_CACHE": "0",
+            "STANDPIPE_POOL_PIN": "off"})
+        with contextlib.closing(connect(gate, options=f"-c search_path={evil.replace(' ', '')}")) as c, \
+                c.cursor() as cursor:
+            cursor.execute("create temp table pg_roles as select 'trapped'::text as rolname")
+            assert works(gate)  # there would be no such user
+            cursor.execute(f"set search_path = pg_temp, {evil}")
+            assert works(gate, options="-c search_path=evil,pg_catalog")
+            cursor.execute("select 1")
+        assert works(gate)
+        assert postgres.query("select count(*) from evil.hits")[0][0] == 0
+        # The clients' own is what they asked for, of course.
+        with contextlib.closing(connect(gate, options="-c search_path=public")) as c, c.cursor() as cursor:
+            cursor.execute("show search_path")
+            assert cursor.fetchone()[0] == "public"
+    finally:
+        postgres.query("alter role app reset search_path; drop schema evil cascade")
+
+
+@pytest.mark.parametrize("query, told", [
+    ("select no_such_function($1)", "auth.query failed"),
+    ("select 'other', rolpassword from pg_roles where rolname = $1", "the row of another user"),
+    ("select null::text where $1 <> ''", "no password is stored"),
+    ("select 'SCRAM-SHA-256$nonsense' where $1 <> ''", "begins like a SCRAM verifier and is none"),
+    (f"select '{MD5}' where $1 <> ''", "an MD5 hash"),
+    ("select repeat('x', 2000) where $1 <> ''", "begins like a SCRAM verifier and is none"),
+])
+def test_answers_that_are_good_for_nothing(run_standpipe, postgres, lookup_environment, query, told):
+    gate = serve(run_standpipe, postgres, **{**lookup_environment, "STANDPIPE_AUTH_QUERY": query})
+    expected = "can't look up the user" if "failed" in told else "password authentication failed"
+    assert expected in refused(gate)
+    gate.wait_line(told)
+
+
+def test_a_flood_of_names_is_bounded(lookup_gate, postgres):
+    forget_calls(postgres)
+    with contextlib.ExitStack() as stack:
+        sessions = [stack.enter_context(Session(lookup_gate.gate_port, login=False)) for _ in range(150)]
+        for round_number in range(10):
+            for n, s in enumerate(sessions):
+                if round_number:
+                    s.close()
+                    s.__init__(lookup_gate.gate_port, login=False)
+                s.send(startup({"user": f"flood-{round_number}-{n}", "database": "app"}))
+            for s in sessions:
+                assert s.read()[0] == "R"
+    assert works(lookup_gate)
+
+
+def test_a_query_without_a_place_for_the_user_is_told_by_check(run_standpipe):
+    check = run_standpipe("check", env={"DATABASE_URL": "postgresql://app@localhost/app",
+                                        "STANDPIPE_AUTH_QUERY": "select 1"})
+    assert check.wait() == 2 and "write $1" in check.text
+
+
 # --- hostile -------------------------------------------------------------------------------------
-
-
-def sasl_initial(data, mechanism="SCRAM-SHA-256"):
-    return message("p", text(mechanism) + struct.pack("!I", len(data)) + data)
 
 
 def last_words(gate, *messages):
