@@ -100,6 +100,9 @@ static void converse(struct hub *h, int fd, const struct buffer *script)
 	buffer_release(&got);
 }
 
+static const struct gate_database database = {
+	.name = "d", .conninfo = "", .user = "u", .host = "played"};
+
 static void set(struct gate_settings *s)
 {
 	*s = (struct gate_settings){
@@ -109,6 +112,8 @@ static void set(struct gate_settings *s)
 		.host = "nowhere:5432",
 		.user = "u",
 		.database = "d",
+		.databases = &database,
+		.databases_count = 1,
 		.listen_host = "",
 		.socket_dir = "",
 	};

@@ -549,6 +549,9 @@ static void on_action(void *context, const struct engine_action *action)
 {
 }
 
+static const struct gate_database database = {
+	.name = "d", .conninfo = "", .user = "u", .host = "played"};
+
 static void set(struct gate_settings *s)
 {
 	*s = (struct gate_settings){
@@ -558,6 +561,8 @@ static void set(struct gate_settings *s)
 		.host = "played",
 		.user = "u",
 		.database = "d",
+		.databases = &database,
+		.databases_count = 1,
 	};
 	s->engine.startup.wanted[PHASE_DATABASE] = true;
 	s->engine.startup.timeout_ns[PHASE_DATABASE] = 3600 * NS_PER_S;

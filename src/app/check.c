@@ -25,16 +25,24 @@ static int value_width(const struct settings *s)
 	return width;
 }
 
-static void print_settings(const struct config *c)
+static void print_rows_of(const struct settings *s, int width)
 {
-	const struct settings *s = &c->settings;
-	int width = value_width(s);
-	printf("%-*s%-*s  %s\n", KEY_WIDTH, "KEY", width, "VALUE", "FROM");
 	for (int i = 0; i < s->count; i++) {
-		const char *value = settings_show(s, i);
-		printf("%-*s%-*s  %s\n", KEY_WIDTH, s->rows[i].key, width, *value ? value : "-",
+		bool set = s->origins[i].source != SETTING_UNSET;
+		const char *value = set ? settings_show(s, i) : "";
+		const char *key = arena_format(s->arena, "%s%s", s->prefix, s->rows[i].key);
+		printf("%-*s%-*s  %s\n", KEY_WIDTH, key, width, *value ? value : "-",
 			s->origins[i].text);
 	}
+}
+
+static void print_settings(const struct config *c)
+{
+	int width = value_width(&c->settings);
+	printf("%-*s%-*s  %s\n", KEY_WIDTH, "KEY", width, "VALUE", "FROM");
+	print_rows_of(&c->settings, width);
+	for (int i = 0; i < c->entries_count; i++)
+		print_rows_of(&c->entries[i], width);
 }
 
 static void print_capacity(const struct plan *plan)

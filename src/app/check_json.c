@@ -1,6 +1,7 @@
 /* `standpipe check --json`. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <jansson.h>
 
@@ -67,11 +68,29 @@ static json_t *settings_json(const struct settings *s)
 {
 	json_t *object = json_object();
 	for (int i = 0; i < s->count; i++) {
+		if (s->rows[i].type == SETTING_NODE)
+			continue; /* told entry by entry */
 		json_t *one = json_object();
 		put(one, "value", value_of(s, i));
 		put(one, "source", json_string(source_name(s->origins[i].source)));
 		put(one, "origin", text(s->origins[i].text));
 		put(object, s->rows[i].key, one);
+	}
+	return object;
+}
+
+/* {NAME: {key: ...}} of `databases` or `users`. */
+static json_t *entries_json(const struct config *c, const char *what)
+{
+	size_t len = strlen(what);
+	json_t *object = json_object();
+	for (int i = 0; i < c->entries_count; i++) {
+		const char *prefix = c->entries[i].prefix;
+		if (strncmp(prefix, what, len) != 0 || prefix[len] != '.')
+			continue;
+		const char *name = prefix + len + 1;
+		put(object, arena_format(c->entries[i].arena, "%.*s", (int)strlen(name) - 1, name),
+			settings_json(&c->entries[i]));
 	}
 	return object;
 }
@@ -121,6 +140,8 @@ void check_print_json(const struct config *c, const struct plan *plan)
 	put(root, "database", text(c->gate.database));
 	put(root, "address", text(c->address));
 	put(root, "settings", settings_json(&c->settings));
+	put(root, "databases", entries_json(c, "databases"));
+	put(root, "users", entries_json(c, "users"));
 	put(root, "capacity", capacity_json(plan));
 	for (int i = 0; i < c->notes_count; i++)
 		json_array_append_new(notes, text(c->notes[i]));

@@ -129,6 +129,8 @@ static bool is_known_variable(struct config *c, const char *name, struct nearest
 		return true;
 	for (int i = 0; i < c->settings.count; i++) {
 		const char *own = c->settings.rows[i].variables;
+		if (!own)
+			continue;
 		const char *known = arena_text(&c->arena, own, strcspn(own, " "));
 		if (!strcmp(name, known))
 			return true;
@@ -172,7 +174,8 @@ int config_load(struct config *c, const struct config_options *options, struct e
 	const struct setting *rows = config_rows(&count);
 	settings_init(&c->settings, rows, count, c, &c->arena);
 	c->file = find_file(c, options->file);
-	if (apply_all(c, error) < 0 || config_rules(c, error) < 0 || config_database(c, error) < 0)
+	if (apply_all(c, error) < 0 || config_rules(c, error) < 0 ||
+		config_database(c, error) < 0 || config_pools(c, error) < 0)
 		return -1;
 	config_fill_gate(c);
 	note_unknown_variables(c);
@@ -187,6 +190,7 @@ void config_secrets(const struct config *c, struct secrets *secrets)
 	secrets_add_url(secrets, c->gate.cache);
 	secrets_add_url(secrets, c->gate.ready);
 	secrets_add_url(secrets, c->gate.websocket);
+	config_pools_secrets(c, secrets);
 	for (int i = 0; i < c->gate.dependencies_count; i++)
 		secrets_add_url(secrets, c->gate.dependencies[i]);
 }

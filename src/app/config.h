@@ -53,7 +53,9 @@ struct config {
 	const char *database_url; /* the text, a file: reference, or empty; secret */
 	struct url url; /* as the service wrote it; empty parts without one */
 	bool has_url; /* there was one, in DATABASE_URL or in the file */
+	struct url login; /* the same with what variables and defaults add: complete */
 	const char *address; /* of the database, for people: "db.internal:5432" */
+	enum pool_mode pool_mode;
 	bool pre_ping;
 	int64_t ping_after_ns;
 	struct setting_texts required, dependencies;
@@ -62,6 +64,9 @@ struct config {
 	int notes_count;
 
 	struct settings settings; /* every value with its origin */
+	const struct tree_node *databases, *users; /* as written; NULL: not at all */
+	struct settings *entries; /* of those, one each; the prefix tells whose */
+	int entries_count;
 	struct arena arena;
 	const char *const *variables; /* the environment, borrowed */
 };

@@ -79,6 +79,7 @@ static void keep_database(struct config *c, const struct config *old, int row)
 	c->gate.user = copy(c, old->gate.user);
 	c->gate.database = copy(c, old->gate.database);
 	c->gate.host = c->address = copy(c, old->gate.host);
+	config_pools_keep_own(c);
 }
 
 /* Puts what is in force in place of what takes a restart, and tells the two kinds of keys. */

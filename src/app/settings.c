@@ -50,6 +50,13 @@ static const struct setting_choice backends[] = {
 	{NULL, 0},
 };
 
+const struct setting_choice config_pool_modes[] = {
+	{"transaction", POOL_TRANSACTION},
+	{"session", POOL_SESSION},
+	{"statement", POOL_STATEMENT},
+	{NULL, 0},
+};
+
 static const struct setting_choice log_formats[] = {
 	{"auto", LOG_FORMAT_AUTO},
 	{"json", LOG_FORMAT_JSON},
@@ -139,6 +146,8 @@ static const struct setting rows[] = {
 {"timeouts.client_stall", SETTING_DURATION, LIMIT(CLIENT_STALL), RANGE(0, DAY_S / 2), .preset = "300s",
 	.variables = "STANDPIPE_TIMEOUTS_CLIENT_STALL", .help = "a client that neither takes its answers nor ends its message; 0: none"},
 
+{"pool.mode", SETTING_CHOICE, AT(pool_mode), .choices = config_pool_modes, .preset = "transaction",
+	.variables = "STANDPIPE_POOL_MODE", .help = "for how long a client has its server: a transaction, its session, a statement"},
 {"pool.size", SETTING_INT, ENGINE(budget.pool_size), RANGE(0, 10000),
 	.variables = "STANDPIPE_POOL_SIZE DB_POOL_SIZE", .help = "server connections of this instance"},
 {"pool.overflow", SETTING_INT, ENGINE(budget.pool_overflow), RANGE(0, 10000),
@@ -160,6 +169,10 @@ static const struct setting rows[] = {
 
 {"pool.pin", SETTING_BOOL, GATE(pin), .preset = "true",
 	.variables = "STANDPIPE_POOL_PIN", .help = "a client keeps its server while something of its session lives there"},
+{"databases", SETTING_NODE, AT(databases),
+	.help = "NAME: {url, mode, pool_size, clients, keep, login}, more databases than the URL's; \"*\": all others"},
+{"users", SETTING_NODE, AT(users),
+	.help = "NAME: {mode, pool_size, clients, password}, what is special about a user; \"*\": all others"},
 
 {"budget.margin", SETTING_REAL, ENGINE(budget.margin), RANGE(0.01, 1), .preset = "0.8",
 	.variables = "STANDPIPE_BUDGET_MARGIN", .help = "share of the usable connections that the fleet may use"},

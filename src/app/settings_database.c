@@ -13,7 +13,8 @@
 #define KEY "database.url"
 
 /* The text of a secret's file, with the blanks and line ends around it; NULL with the error. */
-static const char *read_secret(struct config *c, const char *path, struct error *error)
+static const char *read_secret(struct config *c, const struct settings *s, const char *key,
+	const char *path, struct error *error)
 {
 	char text[URL_MAX + 2];
 	FILE *file = fopen(path, "re");
@@ -24,7 +25,7 @@ static const char *read_secret(struct config *c, const char *path, struct error 
 	text[len] = 0;
 	const char *copy = NULL;
 	if (problem)
-		settings_error(&c->settings, KEY, error, "the file %.128s can't be read: %s", path,
+		settings_error(s, key, error, "the file %.128s can't be read: %s", path,
 			strerror(problem));
 	else
 		copy = arena_text(&c->arena, text, strlen(text));
@@ -32,22 +33,27 @@ static const char *read_secret(struct config *c, const char *path, struct error 
 	return copy;
 }
 
-static int read_url(struct config *c, struct error *error)
+const char *config_secret(struct config *c, const struct settings *s, const char *key,
+	const char *text, struct error *error)
+{
+	if (strncmp(text, "file:", 5) != 0)
+		return text;
+	const char *path = text + 5;
+	if (!strncmp(path, "///", 3)) /* file:///path, too */
+		path += 2;
+	return read_secret(c, s, key, path, error);
+}
+
+int config_url(struct config *c, const struct settings *s, const char *key, const char *text,
+	struct url *url, struct error *error)
 {
 	struct error cause;
-	const char *text = c->database_url;
-	if (!strncmp(text, "file:", 5)) {
-		const char *path = text + 5;
-		if (!strncmp(path, "///", 3)) /* file:///path, too */
-			path += 2;
-		text = read_secret(c, path, error);
-		if (!text)
-			return -1;
-	}
+	text = config_secret(c, s, key, text, error);
+	if (!text)
+		return -1;
 	error_init(&cause);
-	if (url_parse(&c->url, &c->arena, text, &cause) < 0)
-		return settings_error(&c->settings, KEY, error, "%s", cause.text);
-	c->has_url = true;
+	if (url_parse(url, &c->arena, text, &cause) < 0)
+		return settings_error(s, key, error, "%s", cause.text);
 	return 0;
 }
 
@@ -97,16 +103,16 @@ static int add_names(struct config *c, struct url *url, struct error *error)
 	return 0;
 }
 
-/* Does libpq, which is to connect with it, take it? */
-static int check_conninfo(const struct config *c, struct error *error)
+int config_check_conninfo(
+	const struct settings *s, const char *key, const char *conninfo, struct error *error)
 {
 	char *problem = NULL;
-	PQconninfoOption *options = PQconninfoParse(c->gate.conninfo, &problem);
+	PQconninfoOption *options = PQconninfoParse(conninfo, &problem);
 	int result = 0;
 	if (!options) {
 		/* A text that repeats the URL would repeat the password. */
 		bool tells = problem && !strstr(problem, "://") && !strchr(problem, '@');
-		result = settings_error(&c->settings, KEY, error, "libpq does not take it%s%s",
+		result = settings_error(s, key, error, "libpq does not take it%s%s",
 			tells ? ": " : "", tells ? strtok(problem, "\n") : "");
 	}
 	PQconninfoFree(options);
@@ -117,8 +123,9 @@ static int check_conninfo(const struct config *c, struct error *error)
 int config_database(struct config *c, struct error *error)
 {
 	if (*c->database_url) {
-		if (read_url(c, error) < 0)
+		if (config_url(c, &c->settings, KEY, c->database_url, &c->url, error) < 0)
 			return -1;
+		c->has_url = true;
 	} else if (!config_variable(c, "PGHOST") && !config_variable(c, "PGHOSTADDR")) {
 		return settings_error(&c->settings, KEY, error,
 			"there is no database: set DATABASE_URL "
@@ -140,5 +147,6 @@ int config_database(struct config *c, struct error *error)
 		config_note(c,
 			KEY ": libpq does not know %s; the command's own driver still gets it",
 			left_out);
-	return check_conninfo(c, error);
+	c->login = url;
+	return config_check_conninfo(&c->settings, KEY, c->gate.conninfo, error);
 }

@@ -153,6 +153,20 @@ static const char *show_choice(const struct setting *row, int choice)
 	return "?";
 }
 
+/* The names in a mapping, the number of entries in a list. */
+static const char *show_node(const struct settings *s, const struct tree_node *node)
+{
+	const char *shown = "";
+	if (!node || node->count == 0)
+		return shown;
+	if (node->kind != TREE_MAPPING)
+		return arena_format(s->arena, "%d entries", node->count);
+	tree_each (entry, node)
+		shown = arena_format(
+			s->arena, "%s%s%s", shown, entry == node->first ? "" : ", ", entry->key);
+	return shown;
+}
+
 /* The value at a setting's place: targets hold the types that enum setting_type lists. */
 #define AT(type) (*(const type *)(const void *)place)
 
@@ -186,7 +200,7 @@ const char *settings_show(const struct settings *s, int row)
 	case SETTING_TEXTS:
 		return show_texts(s, setting, &AT(struct setting_texts));
 	case SETTING_NODE:
-		return "";
+		return show_node(s, AT(struct tree_node *));
 	}
 	return arena_text(s->arena, text, strlen(text));
 }

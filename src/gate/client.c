@@ -426,36 +426,3 @@ void client_go(struct client *c)
 	}
 	client_inquiry_ask(c);
 }
-
-void client_rejected(struct client *c, enum engine_reject reject)
-{
-	if (!c || (c->state != CLIENT_QUEUED && c->state != CLIENT_LOGIN))
-		return;
-	struct hub *h = c->hub;
-	char detail[ERROR_TEXT_MAX], hint[ERROR_TEXT_MAX];
-	const struct engine *e = &h->engine;
-	snprintf(detail, sizeof(detail),
-		"share %d of a budget of %d, %d open; path %s; breaker %s; last failure: %.100s",
-		e->budget.share, e->budget.fleet, pool_servers(&e->pool),
-		path_state_name(e->path.state), breaker_state_name(e->breaker.state),
-		error_is_set(&h->database_error) ? h->database_error.text : "none");
-	snprintf(hint, sizeof(hint), "Try again in %d s.", engine_retry_after_s(e, hub_now(h)));
-	if (h->counters.pinned > 0)
-		traces_hint(h, hint, sizeof(hint));
-	if (holds_of(&h->holds, c->pool->database) != HOLD_NONE)
-		snprintf(hint, sizeof(hint), "It is paused from the console, until RESUME there.");
-	switch (reject) {
-	case REJECT_POOL_TIMEOUT:
-		client_fail(c, "53300", "no server connection became free in time", detail, hint);
-		break;
-	case REJECT_BREAKER_OPEN:
-		client_fail(c, "57P03",
-			"the database can't be reached: the circuit breaker is open", detail, hint);
-		break;
-	case REJECT_PERMANENT:
-		client_fail(c, *h->database_error.sqlstate ? h->database_error.sqlstate : "08004",
-			"the database refuses standpipe's login", detail,
-			"Mend the DATABASE_URL or the database's access rules.");
-		break;
-	}
-}

@@ -62,6 +62,7 @@ struct client {
 	instant connected_at;
 	struct server *server;
 	struct gate_pool *pool; /* borrowed; NULL before the startup packet */
+	struct pool_user *user; /* a reference; NULL before that, and without one */
 	struct profile *profile; /* a reference into the pool's; NULL without a pool */
 	struct profile
 		*origin; /* the same, as its startup packet had it: what RESET goes back to */
@@ -114,6 +115,7 @@ static inline bool client_is_transactional(const struct client *c)
 
 /* Actions of the engine. */
 void client_assigned(struct client *c, struct server *s, bool ping);
+/* rejection.c */
 void client_rejected(struct client *c, enum engine_reject reject);
 
 /* The server is ready for the client's own bytes (no ping, no failed setup in between). */

@@ -192,7 +192,7 @@ static void fill_pools(const struct client *c, struct table *t)
 		table_int(t, tally->servers[SOCKET_LOGIN]);
 		table_int(t, seconds(tally->longest_ns));
 		table_int(t, US(tally->longest_ns % NS_PER_S));
-		table_text(t, "transaction");
+		table_text(t, pool_mode_name(pool->mode));
 		table_null(t);
 		table_end(t);
 	}

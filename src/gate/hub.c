@@ -162,21 +162,18 @@ static void on_housekeeping(uv_timer_t *timer)
 	for (int i = 0; i < h->memory.clients_max; i++)
 		if (h->clients[i])
 			overtime_check_client(h->clients[i], now);
+	pools_sweep(h, now);
 }
 
 void hub_configure(struct hub *h, const struct gate_settings *settings)
 {
-	bool elsewhere = strcmp(settings->conninfo, h->settings->conninfo) != 0;
 	assert(!h->stepping);
 	h->settings = settings;
 	engine_configure(&h->engine, &settings->engine, hub_now(h));
 	pools_configure(h);
 	uint64_t period_ms = overtime_period_ms(settings);
 	uv_timer_start(&h->housekeeping, on_housekeeping, period_ms, period_ms);
-	if (elsewhere)
-		hub_reconnect(h, POOL_NOBODY);
-	else
-		hub_tell(h, (struct engine_event){.kind = EVENT_TICK});
+	hub_tell(h, (struct engine_event){.kind = EVENT_TICK});
 }
 
 void hub_reconnect(struct hub *h, int group)
@@ -265,6 +262,7 @@ int hub_init(struct hub *h, struct reactor *reactor, const struct gate_settings 
 	reactor->context = h;
 	uint64_t period_ms = overtime_period_ms(settings);
 	uv_timer_start(&h->housekeeping, on_housekeeping, period_ms, period_ms);
+	pools_begin(h);
 	return 0;
 }
 

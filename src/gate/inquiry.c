@@ -20,8 +20,10 @@ struct client *client_inquire(struct hub *h, struct inquiry *inquiry, bool patie
 	c->state = CLIENT_QUEUED;
 	error_init(&inquiry->error);
 	inquiry->row = BUFFER_INIT;
-	hub_tell(h, (struct engine_event){
-			    .kind = EVENT_CLIENT_WAITS, .client = c->id, .patient = patient});
+	hub_tell(h, (struct engine_event){.kind = EVENT_CLIENT_WAITS,
+			    .client = c->id,
+			    .group = c->pool->group,
+			    .patient = patient});
 	return c;
 }
 

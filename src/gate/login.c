@@ -198,7 +198,7 @@ void login_session(struct client *c, struct bytes parameters, const struct login
 	}
 	struct pools_refusal why = {0};
 	struct gate_pool *pool = pools_find(c->hub, names->database, names->user, &why);
-	if (!pool || pools_enter(c, pool, parameters, &why) != 0) {
+	if (!pool || pools_enter(c, pool, names->user, parameters, &why) != 0) {
 		login_refuse(c, why.sqlstate, why.message, *why.hint ? why.hint : NULL);
 		return;
 	}
@@ -209,7 +209,9 @@ void login_session(struct client *c, struct bytes parameters, const struct login
 	}
 	/* What the server will report in this profile is learned from a server. */
 	c->state = CLIENT_LOGIN;
-	hub_tell(c->hub, (struct engine_event){.kind = EVENT_CLIENT_WAITS, .client = c->id});
+	hub_tell(c->hub,
+		(struct engine_event){
+			.kind = EVENT_CLIENT_WAITS, .client = c->id, .group = c->pool->group});
 }
 
 static void read_names(struct bytes parameters, struct login_names *names)

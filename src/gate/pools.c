@@ -7,6 +7,16 @@
 
 #include "gate/client.h"
 #include "gate/hub.h"
+#include "gate/pool_login.h"
+
+/* A pool that nobody uses is remembered for so long, with what its sessions report. */
+#define LINGER_NS (60 * NS_PER_S)
+
+const char *pool_mode_name(enum pool_mode mode)
+{
+	static const char *const names[] = {"transaction", "session", "statement"};
+	return names[mode];
+}
 
 struct gate_pool *pools_own(const struct hub *h)
 {
@@ -19,95 +29,502 @@ struct gate_pool *pools_at(const struct hub *h, int group)
 	return h->pools.by_group[group];
 }
 
-int pools_init(struct hub *h)
+__attribute__((format(printf, 3, 4))) static int refuse(
+	struct pools_refusal *why, const char *sqlstate, const char *format, ...)
 {
-	const struct gate_settings *settings = h->settings;
-	struct pools *all = &h->pools;
-	all->size = 1;
-	all->by_group = calloc((size_t)all->size, sizeof(struct gate_pool *));
-	struct gate_pool *own = calloc(1, sizeof(*own));
-	if (!all->by_group || !own) {
-		free(own);
-		return -1;
-	}
-	own->group = POOLS_OWN;
-	own->database = settings->database;
-	own->user = settings->user;
-	own->conninfo = settings->conninfo;
-	own->host = settings->host;
-	profiles_init(&own->profiles);
-	all->by_group[POOLS_OWN] = own;
-	all->top = 1;
-	return 0;
+	va_list args;
+	why->sqlstate = sqlstate;
+	*why->hint = 0;
+	va_start(args, format);
+	vsnprintf(why->message, sizeof(why->message), format, args);
+	va_end(args);
+	return -1;
 }
 
-void pools_configure(struct hub *h)
+__attribute__((format(printf, 2, 3))) static void hint(
+	struct pools_refusal *why, const char *format, ...)
 {
-	struct gate_pool *own = pools_own(h);
-	own->database = h->settings->database;
-	own->user = h->settings->user;
-	own->conninfo = h->settings->conninfo;
-	own->host = h->settings->host;
+	va_list args;
+	va_start(args, format);
+	vsnprintf(why->hint, sizeof(why->hint), format, args);
+	va_end(args);
+}
+
+static char *copy_of(const char *text)
+{
+	char *copy = strdup(text);
+	if (!copy)
+		abort();
+	return copy;
+}
+
+/* ---- what is configured ---- */
+
+static const struct gate_database *find_database(const struct hub *h, const char *name)
+{
+	const struct gate_settings *s = h->settings;
+	const struct gate_database *any = NULL;
+	for (int i = 0; i < s->databases_count; i++) {
+		if (strcmp(s->databases[i].name, name) == 0)
+			return &s->databases[i];
+		if (strcmp(s->databases[i].name, "*") == 0)
+			any = &s->databases[i];
+	}
+	return any;
+}
+
+static const struct gate_user *find_user(const struct hub *h, const char *name)
+{
+	const struct gate_settings *s = h->settings;
+	const struct gate_user *any = NULL;
+	for (int i = 0; i < s->users_count; i++) {
+		if (strcmp(s->users[i].name, name) == 0)
+			return &s->users[i];
+		if (strcmp(s->users[i].name, "*") == 0)
+			any = &s->users[i];
+	}
+	return any;
+}
+
+/* ---- their life ---- */
+
+static void tell_group(struct hub *h, const struct gate_pool *pool)
+{
+	hub_tell(h, (struct engine_event){.kind = EVENT_GROUP,
+			    .group = pool->group,
+			    .group_settings = {
+				    .family = pool->parent ? pool->parent->group : pool->group,
+				    .servers_max = pool->servers_max,
+				    .servers_kept = pool->servers_kept,
+				    .hold = holds_of(&h->holds, pool->database),
+			    }});
+}
+
+/* A free place in the table, or -1. */
+static int take_group(struct pools *all)
+{
+	int group = 0;
+	while (group < all->top && all->by_group[group])
+		group++;
+	if (group == all->size)
+		return -1;
+	if (group == all->top)
+		all->top++;
+	return group;
+}
+
+/* Takes `conninfo`. NULL: there are too many already. */
+static struct gate_pool *make(
+	struct hub *h, const char *database, const char *user, const char *host, char *conninfo)
+{
+	int group = take_group(&h->pools);
+	if (group < 0) {
+		pool_login_free(conninfo);
+		return NULL;
+	}
+	struct gate_pool *pool = calloc(1, sizeof(*pool));
+	if (!pool)
+		abort();
+	pool->group = group;
+	pool->database = copy_of(database);
+	pool->user = copy_of(user);
+	pool->conninfo = conninfo;
+	pool->host = copy_of(host);
+	pool->used_at = hub_now(h);
+	profiles_init(&pool->profiles);
+	h->pools.by_group[group] = pool;
+	return pool;
+}
+
+static void free_pool(struct gate_pool *pool)
+{
+	profiles_release(&pool->profiles);
+	buffer_release(&pool->birth);
+	pool_login_free(pool->conninfo);
+	free(pool->database);
+	free(pool->user);
+	free(pool->host);
+	free(pool->bound_by);
+	free(pool);
+}
+
+static void end(struct hub *h, struct gate_pool *pool)
+{
+	struct pools *all = &h->pools;
+	if (pool->parent)
+		pool->parent->births--;
+	all->by_group[pool->group] = NULL;
+	while (all->top > 0 && !all->by_group[all->top - 1])
+		all->top--;
+	hub_tell(h, (struct engine_event){.kind = EVENT_GROUP_CLOSED, .group = pool->group});
+	free_pool(pool);
+}
+
+static bool is_unused(const struct hub *h, const struct gate_pool *pool)
+{
+	/* Of one that was made just now the engine may not have heard yet. */
+	bool known = h->engine.pool.groups[pool->group].open;
+	return pool->group != POOLS_OWN && pool->clients + pool->servers + pool->births == 0 &&
+	       pool->servers_kept == 0 &&
+	       (!known || pool_group_is_empty(&h->engine.pool, pool->group));
+}
+
+static void sweep(struct hub *h, instant now, int64_t linger_ns)
+{
+	/* Births come after what they are of, mostly; what is missed goes the next time. */
+	for (int group = h->pools.top - 1; group > POOLS_OWN; group--) {
+		struct gate_pool *pool = h->pools.by_group[group];
+		if (!pool)
+			continue;
+		if (!is_unused(h, pool))
+			pool->used_at = now;
+		else if (now - pool->used_at >= linger_ns)
+			end(h, pool);
+	}
+}
+
+void pools_sweep(struct hub *h, instant now)
+{
+	sweep(h, now, LINGER_NS);
+}
+
+int pools_init(struct hub *h)
+{
+	struct pools *all = &h->pools;
+	all->size = h->memory.groups_max;
+	all->by_group = calloc((size_t)all->size, sizeof(struct gate_pool *));
+	return all->by_group ? 0 : -1;
+}
+
+void pools_begin(struct hub *h)
+{
+	const struct gate_settings *s = h->settings;
+	struct pools_refusal why;
+	struct gate_pool *own = pools_find(h, s->databases[0].name, s->databases[0].user, &why);
+	assert(own && own->group == POOLS_OWN);
+	for (int i = 1; i < s->databases_count; i++)
+		if (s->databases[i].keep > 0)
+			pools_find(h, s->databases[i].name, s->databases[i].user, &why);
 }
 
 void pools_release(struct hub *h)
 {
 	struct pools *all = &h->pools;
-	for (int group = 0; group < all->top; group++) {
-		struct gate_pool *pool = all->by_group[group];
-		if (!pool)
-			continue;
-		profiles_release(&pool->profiles);
-		free(pool);
-	}
+	for (int group = 0; group < all->top; group++)
+		if (all->by_group[group])
+			free_pool(all->by_group[group]);
 	free(all->by_group);
+	assert(!all->users);
 	*all = (struct pools){0};
 }
 
-static struct gate_pool *not_served(
-	const struct hub *h, const char *database, const char *user, struct pools_refusal *why)
+/* ---- finding ---- */
+
+/* Whom to log in as; NULL with the reason why not. */
+static const char *login_user(const struct gate_database *entry, const struct gate_user *user,
+	const char *name, struct pools_refusal *why)
 {
-	why->sqlstate = strcmp(user, h->settings->user) != 0 ? "28000" : "3D000";
-	snprintf(why->message, sizeof(why->message),
-		"standpipe does not serve user \"%.60s\" of database \"%.60s\" here", user,
-		database);
-	snprintf(why->hint, sizeof(why->hint),
-		"It serves the user and the database of its DATABASE_URL.");
+	if (entry->shared || strcmp(name, entry->user) == 0)
+		return entry->user;
+	if (user && user->password)
+		return name;
+	refuse(why, "28000", "standpipe can't log in to the database as \"%.63s\"", name);
+	hint(why,
+		"It does not know the password: set users.%.63s.password, or databases.%.63s.login "
+		"to shared, for all to be served as \"%.63s\".",
+		name, entry->name, entry->user);
 	return NULL;
+}
+
+static struct gate_pool *look_up(const struct hub *h, const char *database, const char *user)
+{
+	for (int group = 0; group < h->pools.top; group++) {
+		struct gate_pool *pool = h->pools.by_group[group];
+		if (pool && !pool->parent && strcmp(pool->user, user) == 0 &&
+			strcmp(pool->database, database) == 0)
+			return pool;
+	}
+	return NULL;
+}
+
+static char *login_of(const struct gate_database *entry, const struct gate_user *user,
+	const char *database, const char *name)
+{
+	struct pool_login login = {.database = entry->named_by_client ? database : NULL};
+	if (strcmp(name, entry->user) != 0) {
+		login.user = name;
+		login.password = user->password;
+	}
+	if (!login.database && !login.user)
+		return copy_of(entry->conninfo);
+	return pool_login_compose(entry->conninfo, &login);
+}
+
+static void set_limits(
+	struct gate_pool *pool, const struct gate_database *entry, const struct gate_user *user)
+{
+	/* In a pool of all users no one user's settings can be in force. */
+	if (entry->shared)
+		user = NULL;
+	bool by_user = user && user->pool_size > 0;
+	char key[128];
+	snprintf(key, sizeof(key), "%s.%.63s.pool_size", by_user ? "users" : "databases",
+		by_user ? user->name : entry->name);
+	free(pool->bound_by);
+	pool->servers_max = by_user ? user->pool_size : entry->pool_size;
+	pool->bound_by = pool->servers_max > 0 ? copy_of(key) : NULL;
+	pool->mode = user && user->has_mode ? user->mode : entry->mode;
+	pool->servers_kept = strcmp(pool->user, entry->user) == 0 ? entry->keep : 0;
+	pool->named_by_client = entry->named_by_client;
+}
+
+static int refuse_too_many(struct pools_refusal *why)
+{
+	refuse(why, "53300", "standpipe has no room for another pool");
+	hint(why, "A pool is made for each database and user, and in session mode for each set of "
+		  "startup settings: use fewer different ones, or raise pool.clients.");
+	return -1;
 }
 
 struct gate_pool *pools_find(
 	struct hub *h, const char *database, const char *user, struct pools_refusal *why)
 {
-	for (int group = 0; group < h->pools.top; group++) {
-		struct gate_pool *pool = h->pools.by_group[group];
-		if (pool && strcmp(pool->user, user) == 0 && strcmp(pool->database, database) == 0)
-			return pool;
+	const struct gate_database *entry = find_database(h, database);
+	const struct gate_user *user_entry = find_user(h, user);
+	if (!entry) {
+		refuse(why, "3D000", "standpipe does not serve a database \"%.63s\"", database);
+		hint(why, "Name it under `databases` in standpipe.yaml, or \"*\" for all.");
+		return NULL;
 	}
-	return not_served(h, database, user, why);
+	const char *name = login_user(entry, user_entry, user, why);
+	if (!name)
+		return NULL;
+	struct gate_pool *pool = look_up(h, database, name);
+	if (pool)
+		return pool;
+	char *conninfo = login_of(entry, user_entry, database, name);
+	if (!conninfo) {
+		refuse(why, "08P01", "the database's or the user's name is not one to log in with");
+		return NULL;
+	}
+	if (h->pools.top == h->pools.size)
+		sweep(h, hub_now(h), 0);
+	pool = make(h, database, name, entry->host, conninfo);
+	if (!pool) {
+		refuse_too_many(why);
+		return NULL;
+	}
+	set_limits(pool, entry, user_entry);
+	tell_group(h, pool);
+	return pool;
 }
 
-int pools_enter(struct client *c, struct gate_pool *pool, struct bytes parameters,
+static char *birth_login(const struct gate_pool *parent, struct bytes settings)
+{
+	struct pool_login login = {.settings = settings};
+	char *conninfo = pool_login_compose(parent->conninfo, &login);
+	assert(conninfo);
+	return conninfo;
+}
+
+/* The birth of these settings, found or made; takes nothing. */
+static struct gate_pool *find_birth(
+	struct hub *h, struct gate_pool *parent, struct bytes settings, struct pools_refusal *why)
+{
+	if (settings.len == 0)
+		return parent;
+	for (int group = 0; group < h->pools.top; group++) {
+		struct gate_pool *pool = h->pools.by_group[group];
+		if (pool && pool->parent == parent && buffer_len(&pool->birth) == settings.len &&
+			memcmp(buffer_bytes(&pool->birth).at, settings.at, settings.len) == 0)
+			return pool;
+	}
+	if (!pool_login_takes(settings)) {
+		refuse(why, "42704", "unrecognized configuration parameter");
+		return NULL;
+	}
+	if (h->pools.top == h->pools.size)
+		sweep(h, hub_now(h), 0);
+	char *conninfo = birth_login(parent, settings);
+	struct gate_pool *pool = make(h, parent->database, parent->user, parent->host, conninfo);
+	if (!pool) {
+		refuse_too_many(why);
+		return NULL;
+	}
+	pool->parent = parent;
+	pool->named_by_client = parent->named_by_client;
+	pool->mode = parent->mode;
+	buffer_append(&pool->birth, settings.at, settings.len);
+	parent->births++;
+	tell_group(h, pool);
+	return pool;
+}
+
+/* ---- other settings ---- */
+
+/* Takes `conninfo`. What logged in otherwise is replaced. */
+static void log_in_with(struct hub *h, struct gate_pool *pool, char *conninfo)
+{
+	bool same = strcmp(conninfo, pool->conninfo) == 0;
+	pool_login_free(pool->conninfo);
+	pool->conninfo = conninfo;
+	if (same)
+		return;
+	hub_reconnect(h, pool->group);
+}
+
+static void configure(struct hub *h, struct gate_pool *pool)
+{
+	const struct gate_database *entry = find_database(h, pool->database);
+	const struct gate_user *user = find_user(h, pool->user);
+	struct pools_refusal why;
+	const char *name = entry ? login_user(entry, user, pool->user, &why) : NULL;
+	char *conninfo = NULL;
+	if (name && strcmp(name, pool->user) == 0)
+		conninfo = login_of(entry, user, pool->database, name);
+	pool->orphaned = !conninfo;
+	if (conninfo) {
+		set_limits(pool, entry, user);
+		free(pool->host);
+		pool->host = copy_of(entry->host);
+		log_in_with(h, pool, conninfo);
+	} else {
+		pool->servers_kept = 0; /* those who are there may stay */
+	}
+	tell_group(h, pool);
+}
+
+void pools_configure(struct hub *h)
+{
+	struct pools *all = &h->pools;
+	for (int group = 0; group < all->top; group++)
+		if (all->by_group[group] && !all->by_group[group]->parent)
+			configure(h, all->by_group[group]);
+	for (int group = 0; group < all->top; group++) {
+		struct gate_pool *pool = all->by_group[group];
+		if (pool && pool->parent) {
+			pool->mode = pool->parent->mode;
+			log_in_with(h, pool, birth_login(pool->parent, buffer_bytes(&pool->birth)));
+		}
+	}
+	pools_begin(h);
+}
+
+/* ---- clients ---- */
+
+static struct pool_user *hold_user(struct pools *all, const char *name)
+{
+	struct pool_user *u = all->users;
+	while (u && strcmp(u->name, name) != 0)
+		u = u->next;
+	if (!u) {
+		size_t size = strlen(name) + 1;
+		u = calloc(1, sizeof(*u) + size);
+		if (!u)
+			abort();
+		memcpy(u->name, name, size);
+		u->next = all->users;
+		all->users = u;
+	}
+	u->clients++;
+	return u;
+}
+
+static void drop_user(struct pools *all, struct pool_user *u)
+{
+	if (--u->clients > 0)
+		return;
+	struct pool_user **at = &all->users;
+	while (*at != u)
+		at = &(*at)->next;
+	*at = u->next;
+	free(u);
+}
+
+static int clients_of_database(const struct hub *h, const char *database)
+{
+	int clients = 0;
+	for (int group = 0; group < h->pools.top; group++) {
+		const struct gate_pool *pool = h->pools.by_group[group];
+		if (pool && strcmp(pool->database, database) == 0)
+			clients += pool->clients;
+	}
+	return clients;
+}
+
+static int clients_of_user(const struct hub *h, const char *name)
+{
+	for (const struct pool_user *u = h->pools.users; u; u = u->next)
+		if (strcmp(u->name, name) == 0)
+			return u->clients;
+	return 0;
+}
+
+/* 0, or -1 when it would be one too many. */
+static int count_in(const struct hub *h, const struct gate_pool *pool, const char *user,
 	struct pools_refusal *why)
 {
-	struct error error;
-	c->profile = profile_from_startup(&pool->profiles, parameters, &error);
-	if (!c->profile) {
-		*why = (struct pools_refusal){.sqlstate = "08P01"};
-		snprintf(why->message, sizeof(why->message), "%s", error.text);
+	const struct gate_database *database = find_database(h, pool->database);
+	const struct gate_user *of_user = find_user(h, user);
+	if (database && database->clients_max > 0 &&
+		clients_of_database(h, pool->database) >= database->clients_max) {
+		refuse(why, "53300", "too many clients already for database \"%.63s\"",
+			pool->database);
+		hint(why, "Raise databases.%.63s.clients (%d), or open fewer connections.",
+			database->name, database->clients_max);
 		return -1;
 	}
-	c->origin = profile_hold(c->profile);
+	if (of_user && of_user->clients_max > 0 &&
+		clients_of_user(h, user) >= of_user->clients_max) {
+		refuse(why, "53300", "too many clients already for user \"%.63s\"", user);
+		hint(why, "Raise users.%.63s.clients (%d), or open fewer connections.",
+			of_user->name, of_user->clients_max);
+		return -1;
+	}
+	return 0;
+}
+
+static void enter(struct client *c, struct gate_pool *pool, struct profile *profile)
+{
 	c->pool = pool;
+	c->profile = profile;
 	pool->clients++;
+}
+
+int pools_enter(struct client *c, struct gate_pool *pool, const char *user, struct bytes parameters,
+	struct pools_refusal *why)
+{
+	struct hub *h = c->hub;
+	struct buffer pairs, own = BUFFER_INIT;
+	struct error error;
+	if (count_in(h, pool, user, why) != 0)
+		return -1;
+	if (profile_parse_startup(parameters, &pairs, &error) != 0)
+		return refuse(why, "08P01", "%s", error.text);
+	if (pool->mode == POOL_SESSION) {
+		/* Programs name themselves, each differently: that is set when they come. */
+		profile_take_pair(&pairs, "application_name", &own);
+		pool = find_birth(h, pool, buffer_bytes(&pairs), why);
+		buffer_release(&pairs);
+		pairs = own;
+		if (!pool) {
+			buffer_release(&pairs);
+			return -1;
+		}
+	}
+	struct profile *profile = profile_from_pairs(&pool->profiles, buffer_bytes(&pairs));
+	assert(profile); /* they are not too many: that has been seen to */
+	buffer_release(&pairs);
+	enter(c, pool, profile);
+	c->origin = profile_hold(c->profile);
+	c->user = hold_user(&h->pools, user);
 	return 0;
 }
 
 void pools_enter_own(struct client *c)
 {
-	c->pool = pools_own(c->hub);
-	c->profile = profile_hold(c->pool->profiles.base);
-	c->pool->clients++;
+	struct gate_pool *own = pools_own(c->hub);
+	enter(c, own, profile_hold(own->profiles.base));
 }
 
 void pools_leave(struct client *c)
@@ -118,13 +535,18 @@ void pools_leave(struct client *c)
 	profile_drop(&pool->profiles, c->profile);
 	if (c->origin)
 		profile_drop(&pool->profiles, c->origin);
+	if (c->user)
+		drop_user(&c->hub->pools, c->user);
 	c->profile = c->origin = NULL;
+	c->user = NULL;
 	c->pool = NULL;
 	pool->clients--;
 }
 
 bool pools_know(const struct hub *h, const char *database)
 {
+	if (find_database(h, database))
+		return true;
 	for (int group = 0; group < h->pools.top; group++) {
 		const struct gate_pool *pool = h->pools.by_group[group];
 		if (pool && strcmp(pool->database, database) == 0)
@@ -135,14 +557,7 @@ bool pools_know(const struct hub *h, const char *database)
 
 void pools_hold(struct hub *h)
 {
-	for (int group = 0; group < h->pools.top; group++) {
-		const struct gate_pool *pool = h->pools.by_group[group];
-		if (!pool)
-			continue;
-		struct pool_group_settings settings = h->engine.pool.groups[group].settings;
-		settings.hold = holds_of(&h->holds, pool->database);
-		hub_tell(h,
-			(struct engine_event){
-				.kind = EVENT_GROUP, .group = group, .group_settings = settings});
-	}
+	for (int group = 0; group < h->pools.top; group++)
+		if (h->pools.by_group[group])
+			tell_group(h, h->pools.by_group[group]);
 }

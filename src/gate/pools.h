@@ -4,7 +4,13 @@
  * A pool is a group of the engine's (core/pool.h) with what the gate knows of it: how it logs in,
  * what its sessions report, what was done in it. All pools share the engine's budget, breaker and
  * path. The first, for the URL's own database and user, is always there; others are made when a
- * client asks for them and go some time after the last client and server of theirs.
+ * client asks for them, or when servers are to be kept warm, and go some time after the last client
+ * and server of theirs.
+ *
+ * In session mode PostgreSQL's RESET is to go back to what the client's startup packet said, and
+ * that it does only if the server was born with it. So there a pool has a birth for each set of
+ * settings that clients begin with: a pool of its own, whose servers log in with those. Births
+ * count against the limit of the pool that they are of.
  */
 #ifndef STANDPIPE_GATE_POOLS_H
 #define STANDPIPE_GATE_POOLS_H
@@ -12,8 +18,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/instant.h"
 #include "gate/pool_stats.h"
 #include "gate/profile.h"
 #include "gate/settings.h"
@@ -29,9 +37,18 @@ struct hub;
 
 struct gate_pool {
 	int group; /* the engine's id of it, and its place in the table */
-	const char *database, *user; /* as clients name them; owned, but for the first pool's */
-	const char *conninfo; /* to log in with; secret */
-	const char *host; /* for messages: "db.internal:5432" */
+	struct gate_pool *parent; /* of a birth: the pool that it is of; else NULL */
+	struct buffer birth; /* of a birth: name, zero, value, zero, ...; else empty */
+	char *database; /* as clients name it */
+	char *user; /* whom it logs in as; all clients' name for themselves, unless it is shared */
+	char *host; /* for messages: "db.internal:5432" */
+	char *bound_by; /* the key that says servers_max: "databases.app.pool_size"; NULL: none */
+	bool named_by_client; /* the database, to PostgreSQL */
+	bool orphaned; /* the settings do not speak of it any more: nobody may enter */
+	enum pool_mode mode; /* of those who enter from now on */
+	int servers_max; /* 0: as many as the budget allows */
+	int servers_kept;
+	char *conninfo; /* to log in with; secret */
 	unsigned turn; /* of its hosts, the one to begin with (io/places.h) ... */
 	instant turned_until; /* ... until then; later the first again */
 	struct profiles
@@ -40,13 +57,23 @@ struct gate_pool {
 	struct pool_history history;
 	int clients; /* in it, whether they wait or not */
 	int servers; /* connecting or connected */
+	int births;
+	instant used_at; /* last known to be used */
 	struct error error; /* of its last login that failed or server that was lost */
+};
+
+/* All who come as one user, whatever pool they are in. */
+struct pool_user {
+	struct pool_user *next;
+	int clients;
+	char name[];
 };
 
 struct pools {
 	struct gate_pool **by_group; /* NULL: no such group */
 	int size; /* of the table */
 	int top; /* all above are NULL */
+	struct pool_user *users; /* those who are there */
 };
 
 /* Why a client may not enter, in PostgreSQL's terms. */
@@ -56,21 +83,24 @@ struct pools_refusal {
 	char hint[ERROR_TEXT_MAX]; /* empty: none */
 };
 
-/* 0, or -1 without memory. The first pool is there then. */
+/* 0, or -1 without memory. */
 int pools_init(struct hub *h);
+/* With the engine there: the first pool, and those that are to be kept warm. */
+void pools_begin(struct hub *h);
 void pools_release(struct hub *h);
 
 /* The hub has other settings: what is taken from those before is taken from these. */
 void pools_configure(struct hub *h);
 
 /* The pool for a client that asks for this database as this user, once it has proved to be that
- * user; NULL with the reason why there is none. Borrowed; lives as long as it has clients. */
+ * user; NULL with the reason why there is none. Borrowed until the next call or the next turn of
+ * the loop, unless a client enters it: it lives as long as it has clients. */
 struct gate_pool *pools_find(
 	struct hub *h, const char *database, const char *user, struct pools_refusal *why);
 
-/* The client is the pool's from now on, with the settings of its startup packet (the pairs after
- * the version). 0, or -1 with the reason why not. */
-int pools_enter(struct client *c, struct gate_pool *pool, struct bytes parameters,
+/* The client, who is `user`, is the pool's (or a birth's of it) from now on, with the settings of
+ * its startup packet (the pairs after the version). 0, or -1 with the reason why not. */
+int pools_enter(struct client *c, struct gate_pool *pool, const char *user, struct bytes parameters,
 	struct pools_refusal *why);
 /* The same for a question of the gate's own, in the pool that is always there. */
 void pools_enter_own(struct client *c);
@@ -87,5 +117,11 @@ void pools_hold(struct hub *h);
 struct gate_pool *pools_own(const struct hub *h);
 /* The pool of a group that is in use. */
 struct gate_pool *pools_at(const struct hub *h, int group);
+
+/* Now and then: those that nobody has used for some time go. */
+void pools_sweep(struct hub *h, instant now);
+
+/* "transaction", "session", "statement" */
+const char *pool_mode_name(enum pool_mode mode);
 
 #endif

@@ -162,8 +162,7 @@ static int collect_options(struct collecting *c, const char *options, struct err
 				 "is not valid for a server process");
 }
 
-struct profile *profile_from_startup(
-	struct profiles *all, struct bytes parameters, struct error *error)
+int profile_parse_startup(struct bytes parameters, struct buffer *pairs, struct error *error)
 {
 	struct collecting c = {0};
 	const char *name, *value, *options = "";
@@ -172,21 +171,42 @@ struct profile *profile_from_startup(
 		if (strcmp(name, "options") == 0)
 			options = value;
 	/* Wherever they stand: what else the packet sets goes before them. */
-	if (collect_options(&c, options, error) != 0) {
-		buffer_release(&c.pairs);
-		return NULL;
-	}
+	int result = collect_options(&c, options, error);
 	while (wire_pair_next(&parameters, &name, &value))
 		if (!is_not_a_setting(name))
 			collect(&c, name, value);
-	if (c.too_large) {
-		error_set(error, "startup", 0,
+	if (result == 0 && c.too_large)
+		result = error_set(error, "startup", 0,
 			"the startup packet sets more than %d parameters or %d bytes",
 			PROFILE_PAIRS_MAX, PROFILE_BYTES_MAX);
+	if (result != 0)
 		buffer_release(&c.pairs);
-		return NULL;
+	*pairs = c.pairs;
+	return result;
+}
+
+struct profile *profile_from_startup(
+	struct profiles *all, struct bytes parameters, struct error *error)
+{
+	struct buffer pairs;
+	return profile_parse_startup(parameters, &pairs, error) == 0 ? intern(all, &pairs) : NULL;
+}
+
+bool profile_take_pair(struct buffer *pairs, const char *name, struct buffer *to)
+{
+	struct bytes left = buffer_bytes(pairs);
+	struct buffer rest = BUFFER_INIT;
+	const char *there, *value;
+	bool taken = false;
+	while (wire_pair_next(&left, &there, &value)) {
+		bool is_it = strcasecmp(there, name) == 0;
+		taken = taken || is_it;
+		buffer_append_text(is_it ? to : &rest, there);
+		buffer_append_text(is_it ? to : &rest, value);
 	}
-	return intern(all, &c.pairs);
+	buffer_release(pairs);
+	*pairs = rest;
+	return taken;
 }
 
 struct profile *profile_from_pairs(struct profiles *all, struct bytes pairs)

@@ -46,7 +46,11 @@ struct profile *profile_with(
 	struct profiles *all, const struct profile *base, const char *name, const char *value);
 
 /* The pairs that a startup packet sets besides user, database and the like; `options` is taken
- * apart into what its switches set (wire/switches.h). NULL with `error` if it is malformed or too large. */
+ * apart into what its switches set (wire/switches.h). 0, or -1 with `error` if it is malformed or
+ * too large. */
+int profile_parse_startup(struct bytes parameters, struct buffer *pairs, struct error *error);
+
+/* Both in one. NULL with `error`. */
 struct profile *profile_from_startup(
 	struct profiles *all, struct bytes parameters, struct error *error);
 
@@ -56,6 +60,9 @@ struct profile *profile_from_pairs(struct profiles *all, struct bytes pairs);
 
 /* Appends the text as a literal of SQL that means its bytes whatever the session's settings. */
 void profile_literal(struct buffer *out, const char *text);
+
+/* Takes the pair of this name out of `pairs` and puts it into `to`. False: there is none. */
+bool profile_take_pair(struct buffer *pairs, const char *name, struct buffer *to);
 
 /* The value that it gives to a parameter, borrowed; NULL: none of its own. */
 const char *profile_value(const struct profile *p, const char *name);

@@ -256,8 +256,9 @@ static enum sending_progress send_without_server(struct client *c, const struct 
 	}
 	if (c->state == CLIENT_IDLE) {
 		c->state = CLIENT_QUEUED;
-		hub_tell(
-			c->hub, (struct engine_event){.kind = EVENT_CLIENT_WAITS, .client = c->id});
+		hub_tell(c->hub, (struct engine_event){.kind = EVENT_CLIENT_WAITS,
+					 .client = c->id,
+					 .group = c->pool->group});
 	}
 	if (c->state == CLIENT_CLOSING || c->state == CLIENT_GONE)
 		return FAILED;

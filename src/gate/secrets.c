@@ -19,9 +19,12 @@ static void add_form(struct secrets *s, const char *text)
 	for (int i = 0; i < s->count; i++)
 		if (strcmp(s->list[i].text, text) == 0)
 			return;
-	assert(s->count < SECRETS_MAX);
+	if (s->count == s->size) {
+		s->size = s->size ? 2 * s->size : 16;
+		s->list = realloc(s->list, (size_t)s->size * sizeof(*s->list));
+	}
 	char *copy = strdup(text);
-	if (!copy)
+	if (!copy || !s->list)
 		abort();
 	s->list[s->count].text = copy;
 	s->list[s->count++].len = len;
@@ -172,5 +175,6 @@ void secrets_release(struct secrets *s)
 		explicit_bzero(s->list[i].text, s->list[i].len);
 		free(s->list[i].text);
 	}
+	free(s->list);
 	*s = SECRETS_INIT;
 }

@@ -9,23 +9,23 @@
 
 #include <stddef.h>
 
-#define SECRETS_MAX 64
 /* Shorter ones are not searched for: they are found in every other word and protect nothing. */
 #define SECRETS_LEN_MIN 4
 
+struct secret {
+	char *text; /* owned, wiped when released */
+	size_t len;
+};
+
 struct secrets {
-	int count;
-	struct {
-		char *text; /* owned, wiped when released */
-		size_t len;
-	} list[SECRETS_MAX];
+	int count, size;
+	struct secret *list;
 };
 
 #define SECRETS_INIT ((struct secrets){0})
 
 /* Hides `text` and what it says percent-decoded, each however it is percent-encoded where it turns
- * up. Copies. NULL, too short or known ones are let pass; more than SECRETS_MAX forms are a bug
- * (asserted). */
+ * up. Copies. NULL, too short or known ones are let pass. */
 void secrets_add(struct secrets *s, const char *text);
 
 /* Hides the password in a URL: of the user part, or the argument `password`. */

@@ -78,6 +78,38 @@ enum sql_prepare {
 	SQL_PREPARE_ERROR, /* it is refused */
 };
 
+/* For how long a client has its server. */
+enum pool_mode {
+	POOL_TRANSACTION,
+	POOL_SESSION,
+	POOL_STATEMENT, /* ... as for a transaction, of which none may be of several statements */
+};
+
+/* A database that clients may ask for. */
+struct gate_database {
+	const char *name; /* "*": every one that has no entry of its own */
+	const char *conninfo; /* libpq's; secret. What it says of the database is for a "*" that was
+	                       * given no URL replaced by the client's word */
+	bool named_by_client; /* that is so */
+	const char *user; /* whom its URL logs in */
+	const char *host; /* for messages: "db.internal:5432" */
+	enum pool_mode mode;
+	int pool_size; /* servers of each of its pools; 0: as many as the budget allows */
+	int clients_max; /* 0: pool.clients */
+	int keep; /* warm, of its URL's user's pool */
+	bool shared; /* all users log in as the URL's */
+};
+
+/* What is known of a user. */
+struct gate_user {
+	const char *name; /* "*": everyone who has no entry of their own */
+	const char *password; /* for the database; empty: none is asked for; NULL: not known */
+	bool has_mode;
+	enum pool_mode mode; /* if so: in all databases */
+	int pool_size; /* 0: the database's */
+	int clients_max; /* 0: the database's */
+};
+
 struct gate_settings {
 	struct engine_settings engine;
 	int servers_max; /* the most server connections ever: the pool's size + overflow */
@@ -93,6 +125,10 @@ struct gate_settings {
 	bool pin; /* a client keeps its server while something of its own lives there */
 	enum sql_prepare sql_prepare;
 	struct care database_care; /* where the URL says nothing of it */
+	const struct gate_database *databases; /* the first is the URL's */
+	int databases_count;
+	const struct gate_user *users;
+	int users_count;
 
 	/* Listeners, used where the process did not inherit them. */
 	const char *listen_host; /* "127.0.0.1" */

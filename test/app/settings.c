@@ -32,6 +32,8 @@ static void every_key_has_a_variable_that_is_called_like_it(void **state)
 	for (int i = 0; i < count; i++) {
 		char name[SETTING_KEY_MAX] = "STANDPIPE_";
 		size_t len = strlen(name);
+		if (rows[i].type == SETTING_NODE)
+			continue; /* too much for a variable */
 		for (const char *at = rows[i].key; *at; at++)
 			name[len++] = *at == '.' ? '_' : (char)toupper((unsigned char)*at);
 		name[len] = 0;
@@ -59,7 +61,7 @@ static void the_manual_tells_every_other_variable(void **state)
 	int count;
 	const struct setting *rows = config_rows(&count);
 	for (int i = 0; i < count; i++) {
-		const char *names = strchr(rows[i].variables, ' ');
+		const char *names = rows[i].variables ? strchr(rows[i].variables, ' ') : NULL;
 		while (names && *names) {
 			char line[SETTING_KEY_MAX];
 			names++;

@@ -70,13 +70,13 @@ def make_postgres(postgres_template):
 
 @pytest.fixture
 def gate(run_standpipe, postgres):
-    """gate(servers, NAME=value...): a gate with so many server connections at most."""
+    """gate(servers, config="...", NAME=value...): a gate with so many server connections at most."""
     directory = harness.short_dir()
 
-    def run(size=3, server=None, **env):
+    def run(size=3, server=None, config=None, **env):
         server = server or postgres
         port = harness.free_port()
-        standpipe = run_standpipe("serve", env={
+        standpipe = run_standpipe("serve", config=config, env={
             "DATABASE_URL": server.url(), "STANDPIPE_LISTEN_PORT": port, "DB_POOL_SIZE": size,
             "DB_MAX_OVERFLOW": 0, "STANDPIPE_LISTEN_SOCKET_DIR": directory, "STANDPIPE_RETRY_BASE": "0.05",
             "STANDPIPE_RETRY_CAP": "0.2", "CIRCUIT_BREAKER_TIMEOUT": "0.3s", **env})

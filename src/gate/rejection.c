@@ -1,0 +1,89 @@
+/* What a client is told whose wait for a server was in vain. */
+#include <stdio.h>
+
+#include "gate/client.h"
+#include "gate/traces.h"
+
+/* The limit of the pool's servers that it has run into, if it is one of its own. */
+static int own_limit(const struct engine *e, const struct gate_pool *pool, int *servers)
+{
+	const struct gate_pool *head = pool->parent ? pool->parent : pool;
+	*servers = e->pool.groups[head->group].family_servers;
+	return head->servers_max > 0 && *servers >= head->servers_max ? head->servers_max : 0;
+}
+
+static void describe(const struct client *c, char detail[ERROR_TEXT_MAX])
+{
+	const struct engine *e = &c->hub->engine;
+	const struct gate_pool *pool = c->pool;
+	int servers, limit = own_limit(e, pool, &servers);
+	char of[32] = "";
+	if (limit > 0)
+		snprintf(of, sizeof(of), " of %d", limit);
+	snprintf(detail, ERROR_TEXT_MAX,
+		"pool %.40s/%.40s (%s mode) has %d%s; share %d of a budget of %d, %d open; path "
+		"%s; breaker %s; last failure: %.60s",
+		pool->database, pool->user, pool_mode_name(pool->mode), servers, of,
+		e->budget.share, e->budget.fleet, pool_servers(&e->pool),
+		path_state_name(e->path.state), breaker_state_name(e->breaker.state),
+		error_is_set(&pool->error) ? pool->error.text : "none");
+}
+
+static void reject_late(struct client *c, const char *detail, int retry_s)
+{
+	const struct engine *e = &c->hub->engine;
+	const struct gate_pool *pool = c->pool;
+	char hint[ERROR_TEXT_MAX];
+	int servers, limit = own_limit(e, pool, &servers);
+	if (limit > 0)
+		snprintf(hint, sizeof(hint), "Try again in %d s, or raise %s.", retry_s,
+			(pool->parent ? pool->parent : pool)->bound_by);
+	else
+		snprintf(hint, sizeof(hint), "Try again in %d s.", retry_s);
+	if (c->hub->counters.pinned > 0)
+		traces_hint(c->hub, hint, sizeof(hint));
+	if (holds_of(&c->hub->holds, pool->database) != HOLD_NONE)
+		snprintf(hint, sizeof(hint), "It is paused from the console, until RESUME there.");
+	client_fail(c, "53300", "no server connection became free in time", detail, hint);
+}
+
+/* What of it is the client's own doing is said as PostgreSQL says it. */
+static void reject_for_good(struct client *c, const char *detail)
+{
+	const struct gate_pool *pool = c->pool;
+	const struct error *error = &pool->error;
+	enum outcome outcome = c->hub->engine.groups[pool->group].permanent;
+	bool own_doing = outcome == OUTCOME_SETTINGS ||
+			 (outcome == OUTCOME_DATABASE && pool->named_by_client);
+	if (own_doing && *error->sqlstate)
+		client_fail(c, error->sqlstate, error->text, NULL, NULL);
+	else
+		client_fail(c, *error->sqlstate ? error->sqlstate : "08004",
+			"the database refuses standpipe's login", detail,
+			pool->group == POOLS_OWN
+				? "Mend the DATABASE_URL or the database's access rules."
+				: "Mend its entry in standpipe.yaml or the database's access "
+				  "rules.");
+}
+
+void client_rejected(struct client *c, enum engine_reject reject)
+{
+	if (!c || (c->state != CLIENT_QUEUED && c->state != CLIENT_LOGIN))
+		return;
+	char detail[ERROR_TEXT_MAX], hint[ERROR_TEXT_MAX];
+	int retry_s = engine_group_retry_after_s(&c->hub->engine, c->pool->group, hub_now(c->hub));
+	describe(c, detail);
+	switch (reject) {
+	case REJECT_POOL_TIMEOUT:
+		reject_late(c, detail, retry_s);
+		break;
+	case REJECT_BREAKER_OPEN:
+		snprintf(hint, sizeof(hint), "Try again in %d s.", retry_s);
+		client_fail(c, "57P03",
+			"the database can't be reached: the circuit breaker is open", detail, hint);
+		break;
+	case REJECT_PERMANENT:
+		reject_for_good(c, detail);
+		break;
+	}
+}

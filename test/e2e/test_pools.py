@@ -1,0 +1,254 @@
+"""Several databases and users, in three modes, under one budget."""
+
+import contextlib
+import signal
+import struct
+
+import psycopg2
+import pytest
+
+import gating
+import harness
+import raw
+from harness import wait_until
+
+ANN = "ann's secret"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def more(postgres):
+    """A second database, and two users besides `app`."""
+    for sql in (f"create role ann login password '{ANN.replace(chr(39), chr(39) * 2)}'",
+                "create role bob login password 'of bob'", "alter role ann set DateStyle = 'German'",
+                "create database other"):
+        postgres.query(sql)
+    postgres.query("create table of_other as select 'other' s; grant all on of_other to public", database="other")
+
+
+USERS = f"""
+users:
+  ann: {{password: "{ANN}"}}
+"""
+
+
+def login(g, **parameters):
+    """The first answer to a startup packet, up to ReadyForQuery or the end."""
+    c = g.raw(login=False)
+    pairs = {"user": "app", "database": "app", **parameters}
+    body = raw.text(*(w for pair in pairs.items() for w in pair)) + b"\0"
+    c.send(struct.pack("!ii", len(body) + 8, 196608) + body)
+    messages = []
+    while (one := c.receive()) and one[0] != "Z":
+        messages.append(one)
+    return c, messages
+
+
+def refusal(g, **parameters):
+    c, messages = login(g, **parameters)
+    c.socket.close()
+    return raw.error(messages)
+
+
+@contextlib.contextmanager
+def client(g, **parameters):
+    with contextlib.closing(g.raw(**parameters)) as c:
+        yield c
+
+
+def one(c, sql):
+    rows = c.ask(sql)
+    assert len(rows) == 1, rows
+    return rows[0][0]
+
+
+def servers(g):
+    """{(database, user): server connections}"""
+    rows = g.server.query("select datname, usename, count(*) from pg_stat_activity "
+                          "where usename in ('app', 'ann', 'bob') group by 1, 2", database="postgres")
+    return {(r[0], r[1]): r[2] for r in rows}
+
+
+# --- databases and users ------------------------------------------------------------------------------
+
+
+def test_each_database_and_user_has_its_own(gate):
+    g = gate(4, config="databases: {other: {}}" + USERS)
+    who = "select current_user || ' ' || current_database()"
+    with client(g) as a, client(g, database="other") as b, client(g, user="ann") as c:
+        for turn in range(3):
+            assert one(a, who) == "app app"
+            assert one(b, who) == "app other"
+            assert one(b, "select s from of_other") == "other"
+            assert one(c, who) == "ann app"
+    assert servers(g) == {("app", "app"): 1, ("other", "app"): 1, ("app", "ann"): 1}
+
+
+def test_each_reports_what_its_user_has(gate):
+    g = gate(4, config=USERS)
+    for _ in range(2):  # the second is answered from memory
+        for user, style in (("app", b"ISO, MDY"), ("ann", b"German, DMY")):
+            c, messages = login(g, user=user)
+            c.close()
+            reported = dict(body.split(b"\0")[:2] for kind, body in messages if kind == "S")
+            assert reported[b"DateStyle"] == style
+            assert reported[b"session_authorization"] == user.encode()
+
+
+def test_prepared_statements_of_two_databases_do_not_meet(gate):
+    g = gate(2, config="databases: {other: {}}")
+    with client(g) as a, client(g, database="other") as b:
+        for turn in range(4):
+            for c, database in ((a, "app"), (b, "other")):
+                if turn == 0:
+                    c.send(raw.parse("s", "select current_database()"))
+                c.send(raw.bind("s"), raw.EXECUTE, raw.SYNC)
+                rows = [raw.row(body) for kind, body in c.until_ready() if kind == "D"]
+                assert rows == [(database,)]
+
+
+def test_who_is_not_known_is_told_what_to_set(gate):
+    g = gate(2, config="databases: {other: {}}" + USERS)
+    error = refusal(g, user="bob")
+    assert error["C"] == "28000" and "bob" in error["M"]
+    assert "users.bob.password" in error["H"] and "databases.app.login" in error["H"]
+    error = refusal(g, database="nowhere")
+    assert error["C"] == "3D000" and "databases" in error["H"]
+
+
+def test_a_shared_login_serves_everyone_as_the_urls_user(gate):
+    g = gate(1, config="databases: {app: {login: shared}}")
+    with client(g, user="bob") as a, client(g, user="whoever") as b, client(g) as c:
+        pids = {one(x, "select pg_backend_pid() || current_user") for x in (a, b, c)}
+        assert len(pids) == 1 and pids.pop().endswith("app")
+
+
+def test_any_database_by_a_star(gate):
+    g = gate(3, config='databases: {"*": {}}')
+    with client(g, database="other") as c:
+        assert one(c, "select s from of_other") == "other"
+    error = refusal(g, database="nowhere")
+    assert error["C"] == "3D000" and error["M"] == 'database "nowhere" does not exist', error
+    with client(g, database="other") as c:  # which is not held against others
+        assert one(c, "select s from of_other") == "other"
+
+
+def test_a_wrong_password_of_one_user_is_that_users_alone(gate):
+    g = gate(3, config="users: {ann: {password: wrong}}")
+    error = refusal(g, user="ann")
+    assert error["C"] == "28P01", error
+    with client(g) as c:
+        assert one(c, "select 1") == "1"
+    assert refusal(g, user="ann")["C"] == "28P01"
+    assert g.health()["breaker"]["state"] == "closed"
+    assert g.health()["availability"] == "full"
+
+
+def test_a_password_in_a_file_and_a_url_of_its_own(gate):
+    g = gate(1)  # for its directory
+    secret = g.directory / "secret"
+    secret.write_text(ANN + "\n")
+    config = f"""
+databases:
+  reports: {{url: "postgresql://bob:of%20bob@{harness.HOST}:{g.server.port}/other"}}
+users:
+  ann: {{password: "file:{secret}"}}
+"""
+    g = gate(3, config=config)
+    with client(g, user="ann") as a, client(g, user="bob", database="reports") as b:
+        assert one(a, "select current_user") == "ann"
+        assert one(b, "select current_user || current_database()") == "bobother"
+    assert ANN not in g.standpipe.text and "of bob" not in g.standpipe.text
+
+
+# --- one budget ---------------------------------------------------------------------------------------
+
+
+def test_who_has_none_is_given_another_ones_idle_connection(gate):
+    g = gate(2, config="databases: {other: {}}" + USERS, DB_POOL_SIZE=2)
+    with client(g) as a, client(g, database="other") as b, client(g, user="ann") as c:
+        for _ in range(3):
+            for x, expected in ((a, "appapp"), (b, "appother"), (c, "annapp")):
+                assert one(x, "select current_user || current_database()") == expected
+                assert sum(servers(g).values()) <= 2
+
+
+def test_one_that_is_busy_all_the_time_does_not_starve_another(gate):
+    g = gate(1, config="databases: {other: {}}")
+    done = []
+
+    def work(number):
+        with client(g, database="other" if number == 0 else "app") as c:
+            if number == 0:
+                for _ in range(3):
+                    assert one(c, "select current_database()") == "other"
+                done.append(True)
+            while not done:
+                assert one(c, "select current_database() || pg_sleep(0.01)") == "app"
+
+    gating.in_threads(4, work)
+
+
+def test_warm_connections_are_there_before_a_client_is(gate):
+    g = gate(4, config="databases: {other: {keep: 2}, app: {keep: 1}}")
+    wait_until(lambda: servers(g) == {("app", "app"): 1, ("other", "app"): 2}, "the warm connections")
+
+
+def test_the_size_of_a_pool(gate):
+    g = gate(5, config="databases: {app: {pool_size: 1}, other: {pool_size: 2}}\nusers: {ann: {password: \"%s\", pool_size: 1}}"
+             % ANN, STANDPIPE_POOL_GROW_INTERVAL="0")
+    with client(g) as a, client(g) as b:
+        a.ask("begin")
+        b.send(raw.query("select 1"))
+        with client(g, database="other") as c, client(g, database="other") as d, client(g, user="ann") as e:
+            for x in (c, d, e):
+                x.ask("begin")
+            assert servers(g) == {("app", "app"): 1, ("other", "app"): 2, ("app", "ann"): 1}
+        a.ask("commit")
+        b.until_ready()
+
+
+def test_too_many_clients(gate):
+    g = gate(2, config="databases: {app: {clients: 2}, other: {}}\nusers: {app: {clients: 3}}")
+    with client(g), client(g):
+        error = refusal(g)
+        assert error["C"] == "53300" and "databases.app.clients" in error["H"]
+        with client(g, database="other"):
+            error = refusal(g, database="other")
+            assert error["C"] == "53300" and "users.app.clients" in error["H"]
+    with client(g) as c:  # they have gone
+        assert one(c, "select 1") == "1"
+
+
+def test_who_waits_in_vain_is_told_why(gate):
+    g = gate(3, config="databases: {app: {pool_size: 1}}", DB_POOL_TIMEOUT="0.3")
+    with client(g) as a, client(g) as b:
+        a.ask("begin")
+        b.send(raw.query("select 1"))
+        error = raw.error(b.until_end())
+    assert error["C"] == "53300"
+    for part in ("pool app/app", "transaction", "1 of 1", "share 3", "breaker closed", "path normal"):
+        assert part in error["D"], error
+    assert "databases.app.pool_size" in error["H"]
+
+
+# --- other settings -----------------------------------------------------------------------------------
+
+
+def test_a_reload_changes_pools(gate):
+    g = gate(4, config="databases: {other: {pool_size: 1}, gone: {}}" + USERS)
+    file = next(g.standpipe.directory.glob("standpipe-*.yaml"))
+    with client(g, user="ann") as a, client(g) as b:
+        assert one(a, "select 1") == one(b, "select 1") == "1"
+        pid = one(b, "select pg_backend_pid()")
+        file.write_text("databases: {other: {pool_size: 2}, third: {url: 'postgresql:///other'}, app: {clients: 3}}\n"
+                        "users: {bob: {password: of bob}}")
+        g.standpipe.send_signal(signal.SIGHUP)
+        g.standpipe.wait_line("has been read anew")
+        assert one(a, "select current_user") == "ann"  # who is there stays
+        assert refusal(g, user="ann")["C"] == "28000"
+        assert refusal(g, database="gone")["C"] == "3D000"
+        with client(g, user="bob") as c, client(g, database="third") as d:
+            assert one(c, "select current_user") == "bob"
+            assert one(d, "select current_database()") == "other"
+            assert refusal(g)["C"] == "53300"
+        assert one(b, "select pg_backend_pid()") == pid  # and what is as it was
