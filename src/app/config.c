@@ -125,7 +125,7 @@ static bool is_service_link(const char *name)
 static bool is_known_variable(struct config *c, const char *name, struct nearest *nearest)
 {
 	if (!strcmp(name, "STANDPIPE_CONFIG") || !strcmp(name, CONTROL_FD_VARIABLE) ||
-		!strcmp(name, GATE_NOTIFY_VARIABLE))
+		!strcmp(name, PREDECESSOR_FD_VARIABLE))
 		return true;
 	for (int i = 0; i < c->settings.count; i++) {
 		const char *own = c->settings.rows[i].variables;

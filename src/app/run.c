@@ -14,6 +14,7 @@
 #include "init/init.h"
 #include "io/entropy.h"
 #include "io/listen.h"
+#include "io/notify.h"
 
 struct run {
 	struct config config;
@@ -24,7 +25,7 @@ struct run {
 	char socket_path[LISTEN_PATH_MAX]; /* ours to remove at the end; empty: none */
 	char notify[64]; /* the name of the command's sd_notify socket, or empty */
 	char notify_pair[128]; /* NAME=value for the command */
-	char port_pair[64], gate_notify_pair[128]; /* for the gate */
+	char port_pair[64]; /* for the gate */
 	const char **gate_environment;
 	const char *gate_argv[5];
 };
@@ -117,16 +118,20 @@ static int choose_command_port(struct run *r, struct error *error)
 	return 0;
 }
 
-static void name_notify_socket(struct run *r)
+/* Where the command is to say that it is ready: bound here, as all that is listened on. */
+static int bind_notify(struct run *r, struct error *error)
 {
 	uint64_t unique = 0;
 	if (strcmp(r->config.gate.ready, "notify") != 0)
-		return;
+		return 0;
 	entropy_fill(&unique, sizeof(unique));
 	snprintf(r->notify, sizeof(r->notify), "@standpipe-%016llx", (unsigned long long)unique);
 	snprintf(r->notify_pair, sizeof(r->notify_pair), "NOTIFY_SOCKET=%s", r->notify);
-	snprintf(r->gate_notify_pair, sizeof(r->gate_notify_pair), GATE_NOTIFY_VARIABLE "=%s",
-		r->notify);
+	int fd = notify_bind(r->notify, error);
+	if (fd < 0)
+		return -1;
+	add_listener(r, fd, LISTEN_NOTIFY, false);
+	return 0;
 }
 
 /* Ours, and what was decided here. */
@@ -135,7 +140,7 @@ static int build_gate_environment(struct run *r)
 	size_t count = 0;
 	while (environ[count])
 		count++;
-	r->gate_environment = calloc(count + 3, sizeof(*r->gate_environment));
+	r->gate_environment = calloc(count + 2, sizeof(*r->gate_environment));
 	if (!r->gate_environment)
 		return -1;
 	size_t at = 0;
@@ -147,17 +152,15 @@ static int build_gate_environment(struct run *r)
 			r->command_port);
 		r->gate_environment[at++] = r->port_pair;
 	}
-	if (*r->notify)
-		r->gate_environment[at++] = r->gate_notify_pair;
 	return 0;
 }
 
 static int run(struct run *r, const char *file, char **command)
 {
 	struct error error;
-	if (bind_all(r, &error) != 0 || choose_command_port(r, &error) != 0)
+	if (bind_all(r, &error) != 0 || bind_notify(r, &error) != 0 ||
+		choose_command_port(r, &error) != 0)
 		return config_error(&error);
-	name_notify_socket(r);
 	if (build_gate_environment(r) != 0)
 		return EXIT_FAILURE;
 	const char *extra[] = {r->notify_pair, NULL};

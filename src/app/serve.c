@@ -1,20 +1,31 @@
 /* serve - the gate alone: beside a service, in the middle for many, or behind PID 1. */
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "app/commands.h"
 #include "app/live.h"
+#include "app/successor.h"
 #include "base/control.h"
 #include "gate/gate.h"
 #include "io/entropy.h"
 #include "io/listen.h"
 
-/* The descriptor to PID 1 that `run` left in the environment, or -1. */
+/* A descriptor that was left in the environment, or -1. It is for no child of ours. */
+static int inherited_fd(const char *variable)
+{
+	const char *text = getenv(variable);
+	int fd = text && *text ? atoi(text) : -1;
+	if (fd >= 0)
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+	return fd;
+}
+
+/* To PID 1. */
 static int control_fd(void)
 {
-	const char *text = getenv(CONTROL_FD_VARIABLE);
-	return text && *text ? atoi(text) : -1;
+	return inherited_fd(CONTROL_FD_VARIABLE);
 }
 
 /* What migrations and the like are given: the same as the service itself. */
@@ -37,7 +48,7 @@ static void complete(struct config *config)
 	fill_in_environment(config);
 }
 
-static int serve(struct live *live)
+static int serve(struct live *live, struct successor *successor)
 {
 	struct error error;
 	uint64_t seed = 0;
@@ -51,6 +62,9 @@ static int serve(struct live *live)
 		.secrets = &live->secrets,
 		.seed = seed,
 		.control_fd = control_fd(),
+		.predecessor_fd = inherited_fd(PREDECESSOR_FD_VARIABLE),
+		.start = successor_start,
+		.start_context = successor,
 	};
 	int code = gate_run(&options, &error);
 	if (code < 0) {
@@ -65,12 +79,14 @@ int serve_main(int argc, char **argv)
 	static const struct option long_options[] = {
 		{"config", required_argument, NULL, 'c'}, {NULL, 0, NULL, 0}};
 	static struct live live; /* large, and needed to the end */
+	static struct successor successor;
 	struct error error;
 	struct config_options options = {
 		.environment = (const char *const *)environ,
 		.mode = control_fd() >= 0 ? CONFIG_RUN : CONFIG_SERVE,
 	};
 	int letter;
+	successor_init(&successor, argv - 1); /* the program's name is before the command's */
 	opterr = 0;
 	while ((letter = getopt_long(argc, argv, "+:c:", long_options, NULL)) >= 0) {
 		if (letter != 'c')
@@ -80,7 +96,7 @@ int serve_main(int argc, char **argv)
 	if (optind < argc)
 		return usage_error("serve", "unexpected argument %s", argv[optind]);
 	int result = live_init(&live, &options, complete, &error);
-	int code = result == 0 ? serve(&live) : config_error(&error);
+	int code = result == 0 ? serve(&live, &successor) : config_error(&error);
 	live_release(&live);
 	return code;
 }

@@ -299,6 +299,8 @@ static const struct setting rows[] = {
 	.variables = "STANDPIPE_SHUTDOWN_GRACE", .help = "after SIGTERM to serve: how long clients without a transaction may stay"},
 {"shutdown.drain", SETTING_DURATION, GATE(drain_ns), RANGE(0, 3600), .preset = "8s",
 	.variables = "STANDPIPE_SHUTDOWN_DRAIN", .help = "... and how long open transactions may take"},
+{"shutdown.handover", SETTING_DURATION, GATE(handover_ns), RANGE(0, 30 * DAY_S), .preset = "1h",
+	.variables = "STANDPIPE_SHUTDOWN_HANDOVER", .help = "clients of a gate that has been replaced may stay so long"},
 {"user", SETTING_TEXT, GATE(run_as), RANGE(0, 255), .preset = "", .empty = "as started",
 	.restart = true, .variables = "STANDPIPE_USER", .help = "the user that the gate becomes once its sockets are bound, if started as root"},
 

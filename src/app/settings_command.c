@@ -8,6 +8,7 @@
 /* Only Standpipe's, or only the real server's: the command does not get them. */
 static const char *const dropped[] = {
 	CONTROL_FD_VARIABLE,
+	PREDECESSOR_FD_VARIABLE,
 	"STANDPIPE_DATABASE_URL", /* leads past the gate */
 	"LISTEN_FDS",
 	"LISTEN_FDNAMES",

@@ -33,8 +33,10 @@ static void reckon(struct budget *b)
 	b->by_database = at_least(floor_of(b->usable, s->margin) - s->buffer, 0);
 	b->by_path = floor_of(s->path_limit, s->path_share);
 	b->fleet = smaller(b->by_database, b->by_path);
-	b->share = at_least(smaller(b->fleet / s->instances, s->pool_size + s->pool_overflow), 1);
-	int64_t needed = (int64_t)s->instances * b->share;
+	int processes = s->siblings + 1;
+	int whole = smaller(b->fleet / s->instances, s->pool_size + s->pool_overflow);
+	b->share = at_least(whole / processes, 1);
+	int64_t needed = (int64_t)s->instances * processes * b->share;
 	b->needed = needed < INT_MAX ? (int)needed : INT_MAX;
 	b->fits = b->usable > 0 && b->needed <= b->fleet;
 }
@@ -45,7 +47,7 @@ void budget_configure(struct budget *b, const struct budget_settings *settings)
 	assert(settings->reserved >= 0 && settings->agents >= 0 && settings->buffer >= 0);
 	assert(settings->margin >= 0.0 && settings->margin <= 1.0);
 	assert(settings->path_share >= 0.0 && settings->path_share <= 1.0);
-	assert(settings->instances >= 1);
+	assert(settings->instances >= 1 && settings->siblings >= 0);
 	assert(settings->pool_size >= 0 && settings->pool_overflow >= 0);
 	b->settings = *settings;
 	reckon(b);

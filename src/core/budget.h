@@ -4,9 +4,10 @@
  *
  *   usable = max_connections - superuser_reserved - reserved - agents
  *   fleet  = min(floor(usable x margin) - buffer, floor(path_limit x path_share))
- *   share  = floor(fleet / instances), at least 1, at most the pool's size + overflow
+ *   share  = floor(floor(fleet / instances), at most the pool's size + overflow,
+ *                  / processes), at least 1
  *
- * A plan fits when instances x share <= fleet and usable > 0.
+ * A plan fits when instances x processes x share <= fleet and usable > 0.
  */
 #ifndef STANDPIPE_CORE_BUDGET_H
 #define STANDPIPE_CORE_BUDGET_H
@@ -23,6 +24,7 @@ struct budget_settings {
 	int path_limit; /* connections that the path carries */
 	double path_share; /* share of them that the fleet may use, 0..1 */
 	int instances; /* of the fleet, this one included */
+	int siblings; /* other processes of this instance, which have an equal part of its share */
 	int pool_size;
 	int pool_overflow;
 };
@@ -33,8 +35,8 @@ struct budget {
 	int by_database; /* floor(usable x margin) - buffer, never below 0 */
 	int by_path; /* floor(path_limit x path_share) */
 	int fleet; /* the smaller of the two */
-	int share; /* this instance's, 1 or more */
-	int needed; /* instances x share */
+	int share; /* this process's, 1 or more */
+	int needed; /* instances x processes x share */
 	bool fits;
 };
 

@@ -72,10 +72,16 @@ const char *engine_reject_name(enum engine_reject reject)
 
 /* ---- what ends ---- */
 
+/* Which are taken to do as much as this one does. */
+static int processes_of_fleet(const struct engine *e)
+{
+	return e->settings.budget.instances * (e->settings.budget.siblings + 1);
+}
+
 void engine_connections_changed(struct engine *e, instant now)
 {
 	/* The fleet's connections: as the server counted them, or as many in every instance. */
-	int assumed = pool_servers(&e->pool) * e->settings.budget.instances;
+	int assumed = pool_servers(&e->pool) * processes_of_fleet(e);
 	int counted = now - e->limits_at < BACKENDS_FRESH_NS ? e->limits.backends : -1;
 	path_connections(&e->path, counted > assumed ? counted : assumed, now);
 }
@@ -286,7 +292,7 @@ static void take_in(
 		break;
 	case EVENT_THROUGHPUT:
 		/* The fleet's, as with connections: as much in every instance. */
-		path_throughput(&e->path, event->bit_s * e->settings.budget.instances, event->now);
+		path_throughput(&e->path, event->bit_s * processes_of_fleet(e), event->now);
 		break;
 	case EVENT_RECONNECT:
 		reconnect(e, event->group, event->now);

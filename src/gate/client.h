@@ -92,6 +92,11 @@ void client_login_release(struct client *c);
 /* Does it wait for what the gate has to find out first? */
 bool client_login_waits(const struct client *c);
 
+/* What the client is told as its process id, with the key. */
+uint32_t client_pid(const struct client *c);
+/* A cancel request with a process id of this gate's, and a key that may be wrong. */
+void client_cancel(struct hub *h, uint32_t pid, uint32_t key);
+
 /* Asks the database (inquiry.c); `patient`: without a limit on the wait for a server. `inquiry` is borrowed
  * until it is answered. NULL when there is no client id left. */
 struct client *client_inquire(struct hub *h, struct inquiry *inquiry, bool patient);

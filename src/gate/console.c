@@ -98,7 +98,7 @@ static void welcome(struct client *c)
 	for (size_t i = 0; i < sizeof(reported) / sizeof(reported[0]); i++)
 		message_parameter(out, reported[i][0], reported[i][1]);
 	message_parameter(out, "application_name", c->console->application_name);
-	message_backend_key(out, (uint32_t)c->id + 1, c->key);
+	message_backend_key(out, client_pid(c), c->key);
 	message_ready(out, 'I');
 	c->state = CLIENT_CONSOLE;
 	client_send(c, NULL, 0);

@@ -130,6 +130,17 @@ void door_close(struct door *d)
 	acceptor_resume(d->acceptor);
 }
 
+void door_pause(struct door *d)
+{
+	acceptor_pause(d->acceptor);
+}
+
+void door_resume(struct door *d)
+{
+	if (!d->open || d->settings.mode != DOOR_INHERIT)
+		acceptor_resume(d->acceptor);
+}
+
 bool door_is_open(const struct door *d)
 {
 	return d->open;

@@ -40,6 +40,9 @@ struct door *door_new(uv_loop_t *loop, const struct door_settings *settings, htt
 void door_open(struct door *d);
 /* It is not. What is being relayed goes on until one side ends it. */
 void door_close(struct door *d);
+/* Accepts nothing until it is opened, closed or resumed: another does on the same socket. */
+void door_pause(struct door *d);
+void door_resume(struct door *d);
 bool door_is_open(const struct door *d);
 
 /* For DOOR_RELAY: the command listens there now. */

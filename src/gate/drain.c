@@ -17,7 +17,8 @@ static void look(struct drain *d)
 	for (int i = 0; h->draining && i < h->memory.clients_max; i++)
 		if (h->clients[i] && (up || client_is_between(h->clients[i])))
 			client_dismiss(h->clients[i]);
-	if (h->counters.clients > 0 && !up)
+	int others = d->others ? d->others(d->context) : 0;
+	if (h->counters.clients + others > 0 && !up)
 		return;
 	d->over = true;
 	uv_timer_stop(&d->timer);

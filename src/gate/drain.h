@@ -20,6 +20,7 @@
 struct drain {
 	struct hub *hub; /* borrowed */
 	void (*done)(void *context); /* called once; no client is left then */
+	int (*others)(void *context); /* how many there are besides clients; NULL: none */
 	void *context;
 	uv_timer_t timer;
 	bool begun, over;

@@ -71,6 +71,7 @@ static void finish(struct gate *g)
 	gate_listeners_stop(g);
 	gate_orders_end(g);
 	gate_manager_end(g);
+	gate_succession_end(g);
 }
 
 /* Besides a descriptor for each connection: listeners, epoll, pipes, the admin pages, checks. */
@@ -111,6 +112,7 @@ int gate_run(const struct gate_options *options, struct error *error)
 		.action = on_action,
 		.reload = gate_reload,
 		.shutdown = gate_shut_down,
+		.cancel = gate_pass_cancel,
 		.context = &g,
 	};
 	signal(SIGPIPE, SIG_IGN);
@@ -131,11 +133,12 @@ int gate_run(const struct gate_options *options, struct error *error)
 	g.phases.gate_port = listen_port(g.listeners[LISTENER_GATE]);
 	gate_orders_begin(&g);
 	gate_manager_begin(&g);
+	/* First, since they tell whether this gate is the one to answer. */
+	gate_succession_begin(&g);
+	gate_orders_of_init(&g);
 	if (!failed)
 		failed = gate_listeners_open(&g, error);
 	if (!failed) {
-		/* First, since it tells whether the door is the gate's to answer at. */
-		gate_orders_of_init(&g);
 		log_info(g.log, "standpipe", field_text("version", STANDPIPE_VERSION),
 			field_int("gate_port", g.phases.gate_port),
 			field_int("admin_port", g.phases.admin_port),

@@ -29,6 +29,15 @@ struct gate_source {
 	void *context;
 };
 
+/* What another gate is started with to take this one's place. */
+#define GATE_LISTENERS_MAX 8
+struct gate_start {
+	int listeners[GATE_LISTENERS_MAX];
+	const char *names[GATE_LISTENERS_MAX]; /* LISTEN_GATE and so on */
+	int listeners_count;
+	int predecessor_fd; /* gate_options.predecessor_fd, for it */
+};
+
 struct gate_options {
 	const struct gate_settings *settings; /* to begin with; after a reload they are forgotten */
 	struct gate_source source;
@@ -36,6 +45,10 @@ struct gate_options {
 	const struct secrets *secrets;
 	uint64_t seed; /* of the engine's jitter */
 	int control_fd; /* to PID 1; -1: there is none (`serve`) */
+	int predecessor_fd; /* without PID 1: to the gate whose place this one takes; -1: none */
+	/* Starts this program anew: its process id, or -1 with `error`. NULL: that can't be. */
+	int (*start)(void *context, const struct gate_start *start, struct error *error);
+	void *start_context;
 };
 
 /* Runs until it is told to end, and gives the exit code. Everything is borrowed. -1 with `error`

@@ -5,6 +5,7 @@
  *   gate_listeners.c   the sockets that it listens on, and who answers there
  *   gate_orders.c      what it is told from outside: signals, PID 1
  *   gate_reload.c      how other settings take the place of those in force
+ *   gate_succession.c  how one gate takes the place of another
  *   gate_manager.c     what the service manager is told
  *   gate_notices.c     what the engine has to tell, in the log and in the error context
  */
@@ -32,6 +33,13 @@
 
 enum listener { LISTENER_GATE, LISTENER_UNIX, LISTENER_ADMIN, LISTENER_DOOR, LISTENER_COUNT };
 
+/* Another gate of this instance's, and how to talk to it. */
+struct gate_relation {
+	int fd; /* a control socket; -1: there is none */
+	int pid; /* of a child; else 0 */
+	uv_poll_t *poll;
+};
+
 struct gate {
 	const struct gate_options *options;
 	const struct gate_settings *settings; /* in force */
@@ -49,10 +57,13 @@ struct gate {
 	struct door *door;
 	struct notify *notify;
 	uv_poll_t control;
-	uv_signal_t terminate, interrupt, hangup;
+	uv_signal_t terminate, interrupt, hangup, replace;
 	struct drain drain;
 	uv_timer_t watchdog;
+	struct gate_relation predecessor, successor; /* without PID 1 */
 	bool stopping, ended;
+	bool succeeds; /* another gate accepts until this one has started */
+	bool retired; /* another gate accepts */
 	int exit_code;
 	instant began_at;
 	enum control_command command;
@@ -75,6 +86,12 @@ int gate_listeners_bind(struct gate *g, struct error *error);
 int gate_listeners_open(struct gate *g, struct error *error);
 /* Takes no more clients: their sockets are closed, or the kernel would go on accepting for nobody. */
 void gate_refuse_clients(struct gate *g);
+/* Another gate accepts on all of them: none is closed for anybody else by that. */
+void gate_listeners_leave(struct gate *g);
+/* For a gate that succeeds: begins to accept. */
+void gate_listeners_resume(struct gate *g);
+/* All of them, for a successor. */
+void gate_listeners_list(const struct gate *g, struct gate_start *start);
 void gate_listeners_stop(struct gate *g);
 void gate_listeners_close(struct gate *g);
 
@@ -87,6 +104,26 @@ void gate_start_command(void *context);
 /* For the console. Behind PID 1 it is the end of the command, too. */
 void gate_shut_down(void *context, enum hub_shutdown how);
 
+/* What PID 1, or the gate before this one, has to say. */
+void gate_take_message(struct gate *g, const struct control_message *message);
+void gate_tell_init(struct gate *g, enum control_kind kind, int code);
+
+/* gate_succession.c */
+void gate_succession_begin(struct gate *g);
+void gate_succession_end(struct gate *g);
+/* Has itself replaced. What comes of it is logged. */
+void gate_replace(struct gate *g);
+/* Its successor serves. */
+void gate_retire(struct gate *g);
+/* The startup is complete: it accepts, and whoever waits for that is told. */
+void gate_succession_ready(struct gate *g);
+/* There is nobody else who accepts. */
+void gate_serve_on(struct gate *g);
+void gate_predecessor_gone(struct gate *g);
+/* A cancel request for a client of another gate's; `context` is the gate. */
+void gate_pass_cancel(void *context, uint32_t pid, uint32_t key);
+void gate_take_cancel(struct gate *g, const struct control_message *message);
+
 /* gate_reload.c: reads the settings anew and puts them in force, and logs what came of it. 0, or -1
  * with `error`: nothing has changed. `context` is the gate. */
 int gate_reload(void *context, struct error *error);
@@ -98,6 +135,8 @@ void gate_manager_begin(struct gate *g);
 void gate_manager_ready(struct gate *g);
 void gate_manager_reloading(struct gate *g);
 void gate_manager_stopping(struct gate *g);
+/* Another process is the service from now on. */
+void gate_manager_succeeded(struct gate *g, int pid);
 void gate_manager_end(struct gate *g);
 
 /* gate_notices.c: ACTION_NOTICE. */

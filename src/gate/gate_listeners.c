@@ -44,6 +44,9 @@ int gate_listeners_bind(struct gate *g, struct error *error)
 	setsockopt(fds[LISTENER_GATE], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	care_apply(fds[LISTENER_GATE], &s->listen_care);
 	fds[LISTENER_UNIX] = listen_inherited(LISTEN_UNIX);
+	/* Of the gate whose place this one takes: to be removed by the last of them. */
+	if (fds[LISTENER_UNIX] >= 0 && g->options->predecessor_fd >= 0)
+		listen_path(fds[LISTENER_UNIX], g->socket_path);
 	if (fds[LISTENER_UNIX] < 0 && *s->socket_dir) {
 		char path[LISTEN_PATH_MAX];
 		fds[LISTENER_UNIX] = listen_postgres_unix(
@@ -96,12 +99,23 @@ static void on_notified(void *context, const struct notify_message *message)
 		phases_command_ready(&g->phases);
 }
 
+static int open_admin(struct gate *g, struct error *error)
+{
+	g->admin = http_new(&g->loop, g->listeners[LISTENER_ADMIN], answer_admin, g, error);
+	return g->admin ? 0 : -1;
+}
+
 int gate_listeners_open(struct gate *g, struct error *error)
 {
-	/* The pages first: they answer from before the first phase. */
-	g->admin = http_new(&g->loop, g->listeners[LISTENER_ADMIN], answer_admin, g, error);
-	if (!g->admin || open_door(g, error) != 0)
+	/* The pages first: they answer from before the first phase. While another gate serves, they
+	 * are its to give: what this one could say is not how the service is. */
+	if ((!g->succeeds && open_admin(g, error) != 0) || open_door(g, error) != 0)
 		return -1;
+	/* The command of a gate that died before this one serves, whatever the phases find now. */
+	if (g->door && g->command == COMMAND_RUNNING)
+		door_open(g->door);
+	else if (g->door && g->succeeds)
+		door_pause(g->door);
 	for (int i = 0; i < 2; i++) {
 		if (g->listeners[LISTENER_GATE + i] < 0)
 			continue;
@@ -109,15 +123,53 @@ int gate_listeners_open(struct gate *g, struct error *error)
 			&g->loop, g->listeners[LISTENER_GATE + i], on_accept, g, error);
 		if (!g->acceptors[i])
 			return -1;
+		if (g->succeeds)
+			acceptor_pause(g->acceptors[i]);
 	}
-	const char *notify_name = getenv(GATE_NOTIFY_VARIABLE);
-	if (notify_name) {
-		int fd = notify_bind(notify_name, error);
-		if (fd < 0)
-			return -1;
-		g->notify = notify_new(&g->loop, fd, on_notified, g);
-	}
+	int notified = listen_inherited(LISTEN_NOTIFY);
+	if (notified >= 0)
+		g->notify = notify_new(&g->loop, notified, on_notified, g);
 	return 0;
+}
+
+void gate_listeners_resume(struct gate *g)
+{
+	struct error error;
+	for (int i = 0; i < 2; i++)
+		if (g->acceptors[i])
+			acceptor_resume(g->acceptors[i]);
+	if (g->door)
+		door_resume(g->door);
+	if (!g->admin && open_admin(g, &error) != 0)
+		log_error(g->log, "there are no pages", field_error(&error));
+}
+
+void gate_listeners_leave(struct gate *g)
+{
+	gate_refuse_clients(g);
+	http_free(g->admin);
+	g->admin = NULL;
+	if (g->door)
+		door_pause(g->door);
+	notify_free(g->notify);
+	g->notify = NULL;
+	*g->socket_path = 0; /* the successor's to remove */
+}
+
+void gate_listeners_list(const struct gate *g, struct gate_start *start)
+{
+	static const char *const names[LISTENER_COUNT] = {
+		[LISTENER_GATE] = LISTEN_GATE,
+		[LISTENER_UNIX] = LISTEN_UNIX,
+		[LISTENER_ADMIN] = LISTEN_ADMIN,
+		[LISTENER_DOOR] = LISTEN_DOOR,
+	};
+	for (int i = 0; i < LISTENER_COUNT; i++) {
+		if (g->listeners[i] < 0)
+			continue;
+		start->listeners[start->listeners_count] = g->listeners[i];
+		start->names[start->listeners_count++] = names[i];
+	}
 }
 
 void gate_refuse_clients(struct gate *g)

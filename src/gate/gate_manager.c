@@ -33,6 +33,15 @@ void gate_manager_stopping(struct gate *g)
 	tell(g, "STOPPING=1");
 }
 
+void gate_manager_succeeded(struct gate *g, int pid)
+{
+	char text[64];
+	snprintf(text, sizeof(text), "MAINPID=%d", pid);
+	if (pid > 0)
+		tell(g, text);
+	uv_timer_stop(&g->watchdog);
+}
+
 static void on_watchdog(uv_timer_t *timer)
 {
 	tell(timer->data, "WATCHDOG=1");

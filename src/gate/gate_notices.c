@@ -59,6 +59,7 @@ static void started(struct gate *g)
 		field_text("availability", availability_name(g->hub.engine.availability)));
 	if (g->door && g->hub.engine.command_up)
 		door_open(g->door);
+	gate_succession_ready(g);
 	gate_manager_ready(g);
 }
 

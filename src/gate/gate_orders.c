@@ -8,7 +8,7 @@
 
 /* ---- PID 1 ---- */
 
-static void tell_init(struct gate *g, enum control_kind kind, int code)
+void gate_tell_init(struct gate *g, enum control_kind kind, int code)
 {
 	struct control_message message = {.kind = kind, .code = code};
 	if (control_send(g->options->control_fd, &message) != 0)
@@ -19,7 +19,7 @@ static void tell_init(struct gate *g, enum control_kind kind, int code)
 void gate_start_command(void *context)
 {
 	struct gate *g = context;
-	tell_init(g, CONTROL_START, 0);
+	gate_tell_init(g, CONTROL_START, 0);
 }
 
 static void command_ended(struct gate *g, int code)
@@ -36,21 +36,32 @@ static void command_ended(struct gate *g, int code)
 	}
 	hub_tell(&g->hub, (struct engine_event){.kind = EVENT_COMMAND_EXITED, .code = code});
 	if (!g->ended)
-		tell_init(g, CONTROL_STAY, 0);
+		gate_tell_init(g, CONTROL_STAY, 0);
 }
 
-static void take_message(struct gate *g, const struct control_message *message)
+static void succeed(struct gate *g, int code)
+{
+	if (code < 0) {
+		log_error(g->log, "goes on, and is not replaced");
+	} else if (code > 0) {
+		gate_predecessor_gone(g);
+	} else {
+		g->succeeds = true;
+		hub_share(&g->hub, HUB_HALF);
+	}
+}
+
+void gate_take_message(struct gate *g, const struct control_message *message)
 {
 	switch (message->kind) {
 	case CONTROL_HELLO:
+		g->hub.slot = (int)message->key;
 		g->command = (enum control_command)message->code;
 		if (g->command != COMMAND_RUNNING)
 			break;
 		/* A gate died before this one; the command went on. */
 		phases_command(&g->phases, true, 0);
 		hub_tell(&g->hub, (struct engine_event){.kind = EVENT_COMMAND_UP});
-		if (g->door)
-			door_open(g->door); /* it serves, whatever the phases find now */
 		break;
 	case CONTROL_STARTED:
 		g->command = COMMAND_RUNNING;
@@ -70,6 +81,18 @@ static void take_message(struct gate *g, const struct control_message *message)
 	case CONTROL_RELOAD:
 		gate_reload(g, &(struct error){0});
 		break;
+	case CONTROL_SUCCEED:
+		succeed(g, message->code);
+		break;
+	case CONTROL_RETIRE:
+		gate_retire(g);
+		break;
+	case CONTROL_CANCEL:
+		gate_take_cancel(g, message);
+		break;
+	case CONTROL_READY:
+	case CONTROL_REPLACE:
+	case CONTROL_BEQUEATH:
 	case CONTROL_START:
 	case CONTROL_STOP:
 	case CONTROL_EXIT:
@@ -85,14 +108,14 @@ static void on_control(uv_poll_t *poll, int status, int events)
 	int got;
 	(void)status;
 	(void)events;
-	while (!g->ended && (got = control_receive(g->options->control_fd, &message)) != 0) {
+	while (!g->ended && (got = control_receive(g->options->control_fd, &message, NULL)) != 0) {
 		if (got < 0) {
 			log_error(g->log, "PID 1 has gone");
 			g->exit_code = EXIT_FAILURE;
 			gate_leave(g);
 			return;
 		}
-		take_message(g, &message);
+		gate_take_message(g, &message);
 	}
 }
 
@@ -105,8 +128,8 @@ void gate_end(struct gate *g, int code)
 	g->ended = true;
 	g->exit_code = code;
 	log_info(g->log, "ends", field_int("code", code));
-	if (g->options->control_fd >= 0)
-		tell_init(g, CONTROL_EXIT, code);
+	if (g->options->control_fd >= 0 && !g->retired)
+		gate_tell_init(g, CONTROL_EXIT, code);
 	else
 		gate_leave(g);
 }
@@ -115,6 +138,13 @@ static void on_drained(void *context)
 {
 	struct gate *g = context;
 	gate_end(g, 0);
+}
+
+/* A replaced gate ends when what it relays at the front door has, too. */
+static int count_tunnels(void *context)
+{
+	const struct gate *g = context;
+	return g->retired && g->door ? door_tunnels(g->door) : 0;
 }
 
 /* `grace_ns` and `span_ns` as drain_begin has them. */
@@ -157,6 +187,12 @@ static void on_signal(uv_signal_t *handle, int signal_number)
 	begin_drain(g, g->settings->grace_ns, g->settings->drain_ns);
 }
 
+static void on_replace(uv_signal_t *handle, int signal_number)
+{
+	(void)signal_number;
+	gate_replace(handle->data);
+}
+
 static void on_hangup(uv_signal_t *handle, int signal_number)
 {
 	struct gate *g = handle->data;
@@ -174,8 +210,12 @@ void gate_orders_begin(struct gate *g)
 	uv_signal_init(&g->loop, &g->hangup);
 	g->terminate.data = g->interrupt.data = g->hangup.data = g;
 	uv_signal_start(&g->hangup, on_hangup, SIGHUP);
+	uv_signal_init(&g->loop, &g->replace);
+	g->replace.data = g;
+	uv_signal_start(&g->replace, on_replace, SIGUSR2);
 	uv_signal_start(&g->terminate, on_signal, SIGTERM);
 	drain_init(&g->drain, &g->hub, on_drained, g);
+	g->drain.others = count_tunnels;
 	if (g->options->control_fd < 0) {
 		uv_signal_start(&g->interrupt, on_signal, SIGINT);
 		return;
@@ -198,6 +238,7 @@ void gate_orders_end(struct gate *g)
 	uv_close((uv_handle_t *)&g->terminate, NULL);
 	uv_close((uv_handle_t *)&g->interrupt, NULL);
 	uv_close((uv_handle_t *)&g->hangup, NULL);
+	uv_close((uv_handle_t *)&g->replace, NULL);
 	drain_close(&g->drain);
 	if (g->options->control_fd >= 0)
 		uv_close((uv_handle_t *)&g->control, NULL);

@@ -165,11 +165,37 @@ static void on_housekeeping(uv_timer_t *timer)
 	pools_sweep(h, now);
 }
 
+/* The settings as they are for the part that this gate takes. */
+static struct engine_settings settings_in_part(const struct hub *h)
+{
+	struct engine_settings s = h->settings->engine;
+	if (h->part != HUB_WHOLE)
+		s.budget.siblings = 2 * s.budget.siblings + 1;
+	if (h->part == HUB_GOES) {
+		s.servers_kept = 0;
+		s.server_idle_ns = 1;
+	}
+	return s;
+}
+
+static void configure_engine(struct hub *h)
+{
+	struct engine_settings s = settings_in_part(h);
+	engine_configure(&h->engine, &s, hub_now(h));
+}
+
+void hub_share(struct hub *h, enum hub_part part)
+{
+	h->part = part;
+	configure_engine(h);
+	hub_tell(h, (struct engine_event){.kind = EVENT_TICK});
+}
+
 void hub_configure(struct hub *h, const struct gate_settings *settings)
 {
 	assert(!h->stepping);
 	h->settings = settings;
-	engine_configure(&h->engine, &settings->engine, hub_now(h));
+	configure_engine(h);
 	pools_configure(h);
 	uint64_t period_ms = overtime_period_ms(settings);
 	uv_timer_start(&h->housekeeping, on_housekeeping, period_ms, period_ms);

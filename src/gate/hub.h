@@ -43,7 +43,16 @@ struct hub_duties {
 	 * `error`, and nothing has changed. */
 	int (*reload)(void *context, struct error *error);
 	void (*shutdown)(void *context, enum hub_shutdown how);
+	/* A cancel request for a client of another gate's. */
+	void (*cancel)(void *context, uint32_t pid, uint32_t key);
 	void *context;
+};
+
+/* How much of what the settings allow this gate takes. */
+enum hub_part {
+	HUB_WHOLE,
+	HUB_HALF, /* the gate before it, or after it, takes the other */
+	HUB_GOES, /* half, and nothing is kept that is not in use */
 };
 
 struct hub {
@@ -73,6 +82,8 @@ struct hub {
 	int parked_count;
 	struct server *servers; /* by id */
 	uint64_t client_serial;
+	int slot; /* of this gate among those that its clients may take it for (base/control.h) */
+	enum hub_part part;
 	bool draining; /* clients go when their transaction is over (gate/drain.h) */
 
 	int consoles_waiting; /* for a command's end */
@@ -108,6 +119,9 @@ void hub_tell(struct hub *h, struct engine_event event);
 /* Other settings are in force from now on; those before may go when this returns, but for what a
  * phase of the startup works with. Not from inside an action. */
 void hub_configure(struct hub *h, const struct gate_settings *settings);
+
+/* Takes another part from now on. */
+void hub_share(struct hub *h, enum hub_part part);
 
 /* Every server connection of the group, POOL_NOBODY: of all, is replaced by a fresh one when it is
  * free. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/control.h"
 #include "gate/console.h"
 #include "gate/login.h"
 #include "gate/server.h"
@@ -140,7 +141,7 @@ void client_welcomed(struct client *c)
 	entropy_fill(&c->key, sizeof(c->key));
 	message_authentication_ok(out);
 	buffer_append(out, welcome.at, welcome.len);
-	message_backend_key(out, (uint32_t)c->id + 1, c->key);
+	message_backend_key(out, client_pid(c), c->key);
 	message_ready(out, 'I');
 	stream_settle(&c->stream);
 	c->state = c->server ? CLIENT_ACTIVE : CLIENT_IDLE;
@@ -148,17 +149,31 @@ void client_welcomed(struct client *c)
 	client_send(c, NULL, 0);
 }
 
+uint32_t client_pid(const struct client *c)
+{
+	return (uint32_t)c->hub->slot << 16 | (uint32_t)(c->id + 1);
+}
+
+void client_cancel(struct hub *h, uint32_t pid, uint32_t key)
+{
+	int id = (int)(pid & 0xffff) - 1;
+	struct client *c = id >= 0 && id < h->memory.clients_max ? h->clients[id] : NULL;
+	/* The gate's own questions have no key. */
+	if (c && !c->inquiry && c->key == key && c->state == CLIENT_ACTIVE && c->server &&
+		c->server->errand == ERRAND_NONE)
+		server_cancel(c->server);
+	if (c && c->state == CLIENT_CONSOLE && c->key == key)
+		console_cancel(c);
+}
+
+/* It comes to whoever accepts, who need not be who has the client. */
 static void cancel(struct client *asker, const struct wire_startup *request)
 {
 	struct hub *h = asker->hub;
-	int id = (int)(request->pid - 1);
-	struct client *c = id >= 0 && id < h->memory.clients_max ? h->clients[id] : NULL;
-	/* The gate's own questions have no key. */
-	if (c && !c->inquiry && c->key == request->key && c->state == CLIENT_ACTIVE && c->server &&
-		c->server->errand == ERRAND_NONE)
-		server_cancel(c->server);
-	if (c && c->state == CLIENT_CONSOLE && c->key == request->key)
-		console_cancel(c);
+	if (CONTROL_SLOT_OF(request->pid) == h->slot)
+		client_cancel(h, request->pid, request->key);
+	else if (h->duties.cancel)
+		h->duties.cancel(h->duties.context, request->pid, request->key);
 	client_drop(asker);
 }
 

@@ -18,9 +18,6 @@
 
 #define GATE_CHECKS_MAX 32
 
-/* Where the command's sd_notify datagrams are to be received; set by `run` for the gate. */
-#define GATE_NOTIFY_VARIABLE "STANDPIPE_NOTIFY_SOCKET"
-
 /* Who answers on the service's own port. */
 enum door_mode {
 	DOOR_OFF, /* nobody: there is no such port */
@@ -146,6 +143,7 @@ struct gate_settings {
 	/* The end, on SIGTERM without PID 1. */
 	int64_t grace_ns; /* clients that are between transactions may stay so long */
 	int64_t drain_ns; /* ... and transactions may take so long; not less than grace_ns */
+	int64_t handover_ns; /* clients of a gate that has been replaced may stay so long */
 	const char *run_as; /* the user to be once the sockets are bound; empty: as started */
 
 	/* The phases' work. */

@@ -17,31 +17,12 @@
 
 #include "base/control.h"
 #include "base/instant.h"
+#include "init/keeper.h"
 #include "init/spawn.h"
 #include "init/terminal.h"
 
-#define ANSWER_NS       (2 * NS_PER_S) /* the gate's time to answer EXITED, and to end on SIGTERM */
-#define BACKOFF_MIN_NS  (100 * NS_PER_MS)
-#define BACKOFF_MAX_NS  (5 * NS_PER_S)
-#define GATE_SETTLED_NS (10 * NS_PER_S) /* having lived this long, it starts with a clean slate */
-
-/* So many gates in a row that end before they say a word, with no command running, end the program:
- * few if they exit by themselves (a configuration that can't be served), more if they crash. */
-#define SILENT_EXITS_MAX   3
-#define SILENT_CRASHES_MAX 10
-
+#define ANSWER_NS  (2 * NS_PER_S) /* the gate's time to answer EXITED, and to end on SIGTERM */
 #define EXIT_SETUP 3 /* PID 1 itself can't work: the `init` phase failed */
-
-struct gate {
-	pid_t pid; /* 0: none */
-	int control; /* our end of the socket pair; -1: closed */
-	bool heard; /* it has sent a message */
-	int silent; /* how many in a row ended unheard */
-	instant born;
-	int64_t backoff_ns;
-	instant start_at;
-	instant kill_at;
-};
 
 struct command {
 	enum control_command state;
@@ -58,10 +39,13 @@ struct init {
 	struct sigaction child_before;
 	int signal_fd;
 	instant now;
-	struct gate gate;
+	struct keeper_settings gate_settings;
+	struct keeper gate;
+	int slots;
 	struct command command;
 	int stop_signal; /* what came to end the program; 0: nothing */
 	bool leaving;
+	bool ended_gates; /* they have been told to end */
 	int exit_code;
 };
 
@@ -91,9 +75,13 @@ static int code_from_status(int status)
 
 static void tell(const struct init *in, enum control_kind kind, int code)
 {
-	/* A gate that does not read, or is gone, is dealt with by the deadlines. */
-	if (in->gate.control >= 0)
-		control_send(in->gate.control, &(struct control_message){kind, code});
+	keeper_tell(&in->gate, kind, code);
+}
+
+/* There is a gate that can be talked to. */
+static bool is_heard(const struct init *in)
+{
+	return in->gate.current.control >= 0;
 }
 
 /* --- the command ------------------------------------------------------------------------------ */
@@ -120,6 +108,7 @@ static void leave(struct init *in, int code)
 	if (!in->leaving) {
 		in->leaving = true;
 		in->exit_code = code;
+		in->gate.ending = true;
 		in->gate.start_at = INSTANT_NEVER;
 		in->command.answer_by = INSTANT_NEVER;
 	}
@@ -139,7 +128,7 @@ static void command_ended(struct init *in, int code)
 	c->code = code;
 	c->kill_at = INSTANT_NEVER;
 	tell(in, CONTROL_EXITED, code);
-	if (in->gate.control < 0)
+	if (!is_heard(in))
 		leave(in, code);
 	else if (!in->leaving)
 		c->answer_by = instant_add(in->now, ANSWER_NS);
@@ -181,59 +170,17 @@ static void command_start(struct init *in)
 
 /* --- the gate --------------------------------------------------------------------------------- */
 
-static void gate_ended(struct init *in, int status);
-
 static void gate_start(struct init *in)
 {
-	struct gate *g = &in->gate;
-	g->start_at = INSTANT_NEVER;
-	g->born = in->now;
-	g->heard = false;
-
-	struct error error;
-	pid_t pid = -1;
-	int pair[2];
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
-		error_set(&error, "gate", errno, "no socket pair: %s", strerror(errno));
-	} else {
-		struct spawn s = {
-			.path = in->settings->gate_path ? in->settings->gate_path
-							: "/proc/self/exe",
-			.argv = in->settings->gate_argv,
-			.environment = in->settings->gate_environment,
-			.listeners = in->settings->listeners,
-			.listeners_count = in->settings->listeners_count,
-			.control_fd = pair[1],
-			.parent_death_signal = SIGKILL,
-			.background = true,
-			.mask = &in->mask_before,
-			.child_action = &in->child_before,
-		};
-		pid = spawn(&s, &error);
-		close(pair[1]);
-		if (pid < 0)
-			close(pair[0]);
-	}
-	if (pid < 0) {
-		report(in, INIT_ERROR, "the gate did not start: %s", error.text);
-		gate_ended(in, W_EXITCODE(spawn_exit_code(error.code), 0));
-		return;
-	}
-	g->pid = pid;
-	g->control = pair[0];
-	tell(in, CONTROL_HELLO, (int)in->command.state);
-	if (in->stop_signal)
-		tell(in, CONTROL_STOPPING, in->stop_signal);
+	int code = keeper_start(&in->gate, in->command.state, in->stop_signal, in->now);
+	if (code != 0)
+		leave(in, code);
 }
 
 static void gate_messages(struct init *in)
 {
-	struct gate *g = &in->gate;
 	struct control_message message;
-	int got = 0;
-	while (g->control >= 0 && (got = control_receive(g->control, &message)) > 0) {
-		g->heard = true;
-		g->silent = 0;
+	while (keeper_message(&in->gate, &message, in->command.state, in->now)) {
 		switch (message.kind) {
 		case CONTROL_START:
 			command_start(in);
@@ -249,69 +196,44 @@ static void gate_messages(struct init *in)
 		case CONTROL_EXIT:
 			leave(in, message.code & 0xff);
 			break;
+		case CONTROL_CANCEL:
+			keeper_cancel(&in->gate, &message);
+			break;
+		case CONTROL_READY:
+		case CONTROL_REPLACE: /* the keeper's */
 		case CONTROL_HELLO:
 		case CONTROL_STARTED:
 		case CONTROL_EXITED:
 		case CONTROL_STOPPING:
 		case CONTROL_RELOAD:
+		case CONTROL_SUCCEED:
+		case CONTROL_RETIRE:
+		case CONTROL_BEQUEATH:
 			break; /* ours to send; from there they mean nothing */
 		}
 	}
-	if (got < 0) {
-		close(g->control);
-		g->control = -1;
-		/* It should be ending; one that nobody can talk to is of no use. */
-		g->kill_at = instant_min(g->kill_at, instant_add(in->now, ANSWER_NS));
-	}
 }
 
-/* Has the gate failed too often for another try to make sense? */
-static bool gate_is_hopeless(const struct init *in, int status)
+/* False: it was no gate. */
+static bool gate_ended(struct init *in, pid_t pid, int status)
 {
-	if (in->command.state == COMMAND_RUNNING)
-		return false;
-	bool by_itself = WIFEXITED(status) && WEXITSTATUS(status) != 0;
-	return in->gate.silent >= (by_itself ? SILENT_EXITS_MAX : SILENT_CRASHES_MAX);
-}
-
-static void gate_ended(struct init *in, int status)
-{
-	struct gate *g = &in->gate;
+	bool give_up = in->command.state != COMMAND_RUNNING;
 	gate_messages(in); /* its last words, above all EXIT */
-	if (g->control >= 0)
-		close(g->control);
-	g->control = -1;
-	g->pid = 0;
-	g->kill_at = INSTANT_NEVER;
-	if (in->leaving)
-		return;
-	int code = code_from_status(status);
 	/* Nobody is left to answer for the command's end; after STAY there was an answer. */
-	if (in->command.answer_by != INSTANT_NEVER) {
+	if (!in->leaving && pid == in->gate.current.pid && in->command.answer_by != INSTANT_NEVER)
 		leave(in, in->command.code);
-		return;
-	}
-	if (in->now - g->born >= GATE_SETTLED_NS) {
-		g->backoff_ns = BACKOFF_MIN_NS;
-		g->silent = 0;
-	}
-	if (!g->heard)
-		g->silent++;
-	const char *how = WIFSIGNALED(status) ? "was ended by signal" : "ended with code";
-	int number = WIFSIGNALED(status) ? WTERMSIG(status) : code;
-	if (gate_is_hopeless(in, status)) {
-		report(in, INIT_ERROR,
-			"the gate %s %d, %d times in a row and before it said a word: giving up",
-			how, number, g->silent);
+	int code = code_from_status(status);
+	switch (keeper_reaped(&in->gate, pid, status, give_up, in->now)) {
+	case KEEPER_NOT_MINE:
+		return false;
+	case KEEPER_HOPELESS:
 		leave(in, code ? code : EXIT_SETUP);
-		return;
+		return true;
+	case KEEPER_EXPECTED:
+	case KEEPER_LOST:
+		return true;
 	}
-	report(in, INIT_WARNING, "the gate %s %d; starting it again in %.1f s", how, number,
-		s_from_ns(g->backoff_ns));
-	g->start_at = instant_add(in->now, g->backoff_ns);
-	g->backoff_ns *= 2;
-	if (g->backoff_ns > BACKOFF_MAX_NS)
-		g->backoff_ns = BACKOFF_MAX_NS;
+	return true;
 }
 
 /* --- signals and children --------------------------------------------------------------------- */
@@ -332,7 +254,7 @@ static void end_program(struct init *in, int signal_number)
 		command_stop(in, signal_number);
 	else if (in->command.state == COMMAND_NOT_STARTED)
 		leave(in, 128 + signal_number);
-	else if (in->gate.control < 0)
+	else if (!is_heard(in))
 		leave(in, in->command.code);
 	else /* the gate's answer is due, and the end with it */
 		in->command.answer_by = instant_min(
@@ -419,8 +341,8 @@ static void reap(struct init *in)
 		if (WIFSTOPPED(status)) {
 			if (pid == in->command.pid)
 				command_stopped(in, WSTOPSIG(status));
-		} else if (pid == in->gate.pid) {
-			gate_ended(in, status);
+		} else if (gate_ended(in, pid, status)) {
+			continue;
 		} else if (pid == in->command.pid) {
 			command_ended(in, code_from_status(status));
 		}
@@ -432,8 +354,8 @@ static void reap(struct init *in)
 
 static instant next_deadline(const struct init *in)
 {
-	instant at = instant_min(in->gate.start_at, in->gate.kill_at);
-	return instant_min(at, instant_min(in->command.kill_at, in->command.answer_by));
+	return instant_min(keeper_deadline(&in->gate),
+		instant_min(in->command.kill_at, in->command.answer_by));
 }
 
 static void on_deadlines(struct init *in)
@@ -450,11 +372,7 @@ static void on_deadlines(struct init *in)
 			s_from_ns(ANSWER_NS));
 		leave(in, in->command.code);
 	}
-	if (in->now >= in->gate.kill_at) {
-		in->gate.kill_at = INSTANT_NEVER - 1;
-		if (in->gate.pid > 0)
-			kill(in->gate.pid, SIGKILL);
-	}
+	keeper_tick(&in->gate, in->now);
 	if (in->now >= in->gate.start_at)
 		gate_start(in);
 }
@@ -464,27 +382,28 @@ static bool is_over(struct init *in)
 {
 	if (!in->leaving || in->command.state == COMMAND_RUNNING)
 		return false;
-	if (in->gate.pid == 0)
+	if (!keeper_is_alive(&in->gate))
 		return true;
-	if (in->gate.kill_at == INSTANT_NEVER) {
-		kill(in->gate.pid, SIGTERM);
-		in->gate.kill_at = instant_add(in->now, ANSWER_NS);
+	if (!in->ended_gates) {
+		in->ended_gates = true;
+		keeper_end(&in->gate, ANSWER_NS, in->now);
 	}
 	return false;
 }
 
 static void wait_for_event(struct init *in)
 {
-	struct pollfd fds[] = {
-		{.fd = in->signal_fd, .events = POLLIN},
-		{.fd = in->gate.control, .events = POLLIN}, /* poll passes over -1 */
-	};
+	struct pollfd fds[KEEPER_GATES_MAX + 1] = {{.fd = in->signal_fd, .events = POLLIN}};
+	int controls[KEEPER_GATES_MAX];
+	int count = keeper_descriptors(&in->gate, controls);
+	for (int i = 0; i < count; i++)
+		fds[i + 1] = (struct pollfd){.fd = controls[i], .events = POLLIN};
 	instant deadline = next_deadline(in);
 	int64_t wait_ns = deadline - in->now;
 	if (wait_ns < 0)
 		wait_ns = 0;
 	struct timespec wait = {wait_ns / NS_PER_S, wait_ns % NS_PER_S};
-	ppoll(fds, 2, deadline >= INSTANT_NEVER - 1 ? NULL : &wait, NULL);
+	ppoll(fds, (nfds_t)count + 1, deadline >= INSTANT_NEVER - 1 ? NULL : &wait, NULL);
 	in->now = clock_now();
 }
 
@@ -530,13 +449,23 @@ int init_run(const struct init_settings *settings)
 		.settings = settings,
 		.signal_fd = -1,
 		.now = clock_now(),
-		.gate = {.control = -1,
-			.backoff_ns = BACKOFF_MIN_NS,
-			.start_at = INSTANT_NEVER,
-			.kill_at = INSTANT_NEVER},
 		.command = {.kill_at = INSTANT_NEVER, .answer_by = INSTANT_NEVER},
 		.exit_code = EXIT_SETUP,
 	};
+	in.gate_settings = (struct keeper_settings){
+		.name = "the gate",
+		.path = settings->gate_path,
+		.argv = settings->gate_argv,
+		.environment = settings->gate_environment,
+		.listeners = settings->listeners,
+		.listeners_count = settings->listeners_count,
+		.mask = &in.mask_before,
+		.child_action = &in.child_before,
+		.report = settings->report,
+		.context = settings->context,
+		.slots = &in.slots,
+	};
+	keeper_init(&in.gate, &in.gate_settings);
 	if (setup(&in) == 0) {
 		gate_start(&in);
 		while (!is_over(&in)) {

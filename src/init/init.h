@@ -5,7 +5,7 @@
  * It holds no TLS, SQL or HTTP, so that there is little in it that can fail. The listening sockets
  * are bound here and stay bound while gates come and go: no connect is ever refused.
  *
- * - The gate is started first and gets the listeners as systemd gives them (LISTEN_FDS,
+ * - The gate is started first (init/keeper.h) and gets the listeners as systemd gives them (LISTEN_FDS,
  *   LISTEN_FDNAMES, LISTEN_PID) and one end of a socket pair (base/control.h). If it dies it is
  *   started again after 100 ms, doubling to 5 s; the command lives on and the new gate's HELLO says
  *   so. A gate that ends before it ever says a word, several times in a row and with no command

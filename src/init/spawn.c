@@ -16,7 +16,7 @@
 
 /* Variables that the child must not see from our own parent: they speak of other descriptors. */
 static const char *const replaced[] = {
-	"LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", CONTROL_FD_VARIABLE};
+	"LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", CONTROL_FD_VARIABLE, PREDECESSOR_FD_VARIABLE};
 
 static bool is_replaced(const char *variable)
 {
@@ -42,7 +42,7 @@ static char **child_environment(const struct spawn *s)
 	for (size_t i = 0; i < count; i++)
 		if (!is_replaced(s->environment[i]))
 			environment[n++] = (char *)s->environment[i];
-	if (s->control_fd >= 0 && asprintf(&environment[n++], "%s=%d", CONTROL_FD_VARIABLE,
+	if (s->control_fd >= 0 && asprintf(&environment[n++], "%s=%d", s->control_variable,
 					  FIRST_FD + s->listeners_count) < 0)
 		return NULL; /* NOLINT(clang-analyzer-unix.Malloc): the child exits */
 	if (s->listeners_count == 0)
@@ -118,7 +118,8 @@ static void child(const struct spawn *s, pid_t parent, int report_fd)
 	if (report_fd < 0)
 		return;
 
-	setpgid(0, 0);
+	if (!s->same_group)
+		setpgid(0, 0);
 	/* In the child as in the parent, whoever comes first: SIGTTOU is still blocked here. */
 	if (s->foreground)
 		tcsetpgrp(STDIN_FILENO, getpgrp());
@@ -200,7 +201,8 @@ pid_t spawn(const struct spawn *s, struct error *error)
 	while (got < 0 && errno == EINTR);
 	close(ends[0]);
 	if (got != sizeof(number)) {
-		setpgid(pid, pid);
+		if (!s->same_group)
+			setpgid(pid, pid);
 		return pid;
 	}
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)

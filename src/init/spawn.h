@@ -20,15 +20,17 @@ struct spawn {
 	const struct init_listener
 		*listeners; /* as 3, 4, ...: LISTEN_FDS, LISTEN_FDNAMES, LISTEN_PID */
 	int listeners_count;
-	int control_fd; /* after the listeners, as CONTROL_FD_VARIABLE; -1: none */
+	int control_fd; /* after the listeners; -1: none */
+	const char *control_variable; /* that names it */
 	int parent_death_signal;
+	bool same_group; /* as its parent: no process group of its own */
 	bool foreground; /* its group becomes the terminal's foreground group */
 	bool background; /* no terminal input, and never stopped for writing to it */
 	const sigset_t *mask; /* the signal mask of the new program */
 	const struct sigaction *child_action; /* its disposition of SIGCHLD */
 };
 
-/* Starts the program in a process group of its own, whose id is the pid. Waits until the exec has
+/* Starts the program in a process group of its own, whose id is the pid (unless same_group). Waits until the exec has
  * happened. The pid, or -1 with `error`: code is the errno, the text names the program and the mend. */
 pid_t spawn(const struct spawn *s, struct error *error);
 

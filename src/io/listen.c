@@ -6,6 +6,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,6 +202,17 @@ int listen_inherited(const char *name)
 		names += len + 1;
 	}
 	return -1;
+}
+
+void listen_path(int fd, char path[LISTEN_PATH_MAX])
+{
+	struct sockaddr_un address = {0};
+	socklen_t len = sizeof(address);
+	*path = 0;
+	if (getsockname(fd, (struct sockaddr *)&address, &len) == 0 &&
+		address.sun_family == AF_UNIX && len > offsetof(struct sockaddr_un, sun_path))
+		snprintf(path, LISTEN_PATH_MAX, "%.*s",
+			(int)(len - offsetof(struct sockaddr_un, sun_path)), address.sun_path);
 }
 
 int listen_port(int fd)

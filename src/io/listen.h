@@ -14,10 +14,11 @@
 #define LISTEN_PATH_MAX 512 /* longer than any that the kernel takes, so that it says no */
 
 /* The names that PID 1 and the gate agree on. */
-#define LISTEN_GATE  "gate" /* PostgreSQL's protocol over TCP */
-#define LISTEN_UNIX  "unix" /* and over a Unix socket */
-#define LISTEN_ADMIN "admin" /* the admin HTTP server */
-#define LISTEN_DOOR  "door" /* the service's own port */
+#define LISTEN_GATE   "gate" /* PostgreSQL's protocol over TCP */
+#define LISTEN_UNIX   "unix" /* and over a Unix socket */
+#define LISTEN_ADMIN  "admin" /* the admin HTTP server */
+#define LISTEN_DOOR   "door" /* the service's own port */
+#define LISTEN_NOTIFY "notify" /* datagrams: what the command tells by sd_notify */
 
 /* Listens on `host`:`port`. `host`: a name or an address, with or without [] around IPv6; empty or
  * "*": every address, IPv6 too where there is any. `port` 0: any free one (see listen_port).
@@ -40,6 +41,9 @@ int listen_postgres_unix(
 
 /* The inherited descriptor with this name, or -1. A LISTEN_PID that is not ours means none. */
 int listen_inherited(const char *name);
+
+/* The path that a Unix socket is bound to; empty if it is none. */
+void listen_path(int fd, char path[LISTEN_PATH_MAX]);
 
 /* The TCP port that `fd` is bound to; 0 if it is not bound to any. */
 int listen_port(int fd);

@@ -4,7 +4,7 @@
 It connects to the Unix socket in GATE_TEST_SOCKET, says there in JSON lines who it is and what came
 over the control socket, and obeys the lines that it reads:
 
-    send KIND CODE      a message to PID 1
+    send KIND CODE [KEY]  a message to PID 1
     exit CODE           ends at once
     close               closes the control socket and lives on
     ignore SIGNAL       ignores it
@@ -18,7 +18,8 @@ import socket
 import struct
 import sys
 
-KINDS = ["", "HELLO", "START", "STOP", "EXIT", "STARTED", "EXITED", "STOPPING", "STAY", "RELOAD"]
+KINDS = ["", "HELLO", "START", "STOP", "EXIT", "STARTED", "EXITED", "STOPPING", "STAY", "RELOAD", "READY", "REPLACE",
+         "SUCCEED", "RETIRE", "CANCEL"]
 
 
 def descriptors():
@@ -36,8 +37,8 @@ def main():
         test.sendall(json.dumps(what).encode() + b"\n")
 
     def on_message(data):
-        kind, code = struct.unpack("ii", data)
-        say(event="message", kind=KINDS[kind], code=code)
+        kind, code, key = struct.unpack("iiI", data)
+        say(event="message", kind=KINDS[kind], code=code, key=key)
 
     # SIGTERM becomes readable, so that it is seen after the messages that came before it.
     wake, woken = socket.socketpair()
@@ -50,7 +51,7 @@ def main():
 
     def obey(words):
         if words[0] == "send":
-            control.send(struct.pack("ii", KINDS.index(words[1]), int(words[2])))
+            control.send(struct.pack("iiI", KINDS.index(words[1]), int(words[2]), int(words[3]) if len(words) > 3 else 0))
         elif words[0] == "exit":
             os._exit(int(words[1]))
         elif words[0] == "close":

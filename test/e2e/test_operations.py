@@ -414,3 +414,216 @@ def test_pid_1_passes_the_reload_on_to_its_gate(run_standpipe, postgres):
     standpipe.wait_line("read anew")
     assert standpipe.get("/status").json["pool"]["servers_max"] == 14
     assert standpipe.running()
+
+
+# ---- one gate in the place of another ----
+
+
+class Load:
+    """Clients that connect, ask and go, again and again; and what went wrong."""
+
+    def __init__(self, g, threads=4):
+        self.g, self.failures, self.served = g, [], 0
+        self.over = threading.Event()
+        self.threads = [threading.Thread(target=self._work, args=(n,)) for n in range(threads)]
+        for thread in self.threads:
+            thread.start()
+
+    def _work(self, number):
+        try:
+            while not self.over.is_set():
+                with contextlib.closing(self.g.connect()) as connection:
+                    for i in range(5):
+                        assert ask(connection, f"select {number} + {i}") == number + i
+                        self.served += 1
+        except BaseException as e:  # pylint: disable=broad-except
+            self.failures.append(e)
+
+    def wait_for_more(self, count=20):
+        want = self.served + count
+        wait_until(lambda: self.served >= want or self.failures, "clients to be served")
+
+    def end(self):
+        self.over.set()
+        for thread in self.threads:
+            thread.join(harness.LIMIT)
+        assert not self.failures, self.failures
+
+
+def entries(standpipe, message):
+    return [e for e in standpipe.log() if e["message"].startswith(message)]
+
+
+class Succession:
+    """The processes of a gate that is replaced, and an end for the last of them."""
+
+    def __init__(self, standpipe):
+        self.standpipe = standpipe
+        self.pid = standpipe.pid
+
+    def replace(self):
+        """Has the newest replaced; gives the new one's process id."""
+        done = len(entries(self.standpipe, "replaced"))
+        os.kill(self.pid, signal.SIGUSR2)
+        wait_until(lambda: len(entries(self.standpipe, "replaced")) > done, "the hand-over")
+        self.pid = entries(self.standpipe, "is to be replaced")[-1]["pid"]
+        return self.pid
+
+    def end(self):
+        if harness.process_exists(self.pid):
+            os.kill(self.pid, signal.SIGTERM)
+        wait_until(lambda: not harness.process_exists(self.pid), "the last one's end")
+
+
+@pytest.fixture
+def succession():
+    """succession(standpipe) follows its hand-overs, and ends the last process."""
+    made = []
+
+    def follow(standpipe):
+        made.append(Succession(standpipe))
+        return made[-1]
+
+    yield follow
+    for one in made:
+        one.end()
+
+
+def cancel(port, key):
+    with raw.socket.create_connection((HOST, port), timeout=harness.LIMIT) as s:
+        s.sendall(raw.struct.pack("!iiii", 16, 80877102, *key))
+        s.recv(1)
+
+
+def test_hand_overs_refuse_no_connect_and_fail_no_query(gate, succession):
+    g = gate(size=4)
+    s = succession(g.standpipe)
+    stays = g.raw()
+    stays.ask("begin")
+    stays.ask("insert into t values (1, 'from the first')")
+    load = Load(g)
+    pids = [s.pid]
+    for _ in range(3):
+        load.wait_for_more()
+        pids.append(s.replace())
+        load.wait_for_more()
+    load.end()
+    assert len(set(pids)) == 4
+    # Who has clients lives on, and the others have gone.
+    for pid in pids[1:3]:
+        wait_until(lambda p=pid: not harness.process_exists(p), f"the end of process {pid}")
+    assert stays.ask("select s from t") == [("from the first",)]
+    # A cancel request comes to the newest, and goes back to where the client is.
+    stays.send(raw.query("select pg_sleep(600)"))
+    wait_until(lambda: g.server.query("select count(*) from pg_stat_activity where query like '%pg_sleep(600)%' "
+                                      "and pid <> pg_backend_pid() and state = 'active'")[0][0], "the sleep")
+    cancel(g.port, stays.key)
+    assert raw.error(stays.until_ready())["C"] == "57014"
+    stays.ask("rollback")
+    stays.close()
+    assert g.standpipe.wait() == 0
+    assert g.one("select 7") == 7
+    socket_file = os.path.join(g.directory, f".s.PGSQL.{g.port}")
+    with contextlib.closing(psycopg2.connect(host=os.fspath(g.directory), port=g.port, user="app", dbname="app")) as c:
+        assert ask(c, "select 8") == 8
+    s.end()
+    assert not os.path.exists(socket_file), "the last one cleans up"
+
+
+def test_a_gate_that_goes_keeps_nothing_open_that_is_idle(gate, succession):
+    g = gate(size=4, STANDPIPE_POOL_GROW_INTERVAL="0", STANDPIPE_POOL_IDLE="0")
+    s = succession(g.standpipe)
+    clients = [g.raw() for _ in range(4)]
+    for c in clients:
+        c.ask("begin")
+    for c in clients:
+        c.ask("commit")
+    assert g.server.sessions() == 4
+    s.replace()
+    wait_until(lambda: g.server.sessions() <= 2, "the idle server connections' ends")
+    assert [c.ask("select 1") for c in clients] == [[("1",)]] * 4, "clients that stay are served"
+    for c in clients:
+        c.close()
+    assert g.standpipe.wait() == 0
+    wait_until(lambda: entries(g.standpipe, "the gate before this one has ended"), "the whole share")
+
+
+def test_clients_of_a_gate_that_was_replaced_have_their_time(gate, succession):
+    g = gate(STANDPIPE_SHUTDOWN_HANDOVER="0", STANDPIPE_SHUTDOWN_DRAIN="600s")
+    s = succession(g.standpipe)
+    idle, busy = g.raw(), g.raw()
+    busy.ask("begin")
+    s.replace()
+    assert raw.error(idle.until_end())["C"] == "57P01"
+    busy.ask("commit")
+    assert raw.error(busy.until_end())["C"] == "57P01"
+    assert g.standpipe.wait() == 0
+
+
+def test_a_successor_that_can_not_start_changes_nothing(gate, succession):
+    c = Configured(gate)
+    g = c.gate
+    s = succession(g.standpipe)
+    client = g.raw()
+    c.write("pool: {sise: 3}\n")
+    g.standpipe.send_signal(signal.SIGUSR2)
+    wait_until(lambda: entries(g.standpipe, "goes on, and is not replaced"), "the failure to be told")
+    assert client.ask("select 1") == [("1",)]
+    assert g.one("select 2") == 2
+    assert not entries(g.standpipe, "replaced")
+    c.write("pool: {size: 3}\n")
+    s.replace()
+    assert g.one("select 3") == 3
+    client.close()
+    assert g.standpipe.wait() == 0
+
+
+def test_the_manager_follows_the_hand_over(gate, succession):
+    directory = harness.short_dir()
+    os.chmod(directory, 0o777)
+    manager = Manager(directory)
+    g = gate(NOTIFY_SOCKET=manager.path, WATCHDOG_USEC=10000000)
+    s = succession(g.standpipe)
+    pid = s.replace()
+    assert manager.until("MAINPID")["MAINPID"] == str(pid)
+    assert g.standpipe.wait() == 0
+    shutil.rmtree(directory)
+
+
+def test_under_run_pid_1_stands_between_two_gates(run_standpipe, postgres):
+    port = harness.free_port()
+    standpipe = run_standpipe("run", command=("sleep", "600"), env={
+        "DATABASE_URL": postgres.url(), "STANDPIPE_LISTEN_PORT": port, "DB_POOL_SIZE": 4, "DB_MAX_OVERFLOW": 0})
+    standpipe.wait_get("/startup")
+    g = Gate(standpipe, port, postgres, None)
+
+    def gates():
+        return {p for p in harness.children_of(standpipe.pid) if harness.process_exists(p)
+                and b"serve" in open(f"/proc/{p}/cmdline", "rb").read().split(b"\0")}
+
+    stays = g.raw()
+    stays.ask("begin")
+    load = Load(g)
+    known = gates()
+    first = newest = known.copy().pop()
+    for n in range(3):
+        load.wait_for_more()
+        os.kill(newest, signal.SIGUSR2)
+        wait_until(lambda k=n: len(entries(standpipe, "replaced")) == k + 1, "the hand-over")
+        newest = (gates() - known).pop()
+        known |= gates()
+        load.wait_for_more()
+    load.end()
+    wait_until(lambda: gates() == {first, newest}, "the ends of those without clients")
+    stays.send(raw.query("select pg_sleep(600)"))
+    wait_until(lambda: postgres.query("select count(*) from pg_stat_activity where query like '%pg_sleep(600)%' "
+                                      "and pid <> pg_backend_pid() and state = 'active'")[0][0], "the sleep")
+    cancel(port, stays.key)
+    assert raw.error(stays.until_ready())["C"] == "57014"
+    stays.close()
+    wait_until(lambda: gates() == {newest}, "the first one's end")
+    # One that dies is started again as ever.
+    os.kill(newest, signal.SIGKILL)
+    wait_until(lambda: gates() - {newest}, "another gate")
+    wait_until(lambda: g.one("select 9") == 9, "service")
+    assert standpipe.running()
