@@ -7,21 +7,32 @@
 #include <unistd.h>
 
 #include "app/settings.h"
+#include "conf/nearest.h"
 
 #define URL_KEY "database.url"
 
+/* Its environment is its own, too. */
+static void free_config(struct config *c)
+{
+	const char *const *environment = c->variables;
+	config_release(c);
+	free(c);
+	free((void *)(uintptr_t)environment);
+}
+
 static struct config *load(struct live *l, struct error *error)
 {
+	struct config_options options = l->options;
 	struct config *c = calloc(1, sizeof(*c));
 	if (!c)
 		abort();
-	if (config_load(c, &l->options, error) == 0) {
+	options.environment = changes_over(&l->changes, l->options.environment);
+	if (config_load(c, &options, error) == 0) {
 		if (l->complete)
 			l->complete(c);
 		return c;
 	}
-	config_release(c);
-	free(c);
+	free_config(c);
 	return NULL;
 }
 
@@ -43,8 +54,8 @@ void live_release(struct live *l)
 		return;
 	log_release(&l->log, 100);
 	secrets_release(&l->secrets);
-	config_release(l->config);
-	free(l->config);
+	free_config(l->config);
+	changes_release(&l->changes);
 }
 
 /* ---- another one ---- */
@@ -107,11 +118,58 @@ static void adopt(struct config *c, const struct config *old, struct gate_reload
 	config_fill_gate(c);
 }
 
-int live_reload(void *context, struct gate_reload *result, struct error *error)
+/* The variable by which a key is set. -1 with the reason why it can't be changed. */
+static int find_variable(
+	const struct config *c, const char *key, char name[SETTING_KEY_MAX], struct error *error)
+{
+	struct nearest nearest;
+	nearest_init(&nearest, key);
+	for (int row = 0; row < c->settings.count; row++) {
+		const struct setting *r = &c->settings.rows[row];
+		nearest_try(&nearest, r->key);
+		if (!same(r->key, key))
+			continue;
+		snprintf(name, SETTING_KEY_MAX, "%.*s", (int)strcspn(r->variables, " "),
+			r->variables);
+		if (!r->restart && !r->secret)
+			return 0;
+		error_set(error, "config", 0, "%s can't be set while it runs: it %s", key,
+			r->secret ? "is a secret" : "takes a restart");
+		error_sqlstate(error, "55P02"); /* cant_change_runtime_param */
+		return -1;
+	}
+	error_set(error, "config", 0, "there is no key \"%.60s\"%s%s%s", key,
+		nearest.best ? "; did you mean " : "", nearest.best ? nearest.best : "",
+		nearest.best ? "?" : "");
+	error_sqlstate(error, "42704"); /* undefined_object */
+	return -1;
+}
+
+static struct config *load_changed(
+	struct live *l, const struct gate_change *change, struct error *error)
+{
+	char name[SETTING_KEY_MAX];
+	if (!change)
+		return load(l, error);
+	if (find_variable(l->config, change->key, name, error) != 0)
+		return NULL;
+	const char *before = changes_get(&l->changes, name);
+	char *kept = before ? strdup(before) : NULL;
+	changes_put(&l->changes, name, *change->value ? change->value : NULL);
+	struct config *c = load(l, error);
+	if (!c)
+		changes_put(&l->changes, name, kept);
+	free(kept);
+	return c;
+}
+
+int live_reload(void *context, const struct gate_change *change, struct gate_reload *result,
+	struct error *error)
 {
 	struct live *l = context;
 	struct config *old = l->config;
-	struct config *c = load(l, error);
+	error_init(error);
+	struct config *c = load_changed(l, change, error);
 	if (!c)
 		return -1;
 	*result = (struct gate_reload){0};
@@ -131,7 +189,5 @@ int live_reload(void *context, struct gate_reload *result, struct error *error)
 void live_forget(void *context, const struct gate_settings *settings)
 {
 	(void)context;
-	struct config *c = (struct config *)((char *)settings - offsetof(struct config, gate));
-	config_release(c);
-	free(c);
+	free_config((struct config *)((char *)settings - offsetof(struct config, gate)));
 }

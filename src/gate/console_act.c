@@ -311,10 +311,15 @@ static int act_shut_down(struct client *c, const struct command *command, struct
 
 static int act_set(struct client *c, const struct command *command, struct error *error)
 {
-	(void)c;
-	return command_fail(error, "0A000",
-		"\"%.60s\" can't be set here: write it in the configuration, and RELOAD",
-		command->word);
+	const struct hub_duties *duties = &c->hub->duties;
+	if (!duties->set)
+		return command_fail(error, "0A000", "there is nothing to be set here");
+	error->sqlstate[0] = 0;
+	if (duties->set(duties->context, command->word, command->value, error) == 0)
+		return ACT_DONE;
+	if (!*error->sqlstate)
+		error_sqlstate(error, "22023");
+	return ACT_FAILED;
 }
 
 int console_act(struct client *c, const struct command *command, struct error *error)

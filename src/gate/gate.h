@@ -19,11 +19,19 @@ struct gate_reload {
 	char kept[1024]; /* what was changed, but takes a restart */
 };
 
+/* A key that is to have another value than what is written for it, until the process ends; empty:
+ * that again. */
+struct gate_change {
+	const char *key, *value;
+};
+
 /* Where settings come from. */
 struct gate_source {
-	/* Reads them anew. The result's live until they are forgotten. -1 with `error`, which has
-	 * the place as its origin: they are wrong, and nothing has changed. */
-	int (*reload)(void *context, struct gate_reload *result, struct error *error);
+	/* Reads them anew, with that change; NULL: none. The result's live until they are
+	 * forgotten. -1 with `error`, which has the place as its origin: they are wrong, or can't be
+	 * changed so, and nothing has changed. */
+	int (*reload)(void *context, const struct gate_change *change, struct gate_reload *result,
+		struct error *error);
 	/* Nothing works with these any more. */
 	void (*forget)(void *context, const struct gate_settings *settings);
 	void *context;

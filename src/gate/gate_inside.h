@@ -127,6 +127,8 @@ void gate_take_cancel(struct gate *g, const struct control_message *message);
 /* gate_reload.c: reads the settings anew and puts them in force, and logs what came of it. 0, or -1
  * with `error`: nothing has changed. `context` is the gate. */
 int gate_reload(void *context, struct error *error);
+/* The same, with another value for a key. */
+int gate_set(void *context, const char *key, const char *value, struct error *error);
 /* No phase works with settings that are not in force any more. */
 void gate_forget_outdated(struct gate *g);
 

@@ -27,9 +27,8 @@ static void put_in_force(struct gate *g, const struct gate_reload *reload)
 			field_int("room", g->hub.memory.servers_max));
 }
 
-int gate_reload(void *context, struct error *error)
+static int read_anew(struct gate *g, const struct gate_change *change, struct error *error)
 {
-	struct gate *g = context;
 	struct gate_reload reload;
 	bool starting = g->hub.engine.startup.begun && !startup_is_over(&g->hub.engine.startup);
 	if (!starting)
@@ -43,7 +42,7 @@ int gate_reload(void *context, struct error *error)
 		return -1;
 	}
 	gate_manager_reloading(g);
-	int result = g->options->source.reload(g->options->source.context, &reload, error);
+	int result = g->options->source.reload(g->options->source.context, change, &reload, error);
 	if (result == 0)
 		put_in_force(g, &reload);
 	else
@@ -53,4 +52,15 @@ int gate_reload(void *context, struct error *error)
 		gate_forget_outdated(g);
 	gate_manager_ready(g);
 	return result;
+}
+
+int gate_reload(void *context, struct error *error)
+{
+	return read_anew(context, NULL, error);
+}
+
+int gate_set(void *context, const char *key, const char *value, struct error *error)
+{
+	const struct gate_change change = {key, value};
+	return read_anew(context, &change, error);
 }

@@ -42,6 +42,7 @@ struct hub_duties {
 	/* For the console; NULL: it can't do that here. Reads the settings anew: 0, or -1 with
 	 * `error`, and nothing has changed. */
 	int (*reload)(void *context, struct error *error);
+	int (*set)(void *context, const char *key, const char *value, struct error *error);
 	void (*shutdown)(void *context, enum hub_shutdown how);
 	/* A cancel request for a client of another gate's. */
 	void (*cancel)(void *context, uint32_t pid, uint32_t key);
