@@ -3,11 +3,13 @@
 #include <assert.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buffer.h"
+#include "gate/pools.h"
 
 /* A connect's times are counted in powers of two of ns: 2^20 (1 ms) to 2^37 (137 s). */
 #define BUCKET_POWER_MIN 20
@@ -190,6 +192,79 @@ static void add_pool(struct buffer *b, const struct gate_view *view)
 	gauge(b, "budget_fits", "1 when every instance's share fits the fleet's budget.", g->fits);
 }
 
+static bool is_alike(const struct gate_pool *a, const struct gate_pool *b)
+{
+	return a && b && strcmp(a->user, b->user) == 0 && strcmp(a->database, b->database) == 0;
+}
+
+/* Of the pools of one database and user, in the place of the first; false: it is not that. */
+static bool sum_up(const struct pools *pools, int group, struct pool_stats *sum)
+{
+	const struct gate_pool *pool = pools->by_group[group];
+	*sum = (struct pool_stats){0};
+	for (int other = 0; pool && other < pools->top; other++) {
+		if (!is_alike(pool, pools->by_group[other]))
+			continue;
+		if (other < group)
+			return false;
+		pool_stats_add(sum, &pools->by_group[other]->stats);
+	}
+	return pool != NULL;
+}
+
+/* One family: a sample for each database and user. */
+static void add_of_pools(struct buffer *b, const struct pools *pools, const char *name,
+	const char *help, size_t figure, bool is_time)
+{
+	head(b, name, "counter", help);
+	for (int group = 0; group < pools->top; group++) {
+		const struct gate_pool *pool = pools->by_group[group];
+		struct pool_stats sum;
+		if (!sum_up(pools, group, &sum))
+			continue;
+		int64_t value = *(const int64_t *)((const char *)&sum + figure);
+		add(b, "standpipe_%s", name);
+		label(b, "database", pool->database, "{");
+		label(b, "user", pool->user, ",");
+		if (is_time)
+			add(b, "} %.9g\n", s_from_ns(value));
+		else
+			add(b, "} %lld\n", (long long)value);
+	}
+}
+
+static void add_pools(struct buffer *b, const struct pools *pools)
+{
+	static const struct {
+		const char *name, *help;
+		size_t figure;
+		bool is_time;
+	} families[] = {
+#define FIGURE(name, member, help) {name, help, offsetof(struct pool_stats, member), false}
+#define TIME(name, member, help)                                      \
+	{                                                             \
+		name, help, offsetof(struct pool_stats, member), true \
+	}
+		FIGURE("pool_assignments_total", assigned,
+			"Server connections given to the pool's clients."),
+		FIGURE("pool_transactions_total", xact_count, "Transactions that ended."),
+		FIGURE("pool_queries_total", query_count, "Queries that ended."),
+		FIGURE("pool_received_bytes_total", bytes_in, "Bytes from its clients."),
+		FIGURE("pool_sent_bytes_total", bytes_out, "Bytes to its clients."),
+		TIME("pool_transaction_seconds_total", xact_ns, "Time in transactions."),
+		TIME("pool_query_seconds_total", query_ns, "Time in queries."),
+		TIME("pool_wait_seconds_total", wait_ns, "Time of clients' waits for a server."),
+		FIGURE("pool_client_parses_total", client_parses, "Parse messages of clients."),
+		FIGURE("pool_server_parses_total", server_parses, "Parse messages to servers."),
+		FIGURE("pool_binds_total", binds, "Bind messages."),
+#undef FIGURE
+#undef TIME
+	};
+	for (size_t i = 0; pools && i < sizeof(families) / sizeof(families[0]); i++)
+		add_of_pools(b, pools, families[i].name, families[i].help, families[i].figure,
+			families[i].is_time);
+}
+
 static void add_traffic(struct buffer *b, const struct gate_view *view)
 {
 	const struct gate_counters *c = &view->counters;
@@ -222,6 +297,7 @@ char *metrics_text(const struct gate_view *view)
 	add_connects(&b, view);
 	add_pool(&b, view);
 	add_traffic(&b, view);
+	add_pools(&b, view->pools);
 	buffer_append(&b, "", 1);
 	const struct bytes all = buffer_bytes(&b);
 	assert(all.at);

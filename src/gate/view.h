@@ -32,6 +32,8 @@ enum gate_pin {
 /* "listen", for metrics. */
 const char *gate_pin_name(enum gate_pin pin);
 
+struct pools;
+
 /* Since the process began, but for `clients` and `pinned`. */
 struct gate_counters {
 	int clients; /* connected now */
@@ -69,6 +71,7 @@ struct gate_view {
 	 * of them, the last for the whole; may be NULL. */
 	const struct histogram *connect_times;
 	struct gate_counters counters;
+	const struct pools *pools; /* NULL: none */
 
 	enum control_command command; /* what runs behind the gate */
 	int command_pid; /* while it runs */

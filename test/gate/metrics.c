@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "gate/metrics.h"
+#include "gate/pools.h"
 #include "instance.h"
 
 /*
@@ -242,12 +243,35 @@ static void labels_are_escaped(void **state)
 	instance_release(&i);
 }
 
+static void pools_of_one_database_and_user_are_one_sample(void **state)
+{
+	struct reader r;
+	struct gate_pool a = {.database = "x\"y", .user = "u"}, b = a,
+			 c = {.database = "z", .user = "u"};
+	struct gate_pool *by_group[] = {&a, NULL, &b, &c};
+	struct pools pools = {.by_group = by_group, .size = 4, .top = 4};
+	a.stats = (struct pool_stats){.xact_count = 1, .query_ns = NS_PER_S / 2};
+	b.stats = (struct pool_stats){.xact_count = 2, .query_ns = NS_PER_S};
+	instance_init(&i);
+	i.view.pools = &pools;
+	read_metrics(&r);
+	assert_true(
+		find(&r, "standpipe_pool_transactions_total{database=\"x\\\"y\",user=\"u\"}") == 3);
+	assert_true(
+		find(&r, "standpipe_pool_query_seconds_total{database=\"x\\\"y\",user=\"u\"}") ==
+		1.5);
+	assert_true(find(&r, "standpipe_pool_transactions_total{database=\"z\",user=\"u\"}") == 0);
+	release(&r);
+	instance_release(&i);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_format_holds_from_the_first_moment),
 		cmocka_unit_test(values_are_those_of_the_engine),
 		cmocka_unit_test(labels_are_escaped),
+		cmocka_unit_test(pools_of_one_database_and_user_are_one_sample),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
