@@ -32,8 +32,8 @@ static const struct rule {
 	{"kill_client", "KILL_CLIENT", COMMAND_KILL_CLIENT, ONE},
 };
 
-/* What pools and drivers send around the commands of their users. There are no transactions and no
- * state here, so there is nothing to do. */
+/* What pools and drivers send around the commands of their users. Nothing can be undone here and
+ * there is no state, so there is nothing to do. */
 static const struct {
 	const char *word, *tag;
 } courtesies[] = {

@@ -261,10 +261,20 @@ static const char help[] =
 	"\tSUSPEND\n"
 	"\tSHUTDOWN [WAIT_FOR_SERVERS|WAIT_FOR_CLIENTS]";
 
+static void note_courtesy(struct console *k, const char *tag)
+{
+	if (strcmp(tag, "BEGIN") == 0 || strcmp(tag, "START TRANSACTION") == 0)
+		k->in_transaction = true;
+	if (strcmp(tag, "COMMIT") == 0 || strcmp(tag, "ROLLBACK") == 0)
+		k->in_transaction = false;
+}
+
 int console_run(struct client *c, const struct command *command, struct error *error)
 {
-	if (command->verb == COMMAND_NOTHING)
+	if (command->verb == COMMAND_NOTHING) {
+		note_courtesy(c->console, command->tag);
 		return ACT_DONE;
+	}
 	if (command->verb == COMMAND_SHOW) { /* HELP: the one that has no rows */
 		message_notice(&c->out, "Console usage", help);
 		return ACT_DONE;
@@ -287,13 +297,22 @@ void console_error(struct client *c, const struct error *error)
 		NULL, NULL);
 }
 
+void console_ready(struct client *c)
+{
+	struct console *k = c->console;
+	/* Some drivers fetch the rest of a portal in later messages, if there is a transaction. */
+	if (!k->in_transaction)
+		console_forget_prepared(&k->portals);
+	message_ready(&c->out, k->in_transaction ? 'T' : 'I');
+}
+
 /* ---- a simple query ---- */
 
 static void end_query(struct client *c)
 {
 	free(c->console->text);
 	c->console->text = NULL;
-	message_ready(&c->out, 'I');
+	console_ready(c);
 }
 
 static int run_simple(struct client *c, const struct command *command, struct error *error)
@@ -376,7 +395,7 @@ static void take_message(struct client *c, const struct frame *frame, struct byt
 	case MSG_FUNCTION_CALL:
 		command_fail(&error, "0A000", "the console has no functions");
 		console_error(c, &error);
-		message_ready(&c->out, 'I');
+		console_ready(c);
 		return;
 	case MSG_TERMINATE:
 		client_finish(c);

@@ -278,10 +278,8 @@ void console_extended(struct client *c, uint8_t type, struct bytes body)
 	struct error error;
 	error_init(&error);
 	if (type == MSG_SYNC) {
-		/* The end of a transaction, which portals do not outlive. */
 		k->skips = false;
-		console_forget_prepared(&k->portals);
-		message_ready(&c->out, 'I');
+		console_ready(c);
 		return;
 	}
 	if (k->skips || take(c, type, body, &error) == 0)

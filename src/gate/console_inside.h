@@ -35,6 +35,7 @@ struct console {
 	char *user, *database, *application_name;
 	char *text; /* a simple query that is under way; NULL: none */
 	const char *next; /* in it: what comes next */
+	bool in_transaction; /* as it thinks: portals last longer */
 	bool skips; /* after an error: until Sync */
 	bool extended; /* what it waits for was asked for by Execute */
 	const struct console_wait *wait; /* for a command's end; NULL: not */
@@ -100,6 +101,9 @@ void console_extended(struct client *c, uint8_t type, struct bytes body);
 /* The portal that waited is done. */
 void console_extended_done(struct client *c, const char *tag);
 void console_forget_prepared(struct console_prepared **list);
+
+/* ReadyForQuery. */
+void console_ready(struct client *c);
 
 /* ErrorResponse; what follows is skipped, or the rest of the text dropped. */
 void console_error(struct client *c, const struct error *error);

@@ -25,6 +25,7 @@ struct gate_view gate_view(struct gate *g)
 		.database_error = &g->hub.database_error,
 		.connect_times = g->hub.connect_times,
 		.counters = g->hub.counters,
+		.pools = &g->hub.pools,
 		.command = g->command,
 		.command_pid = g->command_pid,
 		.command_code = g->command_code,
@@ -111,6 +112,7 @@ int gate_run(const struct gate_options *options, struct error *error)
 	struct hub_duties duties = {
 		.action = on_action,
 		.reload = gate_reload,
+		.set = gate_set,
 		.shutdown = gate_shut_down,
 		.cancel = gate_pass_cancel,
 		.context = &g,

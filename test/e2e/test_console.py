@@ -12,6 +12,7 @@ import threading
 import urllib.request
 
 import asyncpg
+import psycopg
 import psycopg2
 import psycopg2.errors
 import pytest
@@ -20,6 +21,8 @@ import gating
 import harness
 import raw
 from harness import HOST, wait_until
+
+JDBC = pathlib.Path("/usr/share/java/postgresql.jar")
 
 TEXT, INT4, INT8, FLOAT8, NUMERIC = 25, 23, 20, 701, 1700
 
@@ -261,6 +264,9 @@ def test_statistics_count_what_is_done(gate, console):
     assert session.one("SHOW STATS_AVERAGES").keys() == {c for c, _ in expected("stats_averages")}
     metrics = g.standpipe.get("/metrics").body
     assert f"standpipe_transactions_total {stats['total_xact_count']}" in metrics
+    labels = '{database="app",user="app"}'
+    assert f"standpipe_pool_transactions_total{labels} {stats['total_xact_count']}" in metrics
+    assert f"standpipe_pool_queries_total{labels} {stats['total_query_count']}" in metrics
 
 
 def test_statistics_count_the_extended_protocol(gate, console):
@@ -343,6 +349,25 @@ def test_names_of_the_socket_owner(gate):
         assert out.stdout.startswith("Standpipe ")
 
 
+def test_a_listed_user_must_prove_to_be_it(gate, console):
+    directory = harness.short_dir()
+    (directory / "users").write_text('"boss" "right"\n"watcher" "right"\n')
+    try:
+        g = gate(STANDPIPE_ADMIN_USERS="boss", STANDPIPE_ADMIN_STATS_USERS="watcher",
+                 STANDPIPE_AUTH_LOCAL="scram-sha-256", STANDPIPE_AUTH_FILE=directory / "users")
+        for user in ("boss", "watcher", "pgbouncer", "app"):
+            with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
+                console(g, user=user, password="wrong")
+        console(g, user="boss", password="right")("RECONNECT")
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            console(g, user="watcher", password="right")("RECONNECT")
+        with pytest.raises(psycopg2.OperationalError, match="may not use the console"):
+            console(g, user="app", password=g.server.template.PASSWORD)
+        console(g)("RECONNECT")  # over the Unix socket, as whom the gate runs as
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
 # --- protocol ------------------------------------------------------------------------------------
 
 
@@ -396,6 +421,41 @@ def test_asyncpg_asks_in_binary(gate):
     assert pools[0]["user"] == "app" and pools[0]["maxwait"] == 0
     assert 0 <= path["utilisation"] <= 1
     assert lists["list"] == "databases" and lists["items"] == 1
+
+
+def test_psycopg_3(gate):
+    g = gate(STANDPIPE_ADMIN_USERS="boss")
+    g.one("select 1")
+    where = psycopg.conninfo.make_conninfo(host=HOST, port=g.port, user="boss", dbname="standpipe")
+    with psycopg.connect(where) as session:  # not in autocommit: BEGIN comes first
+        for binary in (False, True):
+            with session.cursor(binary=binary, row_factory=psycopg.rows.dict_row) as cursor:
+                for _ in range(7):  # more often than it takes for a name of its own
+                    for show in [*PGBOUNCER_1_25, *OURS]:
+                        cursor.execute(f"SHOW {show}")
+                        cursor.fetchall()
+                stats = cursor.execute("SHOW STATS").fetchone()
+                assert stats["total_xact_count"] >= 1
+        session.commit()
+        with pytest.raises(psycopg.errors.UndefinedObject):
+            session.execute("SHOW nothing")
+        session.rollback()
+        with session.pipeline():
+            cursors = [session.execute("SHOW STATE") for _ in range(3)]
+        assert [c.fetchone()[0] for c in cursors] == ["active"] * 3
+
+
+@pytest.mark.skipif(not JDBC.exists(), reason="the package libpostgresql-jdbc-java is not installed")
+def test_jdbc(gate):
+    g = gate(STANDPIPE_ADMIN_USERS="boss")
+    g.one("select 1")
+    out = subprocess.run(["java", "-cp", JDBC, harness.ROOT / "test/drivers/java/Console.java", str(g.port)],
+                         capture_output=True, text=True, check=False)
+    assert out.returncode == 0, out
+    told = [line.split() for line in out.stdout.splitlines()]
+    assert told[0] == ["pool", "0"] and [t[0] for t in told[1:11]] == ["transactions"] * 10
+    assert all(int(t[1]) >= 1 for t in told[1:11])
+    assert told[11:] == [["lists", "14"], ["state", "42704"], ["valid", "true"], ["done"]]
 
 
 def test_extended_protocol_by_hand(gate):
@@ -760,6 +820,35 @@ def test_reload(run_standpipe, postgres, console):
         assert raised.value.pgcode == "F0000" and value() == "200s"
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def test_settings_can_be_set_while_it_runs(gate, console):
+    g = gate(size=2, STANDPIPE_POOL_IDLE="70s")
+    session = console(g)
+
+    def config(key):
+        return next(r for r in session("SHOW CONFIG") if r["key"] == key)
+
+    assert config("pool.idle")["value"] == "70s" and config("pool.idle")["changeable"] == "yes"
+    session("SET pool.idle = '80 s'")
+    assert session.tag == "SET" and config("pool.idle")["value"] == "80s"
+    session("SET pool.recycle TO 90s")
+    for command, state in (("SET pool.idle = never", "22023"), ("SET pool.idel = 1s", "42704"),
+                           ("SET pool.keep = 1000", "22023"), ("SET listen.port = 1", "55P02"),
+                           ("SET database.url = 'postgresql://x'", "55P02")):
+        with pytest.raises(psycopg2.Error) as raised:
+            session(command)
+        assert raised.value.pgcode == state, command
+    session("RELOAD")
+    assert config("pool.idle")["value"] == "80s" and config("pool.recycle")["value"] == "90s"
+    assert config("listen.port")["changeable"] == "no"
+    session("SET pool.idle = ''")
+    assert config("pool.idle")["value"] == "70s"
+    g.open_all(2)
+    session("SET pool.size = 1")
+    wait_until(lambda: len(g.backends()) == 1, "the one server too many to be closed")
+    session("SET log.level = debug")
+    assert g.one("select 1") == 1
 
 
 @pytest.mark.parametrize("how", ["", " WAIT_FOR_SERVERS", " WAIT_FOR_CLIENTS"])
