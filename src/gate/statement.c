@@ -8,7 +8,7 @@
 #include "wire/sql.h"
 
 #define SLOTS_MIN 64
-#define NAMES_MIN 8
+#define NAMES_MIN 2 /* of most clients, which idle with one or none: 512 bytes each is the limit */
 
 static void *must(void *memory)
 {
