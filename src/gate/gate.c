@@ -129,6 +129,7 @@ int gate_run(const struct gate_options *options, struct error *error)
 	if (hub_init(&g.hub, &g.reactor, g.settings, g.log, &duties, options->seed) != 0)
 		return error_set(error, "memory", ENOMEM, "no memory for pool.clients = %d",
 			g.settings->clients_max);
+	g.hub.token.secrets = options->secrets;
 	int failed = auth_load(&g.hub.auth, error);
 	phases_init(&g.phases, &g.hub, gate_start_command, &g);
 	g.phases.admin_port = listen_port(g.listeners[LISTENER_ADMIN]);

@@ -50,7 +50,7 @@ struct gate_options {
 	const struct gate_settings *settings; /* to begin with; after a reload they are forgotten */
 	struct gate_source source;
 	struct log *log;
-	const struct secrets *secrets;
+	struct secrets *secrets; /* what is to be hidden; tokens are added */
 	uint64_t seed; /* of the engine's jitter */
 	int control_fd; /* to PID 1; -1: there is none (`serve`) */
 	int predecessor_fd; /* without PID 1: to the gate whose place this one takes; -1: none */

@@ -194,10 +194,12 @@ void hub_share(struct hub *h, enum hub_part part)
 void hub_configure(struct hub *h, const struct gate_settings *settings)
 {
 	assert(!h->stepping);
+	bool elsewhere = strcmp(settings->conninfo, h->settings->conninfo) != 0;
 	h->settings = settings;
 	configure_engine(h);
 	pools_configure(h);
 	uint64_t period_ms = overtime_period_ms(settings);
+	token_configure(&h->token, elsewhere);
 	uv_timer_start(&h->housekeeping, on_housekeeping, period_ms, period_ms);
 	hub_tell(h, (struct engine_event){.kind = EVENT_TICK});
 }
@@ -271,6 +273,7 @@ int hub_init(struct hub *h, struct reactor *reactor, const struct gate_settings 
 		h->free_count++;
 	}
 	statements_init(&h->statements, servers_max);
+	token_init(&h->token, h);
 	auth_init(&h->auth, h, &settings->auth, log);
 	if (pools_init(h) != 0)
 		return -1;
@@ -300,6 +303,7 @@ void hub_close(struct hub *h)
 			client_drop(h->clients[i]);
 	for (int i = 0; i < h->memory.servers_max; i++)
 		server_shut(&h->servers[i]);
+	token_close(&h->token);
 	uv_close((uv_handle_t *)&h->timer, NULL);
 	uv_close((uv_handle_t *)&h->housekeeping, NULL);
 }
@@ -312,6 +316,7 @@ void hub_release(struct hub *h)
 	holds_release(&h->holds);
 	pools_release(h);
 	auth_release(&h->auth);
+	token_release(&h->token);
 	free(h->memory.servers);
 	free(h->memory.attempts);
 	free(h->memory.clients);

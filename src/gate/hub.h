@@ -21,6 +21,7 @@
 #include "gate/pools.h"
 #include "gate/settings.h"
 #include "gate/statement.h"
+#include "gate/token.h"
 #include "gate/view.h"
 #include "io/reactor.h"
 
@@ -93,6 +94,7 @@ struct hub {
 
 	struct statements statements;
 	struct pools pools;
+	struct token token;
 	struct auth auth; /* nothing is read yet: auth_load */
 
 	struct gate_attempt_error attempt_errors[ENGINE_ATTEMPTS_MAX];

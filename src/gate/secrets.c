@@ -17,8 +17,10 @@ static void add_form(struct secrets *s, const char *text)
 	if (len < SECRETS_LEN_MIN)
 		return;
 	for (int i = 0; i < s->count; i++)
-		if (strcmp(s->list[i].text, text) == 0)
+		if (strcmp(s->list[i].text, text) == 0) {
+			s->list[i].uses++;
 			return;
+		}
 	if (s->count == s->size) {
 		s->size = s->size ? 2 * s->size : 16;
 		s->list = realloc(s->list, (size_t)s->size * sizeof(*s->list));
@@ -27,7 +29,20 @@ static void add_form(struct secrets *s, const char *text)
 	if (!copy || !s->list)
 		abort();
 	s->list[s->count].text = copy;
+	s->list[s->count].uses = 1;
 	s->list[s->count++].len = len;
+}
+
+static void forget_form(struct secrets *s, const char *text)
+{
+	for (int i = 0; i < s->count; i++) {
+		if (strcmp(s->list[i].text, text) != 0 || --s->list[i].uses > 0)
+			continue;
+		explicit_bzero(s->list[i].text, s->list[i].len);
+		free(s->list[i].text);
+		s->list[i] = s->list[--s->count];
+		return;
+	}
 }
 
 static int hex_digit(char c)
@@ -49,18 +64,30 @@ static void percent_decode(const char *text, char *out)
 	*out = 0;
 }
 
-void secrets_add(struct secrets *s, const char *text)
+/* A text's forms: as it is, and what it says percent-decoded. */
+static void each_form(
+	struct secrets *s, const char *text, void (*verb)(struct secrets *s, const char *form))
 {
 	if (!text)
 		return;
 	char *form = malloc(strlen(text) + 1);
 	if (!form)
 		abort();
-	add_form(s, text);
+	verb(s, text);
 	percent_decode(text, form);
-	add_form(s, form);
+	verb(s, form);
 	explicit_bzero(form, strlen(form));
 	free(form);
+}
+
+void secrets_add(struct secrets *s, const char *text)
+{
+	each_form(s, text, add_form);
+}
+
+void secrets_forget(struct secrets *s, const char *text)
+{
+	each_form(s, text, forget_form);
 }
 
 static void add_slice(struct secrets *s, const char *at, size_t len)

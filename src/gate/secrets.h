@@ -15,6 +15,7 @@
 struct secret {
 	char *text; /* owned, wiped when released */
 	size_t len;
+	int uses; /* so often it was added, and not forgotten */
 };
 
 struct secrets {
@@ -27,6 +28,9 @@ struct secrets {
 /* Hides `text` and what it says percent-decoded, each however it is percent-encoded where it turns
  * up. Copies. NULL, too short or known ones are let pass. */
 void secrets_add(struct secrets *s, const char *text);
+
+/* Takes one secrets_add of the same text back: for those that are over, like tokens. */
+void secrets_forget(struct secrets *s, const char *text);
 
 /* Hides the password in a URL: of the user part, or the argument `password`. */
 void secrets_add_url(struct secrets *s, const char *url);

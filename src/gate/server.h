@@ -47,6 +47,8 @@ struct server {
 	int id;
 	uint64_t serial; /* of the attempt that brought it */
 	struct upstream_login *login; /* while logging in */
+	bool awaits_token; /* before it */
+	instant token_at; /* when the password that it logs in with was fetched; 0: it is the URL's */
 	struct link *link; /* logged in; NULL: not */
 	char status; /* of the transaction: 'I', 'T', 'E' */
 	struct client *client; /* holding it; NULL: nobody */
@@ -105,6 +107,9 @@ void server_release(struct server *s);
 void server_connect(struct hub *h, int id, struct gate_pool *pool);
 void server_redial(struct hub *h, int id);
 void server_abandon(struct hub *h, int id);
+
+/* The password that it may have waited for is there, or can't be had. */
+void server_token_came(struct server *s, const struct error *error);
 void server_close(struct hub *h, int id);
 
 /* errand.c: the server is `c`'s now: a ping first if `ping`, then the client's profile, and when that is in

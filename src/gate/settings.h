@@ -121,6 +121,8 @@ struct gate_settings {
 	const char *database;
 	bool pin; /* a client keeps its server while something of its own lives there */
 	enum sql_prepare sql_prepare;
+	const char *password_command; /* for sh -c: says the password to log in with; empty: none */
+	int64_t password_life_ns; /* how long that is good */
 	struct care database_care; /* where the URL says nothing of it */
 	const struct gate_database *databases; /* the first is the URL's */
 	int databases_count;

@@ -226,3 +226,139 @@ def test_a_silent_end_is_found_out_on_both_sides(gate, postgres):
             for port, span in ((postgres.port, most), (g.port, 50)):
                 timers = wait_until(lambda p=port: keepalive_timers(g.standpipe.pid, p), "all to be acknowledged")
                 assert all(span - 15 < s <= span for s in timers), (port, timers)
+
+
+# --- a command that gives the password -------------------------------------------------------------------
+
+
+class Tokens:
+    """A server whose role has another password now and then, and the command that knows it."""
+
+    def __init__(self, server, directory):
+        self.server = server
+        self.file = directory / "token"
+        self.calls = directory / "calls"
+        self.calls.touch()
+        self.serial = 0
+        self.env = {
+            "DATABASE_URL": f"postgresql://app@{HOST}:{server.port}/app", "STANDPIPE_POOL_RECYCLE": "0",
+            "DATABASE_PASSWORD_COMMAND": f"echo $PGUSER@$PGHOST:$PGPORT/$PGDATABASE >>{self.calls}; cat {self.file}"}
+        self.change()
+
+    def change(self, told=True):
+        """The role's password is another; `told`: the command knows it."""
+        self.serial += 1
+        self.server.query(f"alter role app password 'token-{self.serial}-0123456789'")
+        if told:
+            self.tell()
+
+    def tell(self):
+        self.file.write_text(f"token-{self.serial}-0123456789\nnot the first line\n")
+
+    def count(self):
+        return len(self.calls.read_text().splitlines())
+
+
+@pytest.fixture
+def tokens(make_postgres, tmp_path):
+    return Tokens(make_postgres().start(), tmp_path)
+
+
+def cut(g):
+    """All of its server connections end: whoever comes next needs a fresh login."""
+    before = g.backends()
+    g.server.query("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'app'")
+    wait_until(lambda: not before & g.backends(), "the end of all server connections")
+
+
+def test_a_command_gives_the_password_for_several_logins(gate, tokens):
+    g = gate(3, tokens.server, **tokens.env)
+    g.open_all(3)
+    assert tokens.calls.read_text().splitlines() == [f"app@{HOST}:{tokens.server.port}/app"]
+    assert "0123456789" not in g.standpipe.text
+
+
+def test_a_password_that_is_refused_is_fetched_again_at_once(gate, tokens):
+    g = gate(1, tokens.server, **tokens.env)
+    tokens.change()
+    cut(g)
+    assert g.one("select 7") == 7
+    assert tokens.count() == 2 and not failures(g.standpipe)
+    # Once for each attempt: a fresh one that is refused is a failure for good.
+    tokens.change(told=False)
+    cut(g)
+    with pytest.raises(psycopg2.OperationalError):
+        g.one("select 7")
+    wait_until(lambda: failures(g.standpipe), "the attempt that fails")
+    assert failures(g.standpipe)[0]["outcome"] == "auth"
+    tokens.tell()
+
+    def served():
+        with contextlib.suppress(psycopg2.Error):
+            return g.one("select 7") == 7
+        return False
+
+    wait_until(served, "the gate to come back by itself")
+
+
+def test_a_password_is_fetched_again_before_its_life_is_over(gate, tokens):
+    g = gate(1, tokens.server, **tokens.env, STANDPIPE_DATABASE_PASSWORD_LIFE="1s")
+    wait_until(lambda: tokens.count() >= 3, "two refreshes that nobody asked for")
+    tokens.change()
+    seen = tokens.count()
+    wait_until(lambda: tokens.count() > seen + 1, "the next but one")
+    cut(g)
+    assert g.one("select 7") == 7
+    assert not failures(g.standpipe)
+
+
+def test_the_password_at_hand_is_used_while_the_command_fails(gate, tokens):
+    g = gate(1, tokens.server, **tokens.env, STANDPIPE_DATABASE_PASSWORD_LIFE="4s")
+    tokens.file.unlink()
+    g.standpipe.wait_line("no password for the database")
+    cut(g)
+    assert g.one("select 7") == 7
+    assert not failures(g.standpipe)
+    # ... as long as it lives, and then it is told what the command said.
+    said = wait_until(lambda: cut(g) or failures(g.standpipe), "its life to be over")[0]
+    assert said["outcome"] == "token" and "No such file" in said["error"]["text"], said
+    assert "database.password_command: exited with 1" in said["error"]["text"], said
+    tokens.tell()
+
+    def served():
+        with contextlib.suppress(psycopg2.Error):
+            return g.one("select 7") == 7
+        return False
+
+    wait_until(served, "the gate to come back by itself")
+
+
+@pytest.mark.parametrize("command, why", [
+    ("echo nothing to be had >&2; exit 4", "exited with 4: nothing to be had"),
+    ("true", "said nothing"),
+    ("/nowhere/token", "exited with 127"),
+    ("sleep 600", "did not end in time"),
+    ("kill -9 $$", "was ended by signal 9"),
+    ("head -c 20000 /dev/zero | tr '\\0' x", "more than 16384 bytes"),
+])
+def test_a_start_without_a_password_says_why(run_standpipe, postgres, command, why):
+    standpipe = run_standpipe("serve", env={
+        "DATABASE_URL": f"postgresql://app@{HOST}:{postgres.port}/app", "STANDPIPE_LISTEN_PORT": 0,
+        "STANDPIPE_LISTEN_SOCKET_DIR": "", "DATABASE_PASSWORD_COMMAND": command, "STANDPIPE_RETRY_CAP": "0.1",
+        "STANDPIPE_RETRY_BASE": "0.1", "DB_INITIALIZATION_TIMEOUT": "1s", "DB_HEALTH_CHECK_TIMEOUT": "0.2s"})
+    assert standpipe.wait() == 3
+    # It is tried on until the phase is over: a metadata server may need its time as well.
+    assert {e["outcome"] for e in failures(standpipe)} == {"token"}
+    context = next(e for e in standpipe.log() if e["message"] == "startup failed")["context"]
+    assert why in context["error"]["text"] and context["breaker"]["state"] == "closed", context
+    assert "password_command" in context["hint"], context
+
+
+def test_a_password_is_taken_as_it_is(gate, make_postgres, tmp_path):
+    server = make_postgres().start()
+    odd = "a b'c\\d=e&f%20g host=nowhere"
+    server.query("alter role app password '" + odd.replace("'", "''") + "'")
+    (tmp_path / "odd").write_text(odd)  # without a line's end
+    g = gate(1, server, DATABASE_URL=f"postgresql://app:wrong@{HOST}:{server.port}/app",
+             DATABASE_PASSWORD_COMMAND=f"cat {tmp_path}/odd")
+    assert g.one("select 7") == 7

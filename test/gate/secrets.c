@@ -98,6 +98,30 @@ static void cuts_at_a_characters_end(void **state)
 	secrets_release(&s);
 }
 
+static void forgets_what_is_over(void **state)
+{
+	struct secrets s = SECRETS_INIT;
+	secrets_add(&s, "password");
+	secrets_add(&s, "token%31");
+	secrets_add(&s, "password"); /* for another reason */
+	assert_string_equal(clean(&s, "token%31 token1 password"), "*** *** ***");
+	secrets_forget(&s, "token%31");
+	assert_string_equal(clean(&s, "token%31 token1 password"), "token%31 token1 ***");
+	secrets_forget(&s, "password");
+	assert_string_equal(clean(&s, "password"), "***");
+	secrets_forget(&s, "password");
+	assert_string_equal(clean(&s, "password"), "password");
+	secrets_forget(&s, "never added");
+	secrets_forget(&s, NULL);
+	for (int i = 0; i < 640; i++) {
+		char text[] = {'n', 'e', 'w', (char)('a' + i % 26), (char)('a' + i / 26), 0};
+		secrets_add(&s, text);
+		secrets_forget(&s, text);
+	}
+	assert_int_equal(s.count, 0);
+	secrets_release(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -107,6 +131,7 @@ int main(void)
 		cmocka_unit_test(leaves_what_is_too_short_to_search_for),
 		cmocka_unit_test(replaces_what_is_not_utf8),
 		cmocka_unit_test(cuts_at_a_characters_end),
+		cmocka_unit_test(forgets_what_is_over),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
