@@ -15,7 +15,7 @@ import harness
 
 DRIVERS = harness.ROOT / "test" / "drivers"
 JDBC = pathlib.Path("/usr/share/java/postgresql.jar")
-MODES = ["transaction"]
+MODES = {"transaction": 5, "session": 80}  # and how many servers
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +38,7 @@ def node_modules():
 
 
 def drive(gate, mode, *argv, **env):
-    g = gate(5)
+    g = gate(MODES[mode], STANDPIPE_POOL_MODE=mode)
     g.server.query("drop table if exists items; create table items (i int primary key, s text)", user="app")
     done = subprocess.run([*map(os.fspath, argv), str(g.port), mode], env=harness.clean_environment(**env),
                           capture_output=True, text=True, timeout=harness.LIMIT * 4, check=False)
