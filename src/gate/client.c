@@ -222,8 +222,9 @@ bool client_is_held(const struct client *c)
 		return true;
 	if (buffer_len(&s->out) > HUB_HIGH_WATER || s->debts.count >= DEBTS_MAX)
 		return true;
-	/* A cancel request that is late must not meet the next query. */
-	if (s->overdue_at && s->cancels > 0)
+	/* A cancel request that is late must not meet the next query: PostgreSQL ends the asker's
+	 * connection when it is carried out, and who waits for that may count on it. */
+	if (s->cancels > 0)
 		return true;
 	if (c->unsure && (s->debts.named.synced > 0 || s->debts.unnamed.synced > 0))
 		return true;

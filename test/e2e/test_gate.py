@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 import harness
 import raw
-from faults import Watch
+from faults import Proxy, Watch
 from gating import ask, in_threads, program
 from harness import HOST, wait_until
 
@@ -602,6 +602,34 @@ def test_a_cancel_with_a_wrong_key_does_nothing(gate):
                 other.send(struct.pack("!iiii", 16, 80877102, pid, key))
                 assert other.until_end() == []
         assert [raw.row(b) for k, b in c.until_ready() if k == "D"] == [("5",)]
+
+
+def test_a_late_cancel_does_not_meet_the_next_query(gate, postgres):
+    """What it was meant for is over meanwhile."""
+    cancel = struct.pack("!ii", 16, 80877102)
+    seen, go_on = threading.Event(), threading.Event()
+
+    def rule(_proxy, _connection, from_client, data):
+        if from_client and data.startswith(cancel):
+            seen.set()
+            go_on.wait(harness.LIMIT)
+        return data
+
+    proxy = Proxy(postgres.port, rule=rule)
+    g = gate(2, DATABASE_URL=postgres.url(port=proxy.port))
+    g.open_all(2)
+    with contextlib.closing(proxy), contextlib.closing(g.raw()) as c, contextlib.closing(g.raw()) as other:
+        c.send(raw.query("select 5 from pg_sleep(0.5)"))
+        wait_until(lambda: g.health()["pool"]["holding"] == 1, "the query")
+        with contextlib.closing(g.raw(login=False)) as asker:
+            asker.send(cancel + struct.pack("!ii", *c.key))
+            assert asker.until_end() == []
+        assert seen.wait(harness.LIMIT)
+        assert [raw.row(b) for k, b in c.until_ready() if k == "D"] == [("5",)]
+        c.send(raw.query("select 6 from pg_sleep(0.5)"))
+        assert other.ask("select 7") == [("7",)]
+        go_on.set()
+        assert [raw.row(b) for k, b in c.until_ready() if k == "D"] == [("6",)]
 
 
 def test_a_wait_that_is_too_long_is_explained(gate):
