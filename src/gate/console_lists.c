@@ -71,7 +71,7 @@ static void add_peers_keys(struct table *t, const struct hub *h)
 	add_number(t, "listen_port", s->listen_port);
 	add_key(t, "listen_addr", s->listen_host, NULL, false);
 	add_key(t, "unix_socket_dir", s->socket_dir, NULL, false);
-	add_key(t, "pool_mode", "transaction", NULL, false);
+	add_key(t, "pool_mode", pool_mode_name(s->databases[0].mode), NULL, false);
 }
 
 static void fill_config(const struct client *c, struct table *t)
@@ -89,29 +89,15 @@ static const struct column lists_columns[] = {
 	{"items", COLUMN_INT4},
 };
 
-/* How many of the pools are the first of their database, or of their user. */
-static int count_distinct(const struct hub *h, bool users)
+/* How many rows such a SHOW has. */
+static int64_t count_rows(const struct client *c, const char *word)
 {
-	int count = 0;
-	for (int i = 0; i < h->pools.top; i++) {
-		const struct gate_pool *pool = h->pools.by_group[i];
-		bool is_new = pool != NULL;
-		for (int j = 0; j < i && is_new; j++) {
-			const struct gate_pool *other = h->pools.by_group[j];
-			is_new = !other || strcmp(users ? other->user : other->database,
-						   users ? pool->user : pool->database) != 0;
-		}
-		count += is_new;
-	}
-	return count;
-}
-
-static int count_pools(const struct hub *h)
-{
-	int count = 0;
-	for (int i = 0; i < h->pools.top; i++)
-		count += h->pools.by_group[i] != NULL;
-	return count;
+	struct buffer rows = BUFFER_INIT;
+	const struct console_show *show = console_show_find(word);
+	struct table t = {.columns = show->columns, .count = show->count, .out = &rows};
+	show->fill(c, &t);
+	buffer_release(&rows);
+	return t.rows;
 }
 
 static int count_logins(const struct hub *h)
@@ -126,10 +112,10 @@ static void fill_lists(const struct client *c, struct table *t)
 {
 	const struct hub *h = c->hub;
 	int servers = pool_servers(&h->engine.pool);
-	add_pair(t, "databases", count_distinct(h, false));
-	add_pair(t, "users", count_distinct(h, true));
+	add_pair(t, "databases", count_rows(c, "databases"));
+	add_pair(t, "users", count_rows(c, "users"));
 	add_pair(t, "peers", 0);
-	add_pair(t, "pools", count_pools(h));
+	add_pair(t, "pools", count_rows(c, "pools"));
 	add_pair(t, "peer_pools", 0);
 	add_pair(t, "free_clients", h->free_count);
 	add_pair(t, "used_clients", h->counters.clients);
@@ -173,7 +159,7 @@ static void fill_mem(const struct client *c, struct table *t)
 		buffered += h->servers[i].in.size + h->servers[i].out.size;
 	add_memory(t, "client", sizeof(struct client), h->counters.clients, 0);
 	add_memory(t, "server", sizeof(struct server), servers, h->memory.servers_max - servers);
-	add_memory(t, "pool", sizeof(struct gate_pool), count_pools(h), 0);
+	add_memory(t, "pool", sizeof(struct gate_pool), count_rows(c, "pools"), 0);
 	add_memory(t, "buffered_byte", 1, buffered, 0);
 	add_memory(t, "scratch", REACTOR_READ, 1, 0);
 }

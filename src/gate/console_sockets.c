@@ -200,7 +200,7 @@ static struct row row_of_client(const struct client *c)
 	const struct pool_client *p = &c->hub->engine.pool.clients[c->id];
 	struct row r = {
 		.type = "C",
-		.user = c->pool ? c->pool->user : "(nouser)",
+		.user = c->user ? c->user->name : "(nouser)",
 		.database = c->pool ? c->pool->database : "(nodb)",
 		.application_name = application_of(c),
 		.fd = c->stream.fd,

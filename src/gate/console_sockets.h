@@ -25,6 +25,8 @@ enum socket_state socket_of_server(const struct server *s);
 /* How long it has waited for a server; 0: it does not. */
 int64_t socket_wait_ns(const struct client *c);
 
+extern const struct console_show console_pools[];
+extern const int console_pools_count;
 extern const struct console_show console_sockets[];
 extern const int console_sockets_count;
 extern const struct console_show console_lists[];

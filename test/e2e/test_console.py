@@ -869,6 +869,96 @@ def test_shutdown(gate, console, how):
     assert g.standpipe.wait() == 0
 
 
+# --- several databases and users -----------------------------------------------------------------
+
+
+@pytest.fixture
+def several(gate, postgres):
+    """A gate for two databases, one of them for all users as one, and for whatever else is asked for."""
+    postgres.query("drop database if exists other")
+    postgres.query("create database other owner app")
+    g = gate(size=4, STANDPIPE_ADMIN_USERS="boss", config=f"""
+databases:
+  other: {{login: shared, url: "{postgres.url(database='other')}", mode: session, pool_size: 3}}
+  "*": {{}}
+users:
+  app: {{pool_size: 2}}
+""")
+    yield g
+    g.standpipe.stop()
+    postgres.query("drop database if exists other with (force)")
+
+
+def test_each_database_pool_and_user_has_its_row(several, console):
+    session = console(several)
+    rows = {r["name"]: r for r in session("SHOW DATABASES")}
+    assert set(rows) == {"app", "other"}
+    assert (rows["other"]["pool_mode"], rows["other"]["force_user"], rows["other"]["pool_size"]) == ("session", "app", 3)
+    assert (rows["app"]["pool_mode"], rows["app"]["force_user"]) == ("transaction", None)
+    with contextlib.closing(several.raw(database="other", user="ann")) as ann, contextlib.closing(several.raw()) as app:
+        ann.ask("begin")
+        app.ask("select 1")
+        pools = {(r["database"], r["user"]): r for r in session("SHOW POOLS")}
+        assert pools["other", "app"]["pool_mode"] == "session" and pools["other", "app"]["sv_active"] == 1
+        assert pools["app", "app"]["cl_active"] == 1
+        assert {r["user"] for r in session("SHOW CLIENTS")} == {"ann", "app", "pgbouncer"}
+        users = {r["name"]: r for r in session("SHOW USERS")}
+        assert users["ann"]["current_client_connections"] == users["app"]["current_client_connections"] == 1
+        assert users["app"]["pool_size"] == "2" and users["app"]["current_connections"] >= 2
+        stats = {r["database"]: r for r in session("SHOW STATS")}
+        assert stats["other"]["total_query_count"] == 1 and stats["other"]["total_xact_count"] == 0
+    lists = {r["list"]: r["items"] for r in session("SHOW LISTS")}
+    assert lists["databases"] == 2 and lists["pools"] == 2
+
+
+def test_births_are_one_pool(several, console):
+    """What can be set only at login has servers of its own, and no row."""
+    session = console(several)
+    with contextlib.closing(several.raw(database="other")) as one, \
+            contextlib.closing(several.raw(database="other", options="-c ignore_system_indexes=on")) as two:
+        one.ask("select 1")
+        two.ask("select 1")
+        pool = [r for r in session("SHOW POOLS") if r["database"] == "other"]
+        assert len(pool) == 1 and pool[0]["cl_active"] == 2
+    metrics = several.standpipe.get("/metrics").body
+    assert metrics.count('standpipe_pool_queries_total{database="other"') == 1
+
+
+def test_one_database_is_paused_alone(several, console):
+    session = console(several)
+    with contextlib.closing(several.raw(database="other")) as other, contextlib.closing(several.raw()) as app:
+        other.ask("begin")
+        pausing = in_background(session, "PAUSE other")
+        watcher = console(several)
+        wait_until(lambda: {r["name"]: r["paused"] for r in watcher("SHOW DATABASES")} == {"app": 0, "other": 1},
+                   "the pause")
+        app.ask("select 1")
+        assert pausing.is_alive()
+        other.ask("select 1")
+    pausing.join()
+    assert pausing.error is None
+    with contextlib.closing(several.raw(database="other", user="bob", login=False)) as late:
+        body = raw.text("user", "bob", "database", "other", "DateStyle", "German") + b"\0"
+        late.send(struct.pack("!ii", len(body) + 8, 196608) + body)
+        wait_until(lambda: any(r["cl_waiting"] for r in watcher("SHOW POOLS")), "a new client to wait, too")
+        session("RESUME other")
+        late.until_ready()
+        late.ask("select 1")
+
+
+def test_a_pool_that_is_made_while_all_is_paused_is_paused(several, console):
+    session = console(several)
+    session("PAUSE")
+    with contextlib.closing(several.raw(login=False)) as late:
+        body = raw.text("user", "app", "database", "postgres") + b"\0"
+        late.send(struct.pack("!ii", len(body) + 8, 196608) + body)
+        wait_until(lambda: any(r["cl_waiting"] and r["database"] == "postgres" for r in session("SHOW POOLS")),
+                   "the client to wait")
+        assert not session("SHOW SERVERS")
+        session("RESUME")
+        late.until_ready()
+
+
 # --- exporters -----------------------------------------------------------------------------------
 
 
