@@ -293,15 +293,16 @@ static void on_room(struct stream *s)
 static ssize_t on_read(struct stream *s, uint8_t *at, size_t len)
 {
 	struct stream_spill *spill = s->spill;
-	size_t there = spill ? buffer_len(&spill->in) : 0;
-	if (there == 0) {
+	struct bytes in = spill ? buffer_bytes(&spill->in) : (struct bytes){0};
+	size_t there = in.len;
+	if (!in.at || there == 0) {
 		if (s->over)
 			return STREAM_END;
 		return STREAM_AGAIN;
 	}
 	if (there > len)
 		there = len;
-	memcpy(at, buffer_bytes(&spill->in).at, there);
+	memcpy(at, in.at, there);
 	buffer_take(&spill->in, there);
 	spill_trim(s);
 	return (ssize_t)there;

@@ -1,11 +1,17 @@
 /* Streams on a reactor, with each of the backends that this machine has. */
 #include "io/stream.h"
 
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -434,6 +440,41 @@ static void one_may_close_another(void **state)
 	hang_up(&g);
 }
 
+/* As gVisor and many seccomp profiles do. For good: so in a process of its own. */
+static void refuse_io_uring(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {.len = 4, .filter = code};
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+		_exit(2);
+}
+
+static void where_io_uring_is_refused_it_is_epoll(void **state)
+{
+	int status;
+	(void)state;
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		uv_loop_t loop;
+		struct reactor r;
+		struct error error;
+		refuse_io_uring();
+		uv_loop_init(&loop);
+		if (reactor_init(&r, &loop, REACTOR_URING, &error) != 0)
+			_exit(3);
+		_exit(strcmp(reactor_backend(&r), "epoll") == 0 ? 0 : 1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
 #define WITH_ALL(test)                                                        \
 	cmocka_unit_test_setup_teardown(test, with_epoll, tear_down),         \
 		cmocka_unit_test_setup_teardown(test, with_uring, tear_down), \
@@ -442,6 +483,7 @@ static void one_may_close_another(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(where_io_uring_is_refused_it_is_epoll),
 		WITH_ALL(what_comes_is_brought),
 		WITH_ALL(what_came_before_it_was_watched_is_brought),
 		WITH_ALL(paused_it_brings_nothing_until_it_reads_on),
