@@ -225,8 +225,10 @@ static void reconnect(struct engine *e, int group, instant now)
 {
 	for (int server = 0; server < e->pool.servers_max; server++) {
 		struct pool_server *s = &e->pool.servers[server];
-		if (s->state != SERVER_NONE && (group == POOL_NOBODY || s->group == group))
-			s->retire_at = now;
+		if (s->state == SERVER_NONE || (group != POOL_NOBODY && s->group != group))
+			continue;
+		s->retire_at = now;
+		s->outdated = true;
 	}
 	for (int any = 0; any < e->pool.groups_top; any++) {
 		if (group != POOL_NOBODY && any != group)

@@ -244,12 +244,21 @@ static bool must_yield(const struct engine *e, int group, instant now)
 	return false;
 }
 
+/* As far as one can tell, another could be had in the place of one that is closed. */
+static bool is_replaceable(const struct engine *e, int group, instant now)
+{
+	return e->breaker.state == BREAKER_CLOSED && e->groups[group].permanent == OUTCOME_OK &&
+	       retry_admits(&e->retry, now);
+}
+
 /* Not to be used again, even if clients wait without end and it would never be idle for long: too
- * old, one too many since a limit has shrunk, or its group is to have none. */
+ * old, one too many since a limit has shrunk, or its group is to have none. An old one that still
+ * serves is worth more than none: it stays while no other can be had. */
 static bool is_done_with(const struct engine *e, int server, instant now)
 {
 	const struct pool_server *s = &e->pool.servers[server];
-	return now >= s->retire_at || is_over_limit(e, s->group) ||
+	bool too_old = now >= s->retire_at && is_replaceable(e, s->group, now);
+	return too_old || s->outdated || is_over_limit(e, s->group) ||
 	       e->pool.groups[s->group].settings.hold == HOLD_CLOSE;
 }
 

@@ -316,6 +316,7 @@ int pool_server_begin(struct pool *p, int group, instant now)
 		server_become(p, i, SERVER_CONNECTING);
 		p->servers[i].since = now;
 		p->servers[i].retire_at = INSTANT_NEVER;
+		p->servers[i].outdated = false;
 		return i;
 	}
 	return POOL_NOBODY;
@@ -328,6 +329,7 @@ void pool_server_ready(struct pool *p, int server, instant now, instant retire_a
 	server_become(p, server, SERVER_IDLE);
 	s->since = now;
 	s->retire_at = retire_at;
+	s->outdated = false;
 }
 
 int pool_server_gone(struct pool *p, int server)

@@ -32,7 +32,8 @@ struct pool_server {
 	int next, previous; /* in its group's idle list */
 	int older, newer; /* in the list of all that are idle */
 	instant since; /* in this state */
-	instant retire_at; /* to be closed when idle after this */
+	instant retire_at; /* to be closed when idle after this, if another can be had */
+	bool outdated; /* ... or even if not */
 };
 
 struct pool_client {

@@ -92,6 +92,65 @@ static void a_server_in_use_is_recycled_when_given_back_though_others_wait(void 
 	expect_assigned(r, 1, 0);
 }
 
+/* The second server's attempts fail until the breaker opens. */
+static void lose_until_open(struct rig *r)
+{
+	for (int turn = 0; turn < 100 && r->engine.breaker.state != BREAKER_OPEN; turn++) {
+		rig_go(r, r->now + S);
+		if (r->attempts[1].under_way)
+			rig_failed(r, 1, OUTCOME_REFUSED);
+	}
+	assert_int_equal(r->engine.breaker.state, BREAKER_OPEN);
+}
+
+static void an_old_one_is_kept_while_no_other_can_be_had(void **state)
+{
+	struct rig *r = fresh();
+	r->settings.budget.pool_size = 2;
+	r->settings.budget.pool_overflow = 0;
+	rig_init(r, SEED);
+	rig_to_run_time(r);
+	rig_go(r, r->servers[0].retire_at - 30 * S);
+	rig_waits(r, 0);
+	expect_assigned(r, 0, 0);
+	rig_waits(r, 1);
+	lose_until_open(r);
+	rig_go(r, r->servers[0].retire_at + S);
+	assert_int_equal(r->engine.breaker.state, BREAKER_OPEN);
+	/* In use, idle, and in use again: it serves. */
+	rig_released(r, 0);
+	expect_assigned(r, 1, 0);
+	rig_released(r, 0);
+	rig_go(r, r->now + 3 * S);
+	assert_int_equal(rig_count(r, ACTION_CLOSE), 0);
+	rig_waits(r, 0);
+	expect_assigned(r, 0, 0);
+	rig_released(r, 0);
+	/* The probe is let in: now another can be had. */
+	while (!r->attempts[1].under_way)
+		rig_go(r, r->now + S);
+	rig_ok(r, 1);
+	rig_go(r, r->now + 2 * S);
+	assert_int_equal(rig_count(r, ACTION_CLOSE), 1);
+	assert_int_equal(rig_first(r, ACTION_CLOSE)->server, 0);
+}
+
+static void one_that_is_to_go_at_once_goes_even_so(void **state)
+{
+	struct rig *r = fresh();
+	r->settings.budget.pool_size = 2;
+	r->settings.budget.pool_overflow = 0;
+	rig_init(r, SEED);
+	rig_to_run_time(r);
+	rig_waits(r, 0);
+	rig_waits(r, 1);
+	lose_until_open(r);
+	rig_released(r, 0);
+	rig_released(r, 0);
+	rig_tell(r, (struct engine_event){.kind = EVENT_RECONNECT, .group = POOL_NOBODY});
+	assert_int_equal(rig_count(r, ACTION_CLOSE), 1);
+}
+
 static void without_a_life_it_lives_on(void **state)
 {
 	struct rig *r = fresh();
@@ -175,6 +234,8 @@ int main(void)
 		cmocka_unit_test(a_server_is_pinged_if_it_was_idle_for_too_long),
 		cmocka_unit_test(a_server_is_recycled_at_its_jittered_age),
 		cmocka_unit_test(a_server_in_use_is_recycled_when_given_back_though_others_wait),
+		cmocka_unit_test(an_old_one_is_kept_while_no_other_can_be_had),
+		cmocka_unit_test(one_that_is_to_go_at_once_goes_even_so),
 		cmocka_unit_test(without_a_life_it_lives_on),
 		cmocka_unit_test(idle_ones_above_those_kept_are_closed_after_their_time),
 		cmocka_unit_test(without_a_time_idle_ones_stay),
