@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
@@ -49,8 +50,11 @@ void care_apply(int fd, const struct care *care)
 
 void care_show(const struct care *care, struct care_texts *texts)
 {
-	snprintf(texts->keepalives, sizeof(texts->keepalives), "%d", care->idle_ns > 0);
-	snprintf(texts->idle, sizeof(texts->idle), "%d", seconds(care->idle_ns));
+	/* Without keepalives libpq does not set the user timeout either: then they are but rare. */
+	bool rare = care->idle_ns <= 0 && care->user_timeout_ns > 0;
+	snprintf(texts->keepalives, sizeof(texts->keepalives), "%d", care->idle_ns > 0 || rare);
+	snprintf(texts->idle, sizeof(texts->idle), "%d",
+		rare ? SECONDS_MAX : seconds(care->idle_ns));
 	snprintf(texts->interval, sizeof(texts->interval), "%d", seconds(care->interval_ns));
 	snprintf(texts->count, sizeof(texts->count), "%d", probes(care->count));
 	snprintf(texts->user_timeout_ms, sizeof(texts->user_timeout_ms), "%d",

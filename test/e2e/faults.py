@@ -18,6 +18,13 @@ _LINGER_0 = struct.pack("ii", 1, 0)
 HEALTH_LIMIT = 5
 
 
+def go_deaf(s):
+    """The kernel drops every packet for this socket from now on: nothing is acknowledged, as if the
+    machine at this end had gone without a word."""
+    code = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # ret 0
+    s.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", 1, ctypes.addressof(code)))
+
+
 class BlackHole:
     """A port whose kernel drops every packet, the SYN first, as an exhausted path does; until lifted,
     when it passes on to `target`."""
@@ -25,9 +32,7 @@ class BlackHole:
     def __init__(self, target=None):
         self.listener = socket.create_server((HOST, 0))
         self.port = self.listener.getsockname()[1]
-        code = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # ret 0
-        program = struct.pack("HL", 1, ctypes.addressof(code))
-        self.listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+        go_deaf(self.listener)
         self.target = target
         self.proxy = None
 

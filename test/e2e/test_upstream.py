@@ -10,6 +10,7 @@ import pytest
 
 import faults
 import harness
+import raw
 from gating import ask
 from harness import HOST, wait_until
 
@@ -226,6 +227,58 @@ def test_a_silent_end_is_found_out_on_both_sides(gate, postgres):
             for port, span in ((postgres.port, most), (g.port, 50)):
                 timers = wait_until(lambda p=port: keepalive_timers(g.standpipe.pid, p), "all to be acknowledged")
                 assert all(span - 15 < s <= span for s in timers), (port, timers)
+
+
+def test_a_client_that_is_gone_without_a_word_leaves_its_transaction(gate):
+    g = gate(1, STANDPIPE_LISTEN_KEEPALIVE="1s", STANDPIPE_LISTEN_KEEPALIVE_INTERVAL="1s",
+             STANDPIPE_LISTEN_KEEPALIVE_COUNT="2")
+    with contextlib.closing(g.raw()) as c:
+        c.ask("begin")
+        pid = c.ask("select pg_backend_pid()")[0][0]
+        faults.go_deaf(c.socket)
+        assert str(g.one("select pg_backend_pid()")) == pid  # rolled back, and the next one's
+
+
+def test_what_a_client_does_not_acknowledge_holds_nothing_for_long(gate):
+    g = gate(1, STANDPIPE_LISTEN_USER_TIMEOUT="1s", STANDPIPE_LISTEN_KEEPALIVE="0")
+    with contextlib.closing(g.raw()) as c:
+        c.ask("begin")
+        pid = c.ask("select pg_backend_pid()")[0][0]
+        faults.go_deaf(c.socket)
+        c.send(raw.query("select 1"))  # whose answer is on its way for ever
+        assert str(g.one("select pg_backend_pid()")) == pid
+
+
+@pytest.mark.parametrize("env", [
+    {"KEEPALIVE": "1s", "KEEPALIVE_INTERVAL": "1s", "KEEPALIVE_COUNT": "2"},
+    {"KEEPALIVE": "0", "USER_TIMEOUT": "1s"},
+], ids=["idle", "amid a query"])
+def test_a_server_that_is_gone_without_a_word_is_replaced(gate, postgres, env):
+    with contextlib.closing(faults.Proxy(postgres.port)) as path:
+        g = gate(1, DATABASE_URL=url(path.port), **{f"STANDPIPE_DATABASE_{k}": v for k, v in env.items()})
+        seen = path.connections
+        with contextlib.closing(g.connect()) as c:
+            ask(c, "select 1")
+            for s in path.sockets[::2]:  # the gate's side of each
+                faults.go_deaf(s)
+            if "USER_TIMEOUT" in env:
+                with pytest.raises(psycopg2.Error):
+                    ask(c, "select 1")
+        wait_until(lambda: path.connections > seen, "a fresh login")
+        assert g.one("select 7") == 7
+
+
+def test_servers_are_recycled_without_a_word(gate):
+    """Between transactions only."""
+    g = gate(1, STANDPIPE_POOL_RECYCLE="1s")
+    with contextlib.closing(g.connect()) as c, contextlib.closing(g.connect(autocommit=False)) as slow:
+        pids = {ask(c, "select pg_backend_pid()")}
+        wait_until(lambda: pids.add(ask(c, "select pg_backend_pid()")) or len(pids) > 2, "two of them to be too old")
+        began = ask(slow, "select pg_backend_pid()")
+        ask(slow, "select pg_sleep(1.5)")
+        assert ask(slow, "select pg_backend_pid()") == began
+        slow.commit()
+        assert ask(c, "select pg_backend_pid()") != began
 
 
 # --- a command that gives the password -------------------------------------------------------------------
