@@ -328,7 +328,7 @@ static bool is_inspected(const struct server *s, const struct frame *frame)
 	case MSG_DATA_ROW:
 		if (s->errand == ERRAND_ASK)
 			return true;
-		/* fall through */
+		__attribute__((fallthrough));
 	default:
 		return s->client && s->client->inquiry && frame->len <= REPORT_MAX;
 	}

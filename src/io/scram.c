@@ -48,7 +48,8 @@ static int decode_base64(struct bytes text, uint8_t *to, size_t size)
 		if (i % 4 != 3)
 			continue;
 		size_t count = i + 1 == text.len ? 3 - padding : 3;
-		if (len + count > size)
+		/* Bits that belong to no byte are none, so that a text can't be said in two ways. */
+		if (len + count > size || bits & ((1u << 8 * (3 - count)) - 1))
 			return -1;
 		for (size_t byte = 0; byte < count; byte++)
 			to[len++] = (uint8_t)(bits >> (16 - 8 * byte));

@@ -170,6 +170,7 @@ static void a_final_message_that_is_malformed_is_told(void **state)
 		WITHOUT_PROOF ",p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=AAAA",
 		WITHOUT_PROOF ",p=*HzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
 		WITHOUT_PROOF ",p==HzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
+		WITHOUT_PROOF ",p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVT=",
 		FINAL ",",
 		FINAL ",x=1",
 		WITHOUT_PROOF ",x," PROOF,
