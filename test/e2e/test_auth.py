@@ -6,6 +6,7 @@ import base64
 import contextlib
 import fcntl
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -516,6 +517,35 @@ def test_a_query_without_a_place_for_the_user_is_told_by_check(run_standpipe):
     check = run_standpipe("check", env={"DATABASE_URL": "postgresql://app@localhost/app",
                                         "STANDPIPE_AUTH_QUERY": "select 1"})
     assert check.wait() == 2 and "write $1" in check.text
+
+
+# --- the console ---------------------------------------------------------------------------------
+
+
+def test_the_console_is_for_those_who_have_proved_to_be_its_users(run_standpipe, postgres, directory):
+    """An admin command by somebody who only says that it is its user."""
+    users = directory / "users-3"
+    users.write_text('"admin" "admin-secret"\n"other" "other-secret"\n')
+    users.chmod(0o644)
+    gate = serve(run_standpipe, postgres, STANDPIPE_AUTH_LOCAL="scram-sha-256", STANDPIPE_AUTH_FILE=users,
+                 STANDPIPE_ADMIN_USERS="admin", STANDPIPE_LISTEN_SOCKET_DIR=directory)
+    for console in ("standpipe", "pgbouncer"):
+        with contextlib.closing(connect(gate, user="admin", password="admin-secret", dbname=console)) as c, \
+                c.cursor() as cursor:
+            cursor.execute("show version")
+        assert "password authentication failed" in refused(gate, user="admin", password="x", dbname=console)
+        assert "password authentication failed" in refused(gate, user="nobody", password="x", dbname=console)
+        assert "may not use the console" in refused(gate, user="other", password="other-secret", dbname=console)
+        # Nothing of it is done for somebody who has not got in yet.
+        with Session(gate.gate_port, login=False) as s:
+            s.send(startup({"user": "admin", "database": console}), query("shutdown"))
+            assert error_fields(s.read_to_end()[-1][1])["C"] == "08P01"
+    assert gate.running()
+    # The system's user that the gate runs as may, over the Unix socket.
+    with contextlib.closing(connect(gate, user=pwd.getpwuid(os.geteuid()).pw_name, password=None, dbname="standpipe", hostaddr=None,
+                                    host=os.fspath(directory))) as c, c.cursor() as cursor:
+        cursor.execute("show version")
+    assert "no password supplied" in refused(gate, password=None, hostaddr=None, host=os.fspath(directory))
 
 
 # --- hostile -------------------------------------------------------------------------------------

@@ -235,6 +235,29 @@ static void whatever_is_sent_nothing_is_read_past_the_end(void **state)
 	}
 }
 
+static void a_sasl_response_has_a_mechanism_and_data(void **state)
+{
+	static const char bytes[] = "SCRAM-SHA-256\0\0\0\0\3n,,";
+	struct message_sasl m;
+	struct bytes body = EXACT(bytes);
+	assert_int_equal(message_parse_sasl(body, &m), 0);
+	assert_string_equal(m.mechanism, "SCRAM-SHA-256");
+	assert_int_equal(m.data.len, 3);
+	assert_memory_equal(m.data.at, "n,,", 3);
+	exact_free(body);
+	EACH_CUT_IS_BAD(bytes, message_parse_sasl, &m);
+	struct bytes none = EXACT("X\0\xff\xff\xff\xff");
+	assert_int_equal(message_parse_sasl(none, &m), 0);
+	assert_null(m.data.at);
+	exact_free(none);
+	struct bytes more = EXACT("X\0\0\0\0\3n,,x");
+	assert_int_equal(message_parse_sasl(more, &m), -1);
+	exact_free(more);
+	struct bytes huge = EXACT("X\0\x7f\xff\xff\xffn,,");
+	assert_int_equal(message_parse_sasl(huge, &m), -1);
+	exact_free(huge);
+}
+
 /* ---- writing ---- */
 
 static void expect(struct buffer *out, const char *bytes, size_t len)
@@ -330,6 +353,7 @@ static void messages_follow_each_other_whatever_was_taken_before(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_sasl_response_has_a_mechanism_and_data),
 		cmocka_unit_test(a_parse_has_a_name_a_text_and_types),
 		cmocka_unit_test(a_parse_whose_count_of_types_is_wrong_is_malformed),
 		cmocka_unit_test(a_bind_has_a_portal_a_statement_and_a_rest),
