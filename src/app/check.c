@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "app/commands.h"
+#include "gate/auth.h"
 
 /* The exit code when the configuration is valid, but the plan does not fit the capacity. */
 #define EXIT_MISFIT 1
@@ -119,7 +120,8 @@ int check_main(int argc, char **argv)
 	struct error error;
 	error_init(&error);
 	int code = 0;
-	if (config_load(&config, &options, &error) < 0) {
+	if (config_load(&config, &options, &error) < 0 ||
+		auth_check(&config.gate.auth, &error) < 0) {
 		if (json)
 			check_print_error_json(&error);
 		code = config_error(&error);

@@ -19,6 +19,20 @@ static void take_own(struct auth *a)
 	a->own.kind = secret_kind_of(secret);
 }
 
+int auth_check(const struct auth_settings *settings, struct error *error)
+{
+	struct tls tls = TLS_INIT;
+	struct userlist users = USERLIST_INIT;
+	int result = 0;
+	if (settings->tls_mode != TLS_OFF)
+		result = tls_load(&tls, &settings->tls, error);
+	if (result == 0 && *settings->file)
+		result = userlist_load(&users, settings->file, error);
+	tls_release(&tls);
+	userlist_release(&users);
+	return result;
+}
+
 void auth_init(
 	struct auth *a, struct hub *hub, const struct auth_settings *settings, struct log *log)
 {

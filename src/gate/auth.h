@@ -34,6 +34,9 @@ struct auth {
 	struct auth_query query; /* for those in no file */
 };
 
+/* Could the files that the settings name be used? 0, or -1 with `error`. */
+int auth_check(const struct auth_settings *settings, struct error *error);
+
 /* Nothing is read yet. `hub` is borrowed, and need not be ready. */
 void auth_init(
 	struct auth *a, struct hub *hub, const struct auth_settings *settings, struct log *log);

@@ -548,6 +548,22 @@ def test_the_console_is_for_those_who_have_proved_to_be_its_users(run_standpipe,
     assert "no password supplied" in refused(gate, password=None, hostaddr=None, host=os.fspath(directory))
 
 
+def test_files_that_can_not_be_used_are_told_by_check(run_standpipe, directory, authority):
+    cert, key = authority.server()
+    _, other_key = authority.server()
+    users = directory / "users-4"
+    users.write_text('"app" "x"\n"app" "y"\n')
+    for setting, told in (({"STANDPIPE_TLS_CERT": cert, "STANDPIPE_TLS_KEY": key}, None),
+                          ({"STANDPIPE_TLS_CERT": cert, "STANDPIPE_TLS_KEY": other_key}, "not the certificate's"),
+                          ({"STANDPIPE_TLS_CERT": key}, "the certificate can't be used"),
+                          ({"STANDPIPE_TLS_CERT": cert, "STANDPIPE_TLS_KEY": key, "STANDPIPE_TLS_CLIENT_CA": users},
+                           "certificate authorities can't be used"),
+                          ({"STANDPIPE_AUTH_FILE": users}, "users-4:2")):
+        check = run_standpipe("check", env={"DATABASE_URL": "postgresql://app@localhost/app", **setting})
+        assert check.wait() == (2 if told else 0), check.text
+        assert not told or told in check.text
+
+
 # --- hostile -------------------------------------------------------------------------------------
 
 
