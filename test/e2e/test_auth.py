@@ -554,7 +554,7 @@ def test_files_that_can_not_be_used_are_told_by_check(run_standpipe, directory, 
     users = directory / "users-4"
     users.write_text('"app" "x"\n"app" "y"\n')
     for setting, told in (({"STANDPIPE_TLS_CERT": cert, "STANDPIPE_TLS_KEY": key}, None),
-                          ({"STANDPIPE_TLS_CERT": cert, "STANDPIPE_TLS_KEY": other_key}, "not the certificate's"),
+                          ({"STANDPIPE_TLS_CERT": cert, "STANDPIPE_TLS_KEY": other_key}, "key values mismatch"),
                           ({"STANDPIPE_TLS_CERT": key}, "the certificate can't be used"),
                           ({"STANDPIPE_TLS_CERT": cert, "STANDPIPE_TLS_KEY": key, "STANDPIPE_TLS_CLIENT_CA": users},
                            "certificate authorities can't be used"),
