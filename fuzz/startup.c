@@ -192,6 +192,9 @@ static void on_action(void *context, const struct engine_action *action)
 {
 }
 
+static const struct gate_database database = {
+	.name = "d", .conninfo = "", .user = "u", .host = "played"};
+
 static void set(struct gate_settings *s, int how, const char *verifier)
 {
 	*s = (struct gate_settings){
@@ -201,6 +204,8 @@ static void set(struct gate_settings *s, int how, const char *verifier)
 		.host = "played",
 		.user = "u",
 		.database = "d",
+		.databases = &database,
+		.databases_count = 1,
 	};
 	s->auth = (struct auth_settings){
 		.local = (enum auth_method)(how & 3),
