@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gate/hub.h"
 #include "io/entropy.h"
 
 /* The URL's password may be one for a token, or none. */
@@ -17,6 +18,32 @@ static void take_own(struct auth *a)
 	a->own.name = a->settings->user;
 	a->own.secret = secret;
 	a->own.kind = secret_kind_of(secret);
+}
+
+/* What lets a user in to the database lets it in here. That of "*" is nobody's own. */
+static void take_configured(struct auth *a)
+{
+	const struct gate_settings *s = a->query.hub->settings;
+	struct userlist *u = &a->configured;
+	userlist_release(u);
+	u->list = calloc((size_t)s->users_count + 1, sizeof(*u->list));
+	if (!u->list)
+		abort();
+	for (int i = 0; i < s->users_count; i++) {
+		const struct gate_user *user = &s->users[i];
+		if (user->password && *user->password && strcmp(user->name, "*") != 0)
+			u->list[u->count++] = (struct userlist_user){.name = user->name,
+				.secret = user->password,
+				.kind = secret_kind_of(user->password)};
+	}
+}
+
+static struct userlist_user *find_configured(const struct auth *a, const char *name)
+{
+	for (int i = 0; i < a->configured.count; i++)
+		if (strcmp(a->configured.list[i].name, name) == 0)
+			return &a->configured.list[i];
+	return NULL;
 }
 
 int auth_check(const struct auth_settings *settings, struct error *error)
@@ -43,8 +70,9 @@ void auth_init(
 	entropy_fill(random, sizeof(random));
 	for (size_t i = 0; i < sizeof(random); i++)
 		snprintf(a->check_password + 2 * i, 3, "%02x", random[i]);
-	take_own(a);
 	auth_query_init(&a->query, hub);
+	take_own(a);
+	take_configured(a);
 }
 
 static int load_users(struct auth *a, struct error *error)
@@ -79,6 +107,7 @@ int auth_reload(struct auth *a, const struct auth_settings *settings, struct err
 	struct error why;
 	a->settings = settings;
 	take_own(a);
+	take_configured(a);
 	auth_query_forget(&a->query);
 	if (settings->tls_mode != TLS_OFF && tls_load(&a->tls, &settings->tls, &why) != 0) {
 		log_error(a->log, stays, field_error(&why));
@@ -103,6 +132,7 @@ void auth_release(struct auth *a)
 	auth_query_release(&a->query);
 	tls_release(&a->tls);
 	userlist_release(&a->users);
+	userlist_release(&a->configured);
 	free(a->own.made);
 	free(a->check.made);
 	explicit_bzero(a->secret, sizeof(a->secret));
@@ -119,6 +149,8 @@ bool auth_verifier(struct auth *a, const char *user, struct scram_verifier *v, c
 	struct userlist_user *known = userlist_find(&a->users, user);
 	if (!known && a->own.kind != SECRET_NONE && a->own.name && strcmp(user, a->own.name) == 0)
 		known = &a->own;
+	if (!known)
+		known = find_configured(a, user);
 	*fault = NULL;
 	if (known && userlist_verifier(known, v) == 0)
 		return true;

@@ -28,6 +28,7 @@ struct auth {
 	struct tls tls;
 	struct userlist users;
 	struct userlist_user own; /* the URL's own user, who needs no file */
+	struct userlist configured; /* those of `users` with a password, who need none either */
 	uint8_t secret[SCRAM_KEY]; /* of this process, for users that there are none of */
 	char check_password[2 * SCRAM_KEY + 1]; /* AUTH_CHECK_NAME's */
 	struct userlist_user check; /* ... and its verifier */

@@ -215,6 +215,26 @@ def test_a_file_with_a_mistake_is_told_at_the_start(run_standpipe, postgres, dir
     assert "users-2:2" in gate.text and "double quotes" in gate.text
 
 
+def test_users_of_the_configuration_have_their_passwords(run_standpipe, postgres):
+    postgres.query("create role report login password 'report-secret'")
+    try:
+        port = harness.free_port()
+        gate = run_standpipe("serve", config="users: {report: {password: report-secret}, '*': {password: any}}", env={
+            "DATABASE_URL": postgres.url(), "STANDPIPE_LISTEN_PORT": port, "STANDPIPE_LISTEN_SOCKET_DIR": "",
+            "STANDPIPE_AUTH_LOCAL": "scram-sha-256"})
+        gate.gate_port = port
+        gate.wait_get("/ready")
+        assert works(gate)
+        with contextlib.closing(connect(gate, user="report", password="report-secret")) as c, c.cursor() as cursor:
+            cursor.execute("select current_user")
+            assert cursor.fetchone()[0] == "report"
+        for user, password in (("report", PASSWORD), ("report", "any"), ("*", "any"), ("other", "any")):
+            assert "password authentication failed" in refused(gate, user=user, password=password)
+        gate.stop()
+    finally:
+        postgres.query("drop role report")
+
+
 # --- channel binding -----------------------------------------------------------------------------
 
 
