@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -84,6 +85,24 @@ static const struct gate_shown *show_all(struct config *c)
 	return all;
 }
 
+/* What is done once is the first one's; the others only need to know the database. */
+static void fill_worker(struct config *c)
+{
+	struct gate_settings *g = &c->gate;
+	struct engine_settings *e = &g->engine;
+	const char *worker = config_variable(c, WORKER_VARIABLE);
+	e->budget.siblings = g->workers - 1;
+	g->worker = worker ? atoi(worker) : 0;
+	if (g->worker == 0)
+		return;
+	g->door_mode = DOOR_OFF;
+	g->schema_check = g->migrate = "";
+	for (int phase = 0; phase < PHASE_COUNT; phase++) {
+		e->startup.wanted[phase] = phase == PHASE_DATABASE;
+		e->startup.critical[phase] = false;
+	}
+}
+
 void config_fill_gate(struct config *c)
 {
 	struct gate_settings *g = &c->gate;
@@ -112,6 +131,7 @@ void config_fill_gate(struct config *c)
 	e->startup.wanted[PHASE_CACHE] = *g->cache;
 	e->startup.wanted[PHASE_SERVICES] = c->mode == CONFIG_RUN;
 	e->startup.wanted[PHASE_WEBSOCKET] = *g->websocket;
+	fill_worker(c);
 }
 
 /* Kubernetes sets such variables for a Service that is called "standpipe". */
@@ -125,7 +145,7 @@ static bool is_service_link(const char *name)
 static bool is_known_variable(struct config *c, const char *name, struct nearest *nearest)
 {
 	if (!strcmp(name, "STANDPIPE_CONFIG") || !strcmp(name, CONTROL_FD_VARIABLE) ||
-		!strcmp(name, PREDECESSOR_FD_VARIABLE))
+		!strcmp(name, PREDECESSOR_FD_VARIABLE) || !strcmp(name, WORKER_VARIABLE))
 		return true;
 	for (int i = 0; i < c->settings.count; i++) {
 		const char *own = c->settings.rows[i].variables;

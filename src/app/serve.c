@@ -7,6 +7,7 @@
 #include "app/commands.h"
 #include "app/live.h"
 #include "app/successor.h"
+#include "app/workers.h"
 #include "base/control.h"
 #include "gate/gate.h"
 #include "io/entropy.h"
@@ -44,7 +45,7 @@ static void fill_in_environment(struct config *config)
 
 static void complete(struct config *config)
 {
-	config->gate.has_command = control_fd() >= 0;
+	config->gate.has_command = config->mode == CONFIG_RUN;
 	fill_in_environment(config);
 }
 
@@ -83,7 +84,7 @@ int serve_main(int argc, char **argv)
 	struct error error;
 	struct config_options options = {
 		.environment = (const char *const *)environ,
-		.mode = control_fd() >= 0 ? CONFIG_RUN : CONFIG_SERVE,
+		.mode = control_fd() >= 0 && !getenv(WORKER_VARIABLE) ? CONFIG_RUN : CONFIG_SERVE,
 	};
 	int letter;
 	successor_init(&successor, argv - 1); /* the program's name is before the command's */
@@ -96,7 +97,13 @@ int serve_main(int argc, char **argv)
 	if (optind < argc)
 		return usage_error("serve", "unexpected argument %s", argv[optind]);
 	int result = live_init(&live, &options, complete, &error);
-	int code = result == 0 ? serve(&live, &successor) : config_error(&error);
+	int code;
+	if (result != 0)
+		code = config_error(&error);
+	else if (workers_wanted(live.config))
+		code = workers_run(&live, &successor);
+	else
+		code = serve(&live, &successor);
 	live_release(&live);
 	return code;
 }

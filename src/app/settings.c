@@ -306,6 +306,8 @@ static const struct setting rows[] = {
 	.variables = "STANDPIPE_SHUTDOWN_DRAIN", .help = "... and how long open transactions may take"},
 {"shutdown.handover", SETTING_DURATION, GATE(handover_ns), RANGE(0, 30 * DAY_S), .preset = "1h",
 	.variables = "STANDPIPE_SHUTDOWN_HANDOVER", .help = "clients of a gate that has been replaced may stay so long"},
+{"workers", SETTING_INT, GATE(workers), RANGE(1, 64), .preset = "1",
+	.restart = true, .variables = "STANDPIPE_WORKERS", .help = "gates of serve side by side, a core each; they share the pool and the budget"},
 {"user", SETTING_TEXT, GATE(run_as), RANGE(0, 255), .preset = "", .empty = "as started",
 	.restart = true, .variables = "STANDPIPE_USER", .help = "the user that the gate becomes once its sockets are bound, if started as root"},
 

@@ -9,6 +9,7 @@
 static const char *const dropped[] = {
 	CONTROL_FD_VARIABLE,
 	PREDECESSOR_FD_VARIABLE,
+	WORKER_VARIABLE,
 	"STANDPIPE_DATABASE_URL", /* leads past the gate */
 	"LISTEN_FDS",
 	"LISTEN_FDNAMES",

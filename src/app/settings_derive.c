@@ -130,6 +130,20 @@ static int check_shutdown(const struct config *c, struct error *error)
 		s_from_ns(g->grace_ns), s_from_ns(g->drain_ns));
 }
 
+static int check_workers(const struct config *c, struct error *error)
+{
+	const struct gate_settings *g = &c->gate;
+	if (g->workers > 1 && c->mode == CONFIG_RUN)
+		return settings_error(&c->settings, "workers", error,
+			"`standpipe run` has one gate, for one service: leave it at 1, or put "
+			"`standpipe serve` beside");
+	if (g->workers > 1 && g->admin_port > 0 && g->admin_port + g->workers - 1 > 65535)
+		return settings_error(&c->settings, "workers", error,
+			"each has its own pages, from admin.port (%d) on: lower that",
+			g->admin_port);
+	return 0;
+}
+
 static int check_same_port(const struct config *c, const char *a, int port_a, const char *b,
 	int port_b, struct error *error)
 {
@@ -286,8 +300,8 @@ void config_auth_notes(struct config *c)
 int config_rules(const struct config *c, struct error *error)
 {
 	if (check_pool(c, error) < 0 || check_spans(c, error) < 0 || check_ports(c, error) < 0 ||
-		check_shutdown(c, error) < 0 || check_required(c, error) < 0 ||
-		check_tls(c, error) < 0 || check_auth(c, error) < 0)
+		check_shutdown(c, error) < 0 || check_workers(c, error) < 0 ||
+		check_required(c, error) < 0 || check_tls(c, error) < 0 || check_auth(c, error) < 0)
 		return -1;
 	return check_targets(c, error);
 }

@@ -37,6 +37,9 @@
 /* Without PID 1: the same protocol between a gate and the one that takes its place. */
 #define PREDECESSOR_FD_VARIABLE "STANDPIPE_PREDECESSOR_FD"
 
+/* Which of several gates it is, from 0 (init/foreman.h). */
+#define WORKER_VARIABLE "STANDPIPE_WORKER"
+
 enum control_kind {
 	CONTROL_HELLO = 1,
 	CONTROL_START,

@@ -145,6 +145,7 @@ int gate_run(const struct gate_options *options, struct error *error)
 		log_info(g.log, "standpipe", field_text("version", STANDPIPE_VERSION),
 			field_int("gate_port", g.phases.gate_port),
 			field_int("admin_port", g.phases.admin_port),
+			field_int("worker", g.settings->worker),
 			field_text("database", g.settings->host),
 			field_text("loop", reactor_backend(&g.reactor)),
 			field_text("environment", g.settings->environment));

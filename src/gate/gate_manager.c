@@ -1,7 +1,6 @@
 /* What the service manager is told (sd_notify(3)). Behind PID 1 there is none. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "gate/gate_inside.h"
@@ -21,10 +20,7 @@ void gate_manager_ready(struct gate *g)
 void gate_manager_reloading(struct gate *g)
 {
 	char text[96];
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%lld",
-		(long long)t.tv_sec * 1000000 + t.tv_nsec / 1000);
+	notify_reloading(text, sizeof(text));
 	tell(g, text);
 }
 

@@ -137,7 +137,12 @@ void gate_end(struct gate *g, int code)
 static void on_drained(void *context)
 {
 	struct gate *g = context;
-	gate_end(g, 0);
+	if (g->settings->has_command && !g->retired) {
+		gate_end(g, 0);
+		return;
+	}
+	g->ended = true;
+	gate_leave(g);
 }
 
 /* A replaced gate ends when what it relays at the front door has, too. */
@@ -175,11 +180,8 @@ void gate_shut_down(void *context, enum hub_shutdown how)
 static void on_signal(uv_signal_t *handle, int signal_number)
 {
 	struct gate *g = handle->data;
-	if (g->options->control_fd >= 0) {
-		gate_leave(g); /* PID 1 says when */
-		return;
-	}
-	if (g->stopping) { /* told twice: at once */
+	/* PID 1 says when; and who is told twice ends at once. */
+	if (g->settings->has_command || g->stopping || g->ended) {
 		gate_leave(g);
 		return;
 	}

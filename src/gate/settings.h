@@ -111,6 +111,7 @@ struct gate_settings {
 	struct engine_settings engine;
 	int servers_max; /* the most server connections ever: the pool's size + overflow */
 	int clients_max;
+	int workers, worker; /* how many gates side by side, and which this is, from 0 */
 	enum reactor_choice loop_backend;
 	int64_t limits_ns[GATE_LIMIT_COUNT]; /* 0: none */
 

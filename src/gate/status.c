@@ -100,6 +100,8 @@ static void answer_status(const struct gate_view *view, struct http_response *re
 	json_t *o = health_json(view);
 	json_t *context = view->error_context ? json_loads(view->error_context, 0, NULL) : NULL;
 	set(o, "instance", describe_text(view, view->settings->instance));
+	set(o, "worker", json_integer(view->settings->worker));
+	set(o, "workers", json_integer(view->settings->workers));
 	set(o, "environment", describe_text(view, view->settings->environment));
 	set(o, "version", describe_text(view, view->version));
 	set(o, "time", describe_time(view, view->now));

@@ -39,7 +39,7 @@ static int tcp_fail(struct error *error, const char *where, int number)
 	return -1;
 }
 
-static int listen_address(const struct addrinfo *a)
+static int listen_address(const struct addrinfo *a, bool shared)
 {
 	int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
@@ -48,7 +48,9 @@ static int listen_address(const struct addrinfo *a)
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	if (a->ai_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-	if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, LISTEN_BACKLOG) == 0)
+	if (shared)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+	if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 && (shared || listen(fd, LISTEN_BACKLOG) == 0))
 		return fd;
 	int number = errno;
 	close(fd);
@@ -67,7 +69,7 @@ static const char *plain_host(const char *host, char *copy, size_t size)
 	return copy;
 }
 
-int listen_tcp(const char *host, int port, struct error *error)
+static int listen_at(const char *host, int port, bool shared, struct error *error)
 {
 	char where[ERROR_ORIGIN_MAX], service[16], copy[NI_MAXHOST];
 	snprintf(where, sizeof(where), "%s:%d", *host ? host : "*", port);
@@ -92,7 +94,7 @@ int listen_tcp(const char *host, int port, struct error *error)
 		for (const struct addrinfo *a = found; a && fd < 0; a = a->ai_next) {
 			if (round == 0 && a->ai_family != AF_INET6)
 				continue;
-			fd = listen_address(a);
+			fd = listen_address(a, shared);
 			if (fd < 0)
 				number = errno;
 		}
@@ -107,6 +109,16 @@ void listen_reached(const char *host, char reached[LISTEN_HOST_MAX])
 		snprintf(reached, LISTEN_HOST_MAX, "127.0.0.1");
 	else if (strcmp(name, "::") == 0)
 		snprintf(reached, LISTEN_HOST_MAX, "::1");
+}
+
+int listen_tcp(const char *host, int port, struct error *error)
+{
+	return listen_at(host, port, false, error);
+}
+
+int listen_tcp_shared(const char *host, int port, struct error *error)
+{
+	return listen_at(host, port, true, error);
 }
 
 /* Does somebody answer on the socket? Refused: its owner is gone. */

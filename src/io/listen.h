@@ -29,6 +29,11 @@ int listen_tcp(const char *host, int port, struct error *error);
  * is every address, without [] around IPv6. */
 void listen_reached(const char *host, char reached[LISTEN_HOST_MAX]);
 
+/* As listen_tcp, but bound only: it takes no connects until listen() is called. Others of the same user
+ * may be bound to the same port in this way, and the kernel spreads connects among them
+ * (SO_REUSEPORT). */
+int listen_tcp_shared(const char *host, int port, struct error *error);
+
 /* Listens on the Unix socket `path`, which every user may connect to. A socket that is there already
  * is replaced if nobody answers on it; anything else that is there is left alone: an error.
  * The path is at most 107 bytes. */

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Datagrams read in a turn of the loop: a service that floods us must not hold the others up. */
@@ -173,6 +174,14 @@ void notify_free(struct notify *n)
 		return;
 	n->freed = true;
 	uv_close((uv_handle_t *)&n->poll, on_closed);
+}
+
+void notify_reloading(char *text, size_t size)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	snprintf(text, size, "RELOADING=1\nMONOTONIC_USEC=%lld",
+		(long long)t.tv_sec * 1000000 + t.tv_nsec / 1000);
 }
 
 int notify_send(const char *text, struct error *error)

@@ -40,6 +40,9 @@ void notify_free(struct notify *n);
 /* Reads one datagram's text; false if it says nothing that we know. `text` need not end in zero. */
 bool notify_parse(struct notify_message *message, const char *text, size_t len);
 
+/* What a service says when it begins to read its configuration anew; READY=1 follows. */
+void notify_reloading(char *text, size_t size);
+
 /* Tells our own service manager, "READY=1" for instance; without NOTIFY_SOCKET it does nothing.
  * 0, or -1 with `error`. Never blocks. */
 int notify_send(const char *text, struct error *error);

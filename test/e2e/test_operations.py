@@ -627,3 +627,161 @@ def test_under_run_pid_1_stands_between_two_gates(run_standpipe, postgres):
     wait_until(lambda: gates() - {newest}, "another gate")
     wait_until(lambda: g.one("select 9") == 9, "service")
     assert standpipe.running()
+
+
+# ---- several side by side ----
+
+
+def workers_of(standpipe):
+    return [p for p in harness.children_of(standpipe.pid) if harness.process_exists(p)]
+
+
+def listeners_of(pid):
+    """So many sockets does the process have that listen."""
+    inodes = {os.readlink(f"/proc/{pid}/fd/{n}") for n in os.listdir(f"/proc/{pid}/fd")}
+    rows = [line.split() for line in open("/proc/net/tcp", encoding="ascii").read().splitlines()[1:]]
+    return {int(r[1].split(":")[1], 16) for r in rows if r[3] == "0A" and f"socket:[{r[9]}]" in inodes}
+
+
+def one_of_each(g, count):
+    """A client of each worker."""
+    clients = {}
+    while len(clients) < count:
+        c = g.raw()
+        if c.key[0] >> 16 in clients:
+            c.close()
+        else:
+            clients[c.key[0] >> 16] = c
+    return list(clients.values())
+
+
+@pytest.fixture
+def crew(gate):
+    """crew(count, NAME=value...): a gate with so many workers, all of which serve."""
+    def run(count=3, **env):
+        # Their pages take ports from the first one's on.
+        admin = next(p for p in iter(harness.free_port, None) if p + count < 65536)
+        g = gate(STANDPIPE_WORKERS=count, STANDPIPE_ADMIN_PORT=admin, started=False, **env)
+        g.standpipe.wait_get("/startup")
+        wait_until(lambda: len(entries(g.standpipe, "started")) == count, "all workers")
+        return g
+    return run
+
+
+def test_workers_share_port_and_budget(crew):
+    g = crew(3, size=7)
+    assert len(workers_of(g.standpipe)) == 3
+    assert all(g.port in listeners_of(p) for p in workers_of(g.standpipe))
+    # The kernel spreads connects: each of these is some worker's, and all are served.
+    clients = [g.raw() for _ in range(30)]
+    slots = {c.key[0] >> 16 for c in clients}
+    assert len(slots) == 3, slots
+    load = Load(g, threads=8)
+    load.wait_for_more(200)
+    assert g.server.sessions() <= 6, "7 are 2 for each"
+    load.end()
+    for c in clients:
+        assert c.ask("select 1") == [("1",)]
+    # The Unix socket is all of theirs.
+    with contextlib.closing(psycopg2.connect(host=os.fspath(g.directory), port=g.port, user="app", dbname="app")) as c:
+        assert ask(c, "select 8") == 8
+    for n in range(3):
+        status = harness.http_get(f"http://{HOST}:{g.standpipe.admin_port + n}/status").json
+        assert (status["worker"], status["workers"], status["budget"]["share"]) == (n, 3, 2)
+
+
+def test_a_cancel_request_finds_the_worker_that_has_the_client(crew):
+    g = crew(3)
+    clients = one_of_each(g, 3)
+    for c in clients:
+        c.send(raw.query("select pg_sleep(600)"))
+    wait_until(lambda: g.server.query("select count(*) from pg_stat_activity where query like '%pg_sleep(600)%' and "
+                                      "pid <> pg_backend_pid() and state = 'active'")[0][0] == 3, "the sleeps")
+    victim, *others = clients
+    wrong = (victim.key[0], victim.key[1] ^ 1)
+    for _ in range(10):
+        cancel(g.port, wrong)
+    for _ in range(10):  # to whichever worker each comes
+        cancel(g.port, victim.key)
+    assert raw.error(victim.until_ready())["C"] == "57014"
+    for c in others:
+        assert g.server.query("select count(*) from pg_stat_activity where query like '%pg_sleep(600)%' and "
+                              "pid <> pg_backend_pid() and state = 'active'")[0][0] == 2
+        cancel(g.port, c.key)
+        assert raw.error(c.until_ready())["C"] == "57014"
+        break
+
+
+def test_a_worker_that_dies_is_started_again(crew):
+    g = crew(2)
+    first = workers_of(g.standpipe)
+    for pid in first:
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda p=pid: p not in workers_of(g.standpipe) and len(workers_of(g.standpipe)) == 2, "another")
+    wait_until(lambda: len(entries(g.standpipe, "started")) == 4, "both to serve again")
+    assert not set(first) & set(workers_of(g.standpipe))
+    for n in range(10):
+        assert g.one(f"select {n}") == n
+
+
+def test_workers_drain_and_end_together(crew):
+    g = crew(3, STANDPIPE_SHUTDOWN_GRACE="0", STANDPIPE_SHUTDOWN_DRAIN="600s")
+    clients = one_of_each(g, 3)
+    for c in clients:
+        c.ask("begin")
+    g.standpipe.send_signal(signal.SIGTERM)
+    wait_until(lambda: len(entries(g.standpipe, "draining")) == 3, "all to drain")
+    for c in clients:
+        assert c.ask("select 1") == [("1",)]
+        c.send(raw.query("commit"))
+        assert raw.error(c.until_end())["C"] == "57P01"
+    assert g.standpipe.wait() == 0
+
+
+def test_workers_are_replaced_one_by_one(crew):
+    g = crew(2)
+    before = workers_of(g.standpipe)
+    load = Load(g)
+    load.wait_for_more()
+    g.standpipe.send_signal(signal.SIGUSR2)
+    wait_until(lambda: len(entries(g.standpipe, "replaced")) == 2, "both hand-overs")
+    load.wait_for_more()
+    load.end()
+    wait_until(lambda: not set(before) & set(workers_of(g.standpipe)), "the old ones' ends")
+    assert len(workers_of(g.standpipe)) == 2
+    g.standpipe.send_signal(signal.SIGHUP)
+    wait_until(lambda: len(entries(g.standpipe, "the configuration has been read anew")) == 2, "the reloads")
+    assert g.one("select 5") == 5
+
+
+def test_the_manager_is_told_when_all_workers_serve(gate):
+    directory = harness.short_dir()
+    os.chmod(directory, 0o777)
+    manager = Manager(directory)
+    g = gate(STANDPIPE_WORKERS=2, NOTIFY_SOCKET=manager.path, WATCHDOG_USEC=200000)
+    assert "READY" in manager.until("READY")
+    assert len(entries(g.standpipe, "started")) == 2
+    assert "WATCHDOG" in manager.until("WATCHDOG")
+    g.standpipe.send_signal(signal.SIGTERM)
+    assert "STOPPING" in manager.until("STOPPING")
+    shutil.rmtree(directory)
+
+
+def test_the_first_workers_failed_start_is_the_end(gate, make_postgres):
+    server = make_postgres()
+    g = gate(STANDPIPE_WORKERS=3, DATABASE_URL=server.url(), started=False, STANDPIPE_TIMEOUTS_INITIALIZATION="0.3s")
+    assert g.standpipe.wait() == 3
+    assert not workers_of(g.standpipe)
+
+
+def test_a_port_of_another_program_is_not_joined(gate):
+    g = gate()
+    other = gate(STANDPIPE_WORKERS=2, STANDPIPE_LISTEN_PORT=g.port, started=False)
+    assert other.standpipe.wait() == 2
+    assert "listen.port" in other.standpipe.text
+
+
+def test_run_has_one_gate(run_standpipe, postgres):
+    standpipe = run_standpipe("run", command=("true",), env={"DATABASE_URL": postgres.url(), "STANDPIPE_WORKERS": 2})
+    assert standpipe.wait() == 2
+    assert "`standpipe run` has one gate" in standpipe.text
