@@ -4,8 +4,10 @@
  * who sends what, who answers, who goes.
  *
  * A server answers as PostgreSQL does: it knows names and texts of statements, skips after an error
- * until Sync, and gives as a row what it was asked, and under which settings. So a client can tell
- * whether it was given another's statement, settings or answers: its own texts carry its number.
+ * until Sync, and gives as a row what it was asked, under which settings, and what lives in its
+ * session: a custom setting and a lock. It tells the gate of these when it is asked. So a client can
+ * tell whether it was given another's statement, settings, session or answers: its own texts carry
+ * its number.
  */
 #include <assert.h>
 #include <fcntl.h>
@@ -25,7 +27,9 @@
 #define CLIENTS    3
 #define SERVERS    2
 #define STATEMENTS 32
+#define PREPARED   3 /* on a server, at most */
 #define TEXT_MAX   64
+#define ROW_MAX    (3 * TEXT_MAX)
 
 /* ---- a server, as played ---- */
 
@@ -40,6 +44,8 @@ struct backend {
 	struct statement_there statements[STATEMENTS];
 	char portal[TEXT_MAX]; /* the text that is bound; empty: none */
 	char settings[TEXT_MAX]; /* application_name */
+	char tenant[4]; /* app.t */
+	char lock[4]; /* whose it is */
 	char status;
 	bool skipping, copying;
 	bool copying_simply; /* asked for by a simple query */
@@ -172,8 +178,9 @@ static void put(struct backend *b, const struct buffer *out)
 static void say_row(struct buffer *out, const struct backend *b, const char *text)
 {
 	size_t mark;
-	char row[2 * TEXT_MAX];
-	int len = snprintf(row, sizeof(row), "%s|%s", text, b->settings);
+	char row[ROW_MAX];
+	int len = snprintf(
+		row, sizeof(row), "%.*s|%s|%s|%s", TEXT_MAX, text, b->tenant, b->lock, b->settings);
 	message_begin(out, MSG_DATA_ROW, &mark);
 	buffer_append_u16(out, 1);
 	buffer_append_u32(out, (uint32_t)len);
@@ -225,6 +232,11 @@ static void forget(struct backend *b, const char *name)
 
 static bool define(struct backend *b, const char *name, const char *text)
 {
+	int named = 0;
+	for (int i = 0; i < STATEMENTS; i++)
+		named += b->statements[i].used && b->statements[i].name[0];
+	/* Those that the gate counts, and its spare one. */
+	assert(garbage || !*name || named < PREPARED + 1);
 	for (int i = 0; i < STATEMENTS; i++) {
 		if (b->statements[i].used)
 			continue;
@@ -244,9 +256,72 @@ static void answer_setup(struct backend *b, struct buffer *out, const char *sql)
 	if (strstr(sql, "DEALLOCATE ALL"))
 		memset(b->statements, 0, sizeof(b->statements));
 	snprintf(b->settings, TEXT_MAX, "%.2s", number ? number : "");
+	const char *tenant = strstr(sql, "'app.t'");
+	number = tenant ? strchr(tenant, '#') : NULL;
+	snprintf(b->tenant, sizeof(b->tenant), "%.2s", number ? number : "");
+	if (strstr(sql, "CLOSE ALL"))
+		b->lock[0] = 0;
 	say_tag(out, "RESET");
 	message_parameter(out, "application_name", b->settings);
 	message_ready(out, b->status);
+}
+
+static void say_hex(struct buffer *out, const char *text)
+{
+	buffer_append_u32(out, 2 * (uint32_t)strlen(text));
+	for (; *text; text++) {
+		char digits[3];
+		snprintf(digits, sizeof(digits), "%02x", (uint8_t)*text);
+		buffer_append(out, digits, 2);
+	}
+}
+
+static void say_setting(struct buffer *out, const char *name, const char *value)
+{
+	size_t mark;
+	message_begin(out, MSG_DATA_ROW, &mark);
+	buffer_append_u16(out, 3);
+	buffer_append_u32(out, 1);
+	buffer_append_u8(out, 's');
+	say_hex(out, name);
+	say_hex(out, value);
+	message_end(out, mark);
+}
+
+/* The gate's question: what does its client leave behind? */
+static void answer_question(struct backend *b, struct buffer *out, const char *sql)
+{
+	size_t mark;
+	if (strstr(sql, "SELECT 's'")) {
+		if (*b->settings)
+			say_setting(out, "application_name", b->settings);
+		if (*b->tenant && strstr(sql, "'app.t'"))
+			say_setting(out, "app.t", b->tenant);
+	}
+	if (*b->lock && strstr(sql, "'p','lock'")) {
+		message_begin(out, MSG_DATA_ROW, &mark);
+		buffer_append_u16(out, 3);
+		buffer_append_u32(out, 1);
+		buffer_append_u8(out, 'p');
+		buffer_append_u32(out, 4);
+		buffer_append(out, "lock", 4);
+		buffer_append_u32(out, UINT32_MAX);
+		message_end(out, mark);
+	}
+	say_tag(out, "SELECT 1");
+	message_ready(out, b->status);
+}
+
+/* What a client's text does to the session. */
+static void run(struct backend *b, const char *text)
+{
+	const char *number = strchr(text, '#');
+	if (strncmp(text, "set app.t", 9) == 0 && number)
+		snprintf(b->tenant, sizeof(b->tenant), "%.2s", number);
+	if (strncmp(text, "select pg_advisory_lock", 23) == 0 && number)
+		snprintf(b->lock, sizeof(b->lock), "%.2s", number);
+	if (strncmp(text, "select pg_advisory_unlock", 25) == 0)
+		b->lock[0] = 0;
 }
 
 static void answer_query(struct backend *b, struct buffer *out, const char *sql, int die)
@@ -263,6 +338,26 @@ static void answer_query(struct backend *b, struct buffer *out, const char *sql,
 		fail(b, out, false);
 		return;
 	}
+	if (strncmp(sql, "SELECT 's'", 10) == 0 || strncmp(sql, "SELECT 'p'", 10) == 0 ||
+		strncmp(sql, "SELECT pg_catalog.set_config(n", 30) == 0) {
+		answer_question(b, out, sql);
+		return;
+	}
+	if (strncmp(sql, "DEALLOCATE \"", 12) == 0) {
+		if (!find(b, "standpipe:0")) {
+			fail(b, out, false);
+			return;
+		}
+		forget(b, "standpipe:0");
+		say_tag(out, "DEALLOCATE");
+		message_ready(out, b->status);
+		return;
+	}
+	if (strncmp(sql, "DEALLOCATE a", 12) == 0 && sql[12] != 'A') {
+		fail(b, out, false);
+		return;
+	}
+	run(b, sql);
 	if (strcmp(sql, "COPY") == 0) {
 		say_copy_in(out);
 		b->copying = b->copying_simply = true;
@@ -327,7 +422,11 @@ static void answer_extended(
 			b->copying = true;
 			b->copying_simply = false;
 		} else {
-			say_row(out, b, b->portal);
+			run(b, b->portal);
+			if (strncmp(b->portal, "DEALLOCATE", 10) == 0)
+				forget(b, "standpipe:0");
+			else
+				say_row(out, b, b->portal);
 			say_tag(out, "SELECT 1");
 		}
 		return;
@@ -445,14 +544,21 @@ static void peer_open(struct hub *h, struct peer *p)
 /* A row is of this client's own text or of a shared one, under its own settings. */
 static void check_row(const struct peer *p, struct bytes body)
 {
-	char text[2 * TEXT_MAX] = "", own[4], settings[8];
+	char text[ROW_MAX] = "", own[4], settings[8];
 	struct bytes column;
 	assert(message_parse_row(body, &column, 1) == 1 && column.len < sizeof(text));
 	memcpy(text, column.at, column.len);
 	snprintf(own, sizeof(own), "#%d", (int)(p - peers));
 	snprintf(settings, sizeof(settings), "|%s", own);
 	assert(strncmp(text, "shared", 6) == 0 || strncmp(text, own, 2) == 0 || text[0] != '#');
-	assert(strcmp(strrchr(text, '|'), settings) == 0);
+	char *last = strrchr(text, '|');
+	assert(strcmp(last, settings) == 0);
+	/* What lives in the session is its own, if there is anything. */
+	for (int i = 0; i < 2; i++) {
+		*last = 0;
+		last = strrchr(text, '|');
+		assert(!last[1] || strcmp(last + 1, own) == 0);
+	}
 }
 
 static void peer_read(struct peer *p)
@@ -479,6 +585,18 @@ static void peer_read(struct peer *p)
 		peer_close(p);
 }
 
+/* A text that does something to the session, or to a name. */
+static void say_state(char state[TEXT_MAX], int which, int number)
+{
+	static const char *const before[] = {"set app.t = '", "select pg_advisory_lock(1) /*",
+		"select pg_advisory_unlock(1) /*"};
+	static const char *const after[] = {"'", "*/", "*/"};
+	if (which < 3)
+		snprintf(state, TEXT_MAX, "%s#%d%s", before[which], number, after[which]);
+	else
+		snprintf(state, TEXT_MAX, "DEALLOCATE a");
+}
+
 /* One of the messages that make sense. */
 static void peer_say(struct peer *p, int which)
 {
@@ -488,7 +606,9 @@ static void peer_say(struct peer *p, int which)
 	struct buffer out = BUFFER_INIT;
 	char own[TEXT_MAX];
 	size_t mark;
+	char state[TEXT_MAX];
 	snprintf(own, sizeof(own), "#%d text %d", (int)(p - peers), which / 64);
+	say_state(state, which / 64, (int)(p - peers));
 	switch (which % 16) {
 	case 0:
 		message_parse(&out, name, own, none);
@@ -521,7 +641,7 @@ static void peer_say(struct peer *p, int which)
 		message_target(&out, MSG_DESCRIBE, which & 64 ? 'S' : 'P', name);
 		break;
 	case 10:
-		message_query(&out, own);
+		message_query(&out, which & 16 ? state : own);
 		break;
 	case 11:
 		message_query(&out, which & 64 ? "BEGIN" : which & 32 ? "COPY" : "ROLLBACK");
@@ -533,7 +653,7 @@ static void peer_say(struct peer *p, int which)
 		message_empty(&out, which & 64 ? MSG_COPY_DATA : MSG_COPY_DONE);
 		break;
 	case 14:
-		message_parse(&out, name, "COPY", none);
+		message_parse(&out, name, which & 32 ? "COPY" : state, none);
 		break;
 	default:
 		message_query(&out, which & 64 ? "DEALLOCATE ALL" : own);
@@ -563,6 +683,9 @@ static void set(struct gate_settings *s)
 		.database = "d",
 		.databases = &database,
 		.databases_count = 1,
+		.pin = true,
+		.prepared_max = PREPARED,
+		.prepared_bytes = 65536,
 	};
 	s->engine.startup.wanted[PHASE_DATABASE] = true;
 	s->engine.startup.timeout_ns[PHASE_DATABASE] = 3600 * NS_PER_S;
@@ -600,6 +723,10 @@ static void check(const struct hub *h)
 		assert(!s->client || s->client->state != CLIENT_IDLE);
 		assert(buffer_len(&s->out) < 2 * HUB_HIGH_WATER);
 	}
+	int pinned = 0;
+	for (int i = 0; i < h->memory.clients_max; i++)
+		pinned += h->clients[i] && h->clients[i]->pins;
+	assert(h->counters.pinned == pinned);
 	for (int i = 0; i < h->memory.clients_max; i++) {
 		const struct client *c = h->clients[i];
 		assert(!c || !c->server || c->server->client == c);
@@ -701,6 +828,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	play_out(&h);
 	/* All clients have gone: nothing of theirs is left. */
 	assert(garbage || h.engine.pool.busy == 0);
+	for (int i = 0; i < SERVERS; i++)
+		assert(garbage || backends[i].fd < 0 || !backends[i].lock[0]);
 	hub_close(&h);
 	reactor_drain(&reactor);
 	hub_release(&h);

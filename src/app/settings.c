@@ -57,6 +57,12 @@ const struct setting_choice config_pool_modes[] = {
 	{NULL, 0},
 };
 
+static const struct setting_choice sql_prepares[] = {
+	{"pin", SQL_PREPARE_PIN},
+	{"error", SQL_PREPARE_ERROR},
+	{NULL, 0},
+};
+
 static const struct setting_choice log_formats[] = {
 	{"auto", LOG_FORMAT_AUTO},
 	{"json", LOG_FORMAT_JSON},
@@ -172,6 +178,12 @@ static const struct setting rows[] = {
 {"pool.clients", SETTING_INT, GATE(clients_max), RANGE(1, 65535), .preset = "10000",
 	.restart = true, .variables = "STANDPIPE_POOL_CLIENTS", .help = "client connections at most"},
 
+{"pool.prepared_statements", SETTING_INT, GATE(prepared_max), RANGE(1, 10000), .preset = "200",
+	.variables = "STANDPIPE_POOL_PREPARED_STATEMENTS", .help = "prepared statements on each server connection, at most"},
+{"pool.prepared_memory", SETTING_SIZE, GATE(prepared_bytes), RANGE(65536, 1e12), .preset = "128MiB",
+	.restart = true, .variables = "STANDPIPE_POOL_PREPARED_MEMORY", .help = "texts of prepared statements of all clients together, at most"},
+{"pool.sql_prepare", SETTING_CHOICE, GATE(sql_prepare), .choices = sql_prepares, .preset = "pin",
+	.variables = "STANDPIPE_POOL_SQL_PREPARE", .help = "SQL's PREPARE in transaction mode: keep the client on its server, or refuse it"},
 {"pool.pin", SETTING_BOOL, GATE(pin), .preset = "true",
 	.variables = "STANDPIPE_POOL_PIN", .help = "a client keeps its server while something of its session lives there"},
 {"databases", SETTING_NODE, AT(databases),

@@ -226,6 +226,8 @@ bool client_is_held(const struct client *c)
 	 * connection when it is carried out, and who waits for that may count on it. */
 	if (s->cancels > 0)
 		return true;
+	if (c->unsure && s->clearing && s->debts.count > 0)
+		return true;
 	if (c->unsure && (s->debts.named.synced > 0 || s->debts.unnamed.synced > 0))
 		return true;
 	return c->leaving && ((s->debts.readies > 0 && !s->copying_in) || buffer_len(&s->out) > 0);
@@ -402,7 +404,7 @@ void client_released(struct client *c)
 		client_reap(c);
 		return;
 	}
-	c->big_unnamed = false;
+	c->big_unnamed = BIG_NONE;
 	if (c->inquiry) {
 		client_inquiry_end(c, error_is_set(&c->inquiry->error) ? &c->inquiry->error : NULL);
 		return;

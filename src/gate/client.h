@@ -41,6 +41,13 @@ struct inquiry {
 	struct error error;
 };
 
+/* A client's unnamed statement that is too large to be prepared anew elsewhere. */
+enum big_unnamed {
+	BIG_NONE,
+	BIG_PARSED, /* and to be bound: until then it keeps its server */
+	BIG_BOUND,
+};
+
 struct client {
 	struct hub *hub;
 	int id;
@@ -52,7 +59,7 @@ struct client {
 	bool blocked; /* bytes of it wait in `in` until it is not held any more */
 	bool unsure; /* what its next message is about depends on answers that are to come */
 	bool leaving; /* it said goodbye, or nonsense: what it is owed comes first */
-	bool big_unnamed; /* its unnamed statement is too large to be remembered */
+	uint8_t big_unnamed; /* its unnamed statement is too large to be remembered (enum big_unnamed) */
 	bool told_loss; /* the log says that something of its session was lost */
 	uint8_t pins; /* why it keeps its server: bits of enum gate_pin */
 	struct stream stream;

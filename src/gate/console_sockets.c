@@ -242,7 +242,7 @@ static struct row row_of_server(const struct server *s)
 		.pointer = s,
 		.link = s->client,
 		.pid = s->link ? PQbackendPID(s->link->up.conn) : 0,
-		.prepared = s->prepared,
+		.prepared = statements_on(&s->hub->statements, s->id),
 		.id = s->serial,
 		.streaming = s->streaming,
 		.in = buffer_len(&s->in),

@@ -33,6 +33,13 @@ static bool is_ready(const struct debt *debt)
 	return debt->kind == DEBT_QUERY || (debt->kind == DEBT_SYNC && !debt->perhaps);
 }
 
+/* Its error does not end what comes after it. */
+static bool is_last_word(const struct debt *debt)
+{
+	return (debt->kind == DEBT_SYNC && !debt->perhaps) ||
+	       (debt->kind == DEBT_QUERY && debt->in_named);
+}
+
 static bool changes_unnamed(const struct debt *debt)
 {
 	if (!debt->unnamed || debt->ours)
@@ -58,7 +65,7 @@ void debts_add(struct debts *d, struct debt debt)
 	d->readies += is_ready(&debt);
 	d->named.all += debt.in_named;
 	d->unnamed.all += debt.in_unnamed;
-	if (debt.kind != DEBT_SYNC || debt.perhaps)
+	if (!is_last_word(&debt))
 		return;
 	d->named.synced = d->named.all;
 	d->unnamed.synced = d->unnamed.all;
@@ -73,7 +80,7 @@ static void recount(struct debts *d)
 		const struct debt *debt = debts_at(d, i);
 		named += debt->in_named;
 		unnamed += debt->in_unnamed;
-		if (debt->kind != DEBT_SYNC || debt->perhaps)
+		if (!is_last_word(debt))
 			continue;
 		d->named.synced = named;
 		d->unnamed.synced = unnamed;
@@ -108,6 +115,8 @@ static void let_go(struct debts *d, struct debt *debt, struct statements *all)
 		statements_drop(all, debt->statement);
 	if (debt->before)
 		statements_drop(all, debt->before);
+	if (debt->gone)
+		statements_drop(all, debt->gone);
 	free(debt->name);
 }
 

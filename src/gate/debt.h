@@ -31,11 +31,15 @@ struct debt {
 	bool again; /* PARSE: the server had it, and was asked to close it first */
 	bool perhaps; /* SYNC: ignored if the data of a copy was still being taken */
 	bool unnamed; /* PARSE, CLOSE, QUERY: of the unnamed statement */
-	bool big_before; /* what the client's big_unnamed was */
-	uint32_t serial; /* PARSE, CLOSE: the client's definition of the name; 0: none */
-	struct statement *statement; /* PARSE: what is being prepared here; a reference, or NULL */
-	struct statement *before; /* what the name stood for, a reference, or NULL */
-	char *name; /* PARSE, CLOSE: the client's name for it, owned, or NULL */
+	uint8_t big_before; /* what the client's big_unnamed was */
+	uint32_t serial; /* the client's definition of the name; 0: none */
+	struct statement *statement; /* PARSE: what is being prepared here; CLOSE of ours: what made
+	                              * room; a reference, or NULL */
+	uint64_t bound; /* BIND: the statement's id; 0: none that we know */
+	struct statement *before; /* what the unnamed one was, a reference, or NULL */
+	struct statement *gone; /* what the name that goes stood for, a reference, or NULL */
+	char *name; /* PARSE: the client's name for it; CLOSE, and QUERY and BIND of a DEALLOCATE: the
+	             * name that goes; owned, or NULL */
 	bool in_named, in_unnamed; /* counted in debts.named, .unnamed */
 };
 

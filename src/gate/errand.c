@@ -18,11 +18,11 @@ static void server_setup(struct server *s)
 	struct buffer *out = &s->out;
 	size_t mark;
 	message_begin(out, MSG_QUERY, &mark);
-	if (s->prepared > SERVER_PREPARED_MAX) {
+	if (s->distrusted) {
 		/* First, so that it is done even if the rest fails. */
 		append_sql(out, "DEALLOCATE ALL;");
 		statements_forget_server(&s->hub->statements, s->id);
-		s->prepared = 0;
+		s->distrusted = false;
 	}
 	profile_sql(c->profile, out);
 	if (s->dirty)
@@ -41,7 +41,7 @@ static void server_prepare(struct server *s)
 	bool unknown = c->state == CLIENT_LOGIN && buffer_len(&c->profile->welcome) == 0;
 	s->errand = ERRAND_NONE;
 	*s->complaint = *s->sqlstate = 0;
-	if (s->profile != c->profile || s->dirty || s->prepared > SERVER_PREPARED_MAX ||
+	if (s->profile != c->profile || s->dirty || s->distrusted ||
 		(unknown && c->profile != s->pool->profiles.base))
 		server_setup(s);
 	if (s->errand == ERRAND_SETUP) {

@@ -272,7 +272,7 @@ int hub_init(struct hub *h, struct reactor *reactor, const struct gate_settings 
 		h->free_ids[h->free_count] = settings->clients_max - 1 - h->free_count;
 		h->free_count++;
 	}
-	statements_init(&h->statements, servers_max);
+	statements_init(&h->statements, servers_max, (size_t)settings->prepared_bytes);
 	token_init(&h->token, h);
 	auth_init(&h->auth, h, &settings->auth, log);
 	if (pools_init(h) != 0)

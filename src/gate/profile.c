@@ -50,7 +50,45 @@ void profile_drop(struct profiles *all, struct profile *p)
 	while (*at != p)
 		at = &(*at)->next;
 	*at = p->next;
+	if (p->part)
+		profile_drop(all, p->part); /* which has none itself */
 	profile_free(p);
+}
+
+/* Does the meaning of a text depend on it, as it is parsed? Constants are read then, too. */
+static bool is_about_reading(const char *name)
+{
+	static const char *const names[] = {"search_path", "role", "session_authorization",
+		"client_encoding", "DateStyle", "IntervalStyle", "TimeZone", "lc_monetary",
+		"timezone_abbreviations", "standard_conforming_strings", "backslash_quote",
+		"transform_null_equals", "array_nulls", "xmloption", "default_text_search_config",
+		"operator_precedence_warning"};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcasecmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+static struct profile *intern(struct profiles *all, struct buffer *pairs);
+
+static void set_reading(struct profiles *all, struct profile *p)
+{
+	struct buffer part = BUFFER_INIT;
+	struct bytes left = buffer_bytes(&p->pairs);
+	const char *name, *value;
+	while (wire_pair_next(&left, &name, &value)) {
+		if (!is_about_reading(name))
+			continue;
+		buffer_append_text(&part, name);
+		buffer_append_text(&part, value);
+	}
+	if (buffer_len(&part) == buffer_len(&p->pairs)) {
+		p->reading = ++all->last_reading;
+		buffer_release(&part);
+	} else if (buffer_len(&part) > 0) {
+		p->part = intern(all, &part);
+		p->reading = p->part->reading;
+	}
 }
 
 /* A profile of these pairs, found or made; takes `pairs`. There are few: a list will do. */
@@ -73,6 +111,7 @@ static struct profile *intern(struct profiles *all, struct buffer *pairs)
 	*pairs = BUFFER_INIT;
 	p->next = all->first;
 	all->first = p;
+	set_reading(all, p);
 	return p;
 }
 

@@ -23,14 +23,22 @@
 struct profile {
 	struct profile *next;
 	uint32_t refs;
+	/* Names what of it decides how a text of SQL is read: search_path, DateStyle and so on. The
+	 * same number, the same values; 0: none of them. */
+	uint64_t reading;
+	struct profile *part; /* a reference: the profile of those alone; NULL: itself, or none */
 	/* Messages from AuthenticationOk's end to BackendKeyData: ParameterStatus for each value
 	 * that the server reports in this profile. Empty until a server has been in it. */
 	struct buffer welcome;
 	struct buffer pairs; /* name, zero, value, zero, ... sorted by name */
 };
 
+/* No profile's reading has this bit. */
+#define PROFILE_READING_OWN (UINT64_C(1) << 63)
+
 struct profiles {
 	struct profile *first;
+	uint64_t last_reading;
 	struct profile *base; /* no pairs: as the gate itself logs in */
 };
 

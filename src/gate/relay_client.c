@@ -123,7 +123,7 @@ void sending_forget_unnamed(struct client *c, struct debt *debt)
 	debt->before = c->unnamed;
 	debt->big_before = c->big_unnamed;
 	c->unnamed = NULL;
-	c->big_unnamed = false;
+	c->big_unnamed = BIG_NONE;
 }
 
 static enum sending_progress send_sync(struct sending *m)
@@ -141,30 +141,56 @@ static enum sending_progress send_sync(struct sending *m)
 	return PASS;
 }
 
-/* What its text may leave behind. False: more of it is needed to tell. */
-static bool note_query(struct sending *m)
+/* The text of a simple query, as far as there is. */
+static struct bytes text_of(const struct sending *m)
 {
-	if (!client_is_transactional(m->c))
-		return true;
+	struct bytes text = {m->in.at + FRAME_HEADER, m->in.len - FRAME_HEADER};
+	if (sending_is_whole(m))
+		text = frame_body(m->in, &m->frame);
+	text.len = strnlen((const char *)text.at, text.len);
+	return text;
+}
+
+/* What its text may leave behind. False: more of it is needed to tell. */
+static bool note_query(struct sending *m, uint32_t *traits)
+{
 	if (!sending_is_whole(m) && m->frame.len <= TRACES_TEXT_MAX)
 		return false;
-	struct bytes text = {m->in.at + FRAME_HEADER, m->in.len - FRAME_HEADER};
-	uint32_t traits = SQL_UNSURE;
-	if (sending_is_whole(m)) {
-		text = frame_body(m->in, &m->frame);
-		traits = 0;
-	}
-	text.len = strnlen((const char *)text.at, text.len);
-	traces_note(m->s, text, traits | sql_traits(text));
+	struct bytes text = text_of(m);
+	*traits = sql_traits(text) | (sending_is_whole(m) ? 0 : SQL_UNSURE);
+	traces_note(m->s, text, *traits);
 	return true;
+}
+
+/* What is about prepared statements may have to be another text on the server. PASS: it is not. */
+static enum sending_progress replace_query(struct sending *m, uint32_t traits)
+{
+	struct server *s = m->s;
+	if (!(traits & (SQL_PREPARE | SQL_DEALLOCATE)) || !sending_is_whole(m))
+		return PASS;
+	const char *refusal = sending_refusal(m->c, traits);
+	if (!refusal)
+		return sending_deallocate(m, text_of(m));
+	struct debt debt = {.kind = DEBT_QUERY};
+	stretch_end(&m->stretch, &s->out);
+	message_query(&s->out, refusal);
+	sending_forget_unnamed(m->c, &debt);
+	s->unnamed = UNNAMED_NONE;
+	s->unsynced = false;
+	sending_owe(m, debt);
+	return DONE;
 }
 
 static enum sending_progress send_query(struct sending *m)
 {
 	struct server *s = m->s;
 	struct debt debt = {.kind = DEBT_QUERY};
-	if (!note_query(m))
+	uint32_t traits = 0;
+	if (client_is_transactional(m->c) && !note_query(m, &traits))
 		return MORE;
+	enum sending_progress progress = replace_query(m, traits);
+	if (progress != PASS)
+		return progress;
 	sending_forget_unnamed(m->c, &debt);
 	s->unnamed = UNNAMED_NONE;
 	s->unsynced = false;

@@ -48,7 +48,7 @@ bool relay_settle(struct server *s, struct buffer *to)
  * stands so far is taken back, or else what it is. */
 struct unnamed_place {
 	struct statement **statement;
-	bool *big;
+	uint8_t *big;
 };
 
 static struct unnamed_place find_unnamed(struct server *s, uint32_t from)
@@ -61,6 +61,16 @@ static struct unnamed_place find_unnamed(struct server *s, uint32_t from)
 	return (struct unnamed_place){&s->client->unnamed, &s->client->big_unnamed};
 }
 
+/* It was not done what would have taken it. */
+static void give_back_name(struct server *s, struct debt *debt)
+{
+	struct statement_names *names = &s->client->names;
+	if (!debt->gone || statement_names_find(names, debt->name))
+		return;
+	statement_names_restore(names, debt->name, debt->gone, debt->serial);
+	debt->gone = NULL;
+}
+
 /* What the client asked for has not been done: its statements are again what they were. */
 static void take_back_of_client(
 	struct server *s, struct debt *debt, const struct unnamed_place *unnamed, bool failed)
@@ -69,17 +79,15 @@ static void take_back_of_client(
 	struct statements *all = statements_of(s);
 	if (debt->kind == DEBT_PARSE && debt->name)
 		statement_names_undo(names, all, debt->name, debt->serial);
-	if (debt->kind == DEBT_CLOSE && debt->name && !statement_names_find(names, debt->name)) {
-		statement_names_restore(names, debt->name, debt->before, debt->serial);
-		debt->before = NULL;
-	}
+	if (debt->gone)
+		give_back_name(s, debt);
 	if (!debt->unnamed)
 		return;
 	if (*unnamed->statement)
 		statements_drop(all, *unnamed->statement);
 	/* The Parse that failed had dropped the one before. */
 	*unnamed->statement = failed ? NULL : debt->before;
-	*unnamed->big = failed ? false : debt->big_before;
+	*unnamed->big = failed ? BIG_NONE : debt->big_before;
 	if (!failed)
 		debt->before = NULL;
 }
@@ -88,10 +96,10 @@ static void take_back(
 	struct server *s, struct debt *debt, const struct unnamed_place *unnamed, bool failed)
 {
 	/* Skipped, the Close before it was so, too. */
-	if (debt->statement && (failed || !debt->again)) {
-		statement_set_on(debt->statement, s->id, false);
-		s->prepared--;
-	}
+	if (debt->kind == DEBT_PARSE && debt->statement && (failed || !debt->again))
+		statements_take(statements_of(s), debt->statement, s->id);
+	if (debt->kind == DEBT_CLOSE && debt->statement)
+		statements_put(statements_of(s), debt->statement, s->id);
 	if (debt->unnamed)
 		s->unnamed = failed ? UNNAMED_NONE : UNNAMED_UNKNOWN;
 	if (!debt->ours && s->client)
@@ -106,8 +114,11 @@ static void fail_debts(struct server *s)
 	const struct debt *first = debts_first(d);
 	struct unnamed_place unnamed = {0};
 	s->copying_in = false;
-	if (first && (first->kind == DEBT_SYNC || first->kind == DEBT_QUERY))
+	if (first && (first->kind == DEBT_SYNC || first->kind == DEBT_QUERY)) {
+		if (first->gone && s->client)
+			give_back_name(s, debts_at(d, 0));
 		return;
+	}
 	uint32_t skipped = 0;
 	while (skipped < d->count && debts_at(d, skipped)->kind != DEBT_SYNC)
 		skipped++;
@@ -173,7 +184,6 @@ static void forget_statements(struct server *s)
 	struct debts *d = &s->debts;
 	uint32_t serial = 0;
 	statements_forget_server(statements_of(s), s->id);
-	s->prepared = 0;
 	s->unnamed = UNNAMED_NONE;
 	for (uint32_t i = 0; i < d->count; i++) {
 		const struct debt *debt = debts_at(d, i);
@@ -181,17 +191,38 @@ static void forget_statements(struct server *s)
 			serial = debt->serial;
 		if (debt->unnamed)
 			s->unnamed = UNNAMED_UNKNOWN;
-		if (!debt->statement)
-			continue;
-		statement_set_on(debt->statement, s->id, true);
-		s->prepared++;
+		if (debt->kind == DEBT_PARSE && debt->statement)
+			statements_put(statements_of(s), debt->statement, s->id);
 	}
 	statement_names_clear_before(&s->client->names, statements_of(s), serial);
+}
+
+/* May what a statement gives be another after it? (What is created anew is seen by none that is there,
+ * but for views, which can be replaced.) */
+static bool changes_schema(const char *tag)
+{
+	static const char *const kinds[] = {"TABLE", "VIEW", "MATERIALIZED VIEW", "FOREIGN TABLE",
+		"TYPE", "DOMAIN", "FUNCTION"};
+	bool creates = strncmp(tag, "CREATE ", 7) == 0;
+	const char *kind = tag + (strncmp(tag, "ALTER ", 6) == 0 ? 6 : creates ? 7 : 5);
+	if (!creates && strncmp(tag, "ALTER ", 6) != 0 && strncmp(tag, "DROP ", 5) != 0)
+		return false;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (strcmp(kind, kinds[i]) == 0)
+			return !creates || strcmp(kind, "VIEW") == 0 ||
+			       strcmp(kind, "FUNCTION") == 0;
+	return false;
 }
 
 /* A command of the client's own has changed more than its answer says. */
 static void note_tag(struct server *s, const char *tag)
 {
+	if (!strchr("ACDR", *tag))
+		return;
+	if (changes_schema(tag)) {
+		statements_outdate(statements_of(s));
+		s->schema_changed = true;
+	}
 	struct client *c = s->client;
 	bool all = strcmp(tag, "DISCARD ALL") == 0, reset = all || strcmp(tag, "RESET") == 0;
 	if (!c || is_ours(s))
@@ -201,9 +232,6 @@ static void note_tag(struct server *s, const char *tag)
 	/* The server goes back to what our own login has; what the client means is what its own
 	 * startup packet had: it is set up anew before its next transaction. */
 	s->resetting = s->resetting || (reset && c->origin);
-	/* It may have named one of ours. */
-	if (strcmp(tag, "DEALLOCATE") == 0)
-		server_distrust_statements(s);
 }
 
 /* May a client be told something else than this message, which has been inspected? */
@@ -230,19 +258,8 @@ static bool reword(const struct server *s, const struct frame *frame, struct byt
 	return meant != NULL;
 }
 
-/* Must a tag of this length, with its zero, be looked at? Those of note_tag. */
-static bool is_tag_noted(uint32_t len)
-{
-	switch (len) {
-	case sizeof("RESET"):
-	case sizeof("DEALLOCATE"):
-	case sizeof("DISCARD ALL"):
-	case sizeof("DEALLOCATE ALL"):
-		return true;
-	default:
-		return false;
-	}
-}
+/* The longest tag that note_tag has to see, with its zero. */
+#define TAG_MAX sizeof("ALTER MATERIALIZED VIEW")
 
 /* A query of a client's is over, and perhaps its transaction. */
 static void count(struct server *s, char status)
@@ -275,6 +292,11 @@ static bool pay_ready(struct server *s, char status)
 	if (shifts)
 		debts_doubt_first(&s->debts);
 	s->status = status;
+	/* Others have met the new schema only now; what they gave meanwhile was read under the old. */
+	if (s->schema_changed && status != 'T') {
+		statements_outdate(statements_of(s));
+		s->schema_changed = false;
+	}
 	s->since = hub_now(s->hub);
 	if (status == 'I')
 		s->begun_at = s->since; /* that of the next in a pipeline */
@@ -324,7 +346,7 @@ static bool is_inspected(const struct server *s, const struct frame *frame)
 	case MSG_ERROR:
 		return frame->len <= REPORT_MAX;
 	case MSG_COMMAND_COMPLETE:
-		return is_tag_noted(frame->len - FRAME_HEADER);
+		return frame->len - FRAME_HEADER <= TAG_MAX;
 	case MSG_DATA_ROW:
 		if (s->errand == ERRAND_ASK)
 			return true;

@@ -41,6 +41,26 @@ enum sending_progress sending_violation(struct sending *m, const char *what);
 /* Notes in `debt` what the client's unnamed statement is, which is none from now on. */
 void sending_forget_unnamed(struct client *c, struct debt *debt);
 
+/* Notes in `debt` what the name stood for, and removes it; the entry is not valid any more. */
+void sending_forget_name(struct client *c, const struct statement_entry *entry, struct debt *debt);
+
+/* Does it depend on answers still to come what the client's name stands for? */
+bool sending_is_unsure(struct sending *m, const char *name);
+
+/* Sees to it that the server has the statement, and gives the name that it has there. */
+void sending_ensure(struct sending *m, struct statement *statement, char name[STATEMENT_NAME_MAX]);
+
+/* relay_sql.c. A text to be run in place of one with these traits, which is refused here; NULL: it
+ * is not. */
+const char *sending_refusal(const struct client *c, uint32_t traits);
+
+/* DEALLOCATE of what was prepared by the protocol, by a simple query: PASS if it is not that. */
+enum sending_progress sending_deallocate(struct sending *m, struct bytes text);
+/* The same as a statement that is bound; DONE: what is to be bound in its place is `name`, and
+ * what it does is noted in `debt`. */
+enum sending_progress sending_bind_deallocate(struct sending *m, const struct statement *bound,
+	struct debt *debt, char name[STATEMENT_NAME_MAX]);
+
 /* relay_prepared.c: the messages that name prepared statements. */
 enum sending_progress sending_parse(struct sending *m);
 enum sending_progress sending_bind(struct sending *m);

@@ -476,7 +476,22 @@ bool server_parameter(struct server *s, const char *name, const char *value)
 
 void server_distrust_statements(struct server *s)
 {
-	s->prepared = SERVER_PREPARED_MAX + 1; /* it forgets them all before its next use */
+	s->distrusted = true;
+}
+
+/* What it gives is not what it gave when it was prepared, and the server will say so each time: whoever
+ * prepares the text again is given another statement, on every server. */
+static void outdate_bound(struct server *s)
+{
+	const struct debt *first = debts_first(&s->debts);
+	if (!first || first->kind != DEBT_BIND || !first->bound)
+		return;
+	struct statement *bound = statements_find(&s->hub->statements, s->id, first->bound);
+	struct client *c = s->client;
+	if (!bound && c && c->unnamed && c->unnamed->id == first->bound)
+		bound = c->unnamed;
+	if (bound)
+		bound->generation = 0;
 }
 
 void server_complaint(struct server *s, struct bytes body)
@@ -484,6 +499,9 @@ void server_complaint(struct server *s, struct bytes body)
 	struct message_error e;
 	if (message_parse_error(body, &e) != 0)
 		return;
+	/* "cached plan must not change result type" */
+	if (strcmp(e.sqlstate, "0A000") == 0 && strcmp(e.routine, "RevalidateCachedQuery") == 0)
+		outdate_bound(s);
 	bool fatal = strcmp(e.severity, "FATAL") == 0 || strcmp(e.severity, "PANIC") == 0;
 	s->fatal = s->fatal || fatal;
 	if (strcmp(e.sqlstate, "42P05") == 0) /* duplicate_prepared_statement */

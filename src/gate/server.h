@@ -17,9 +17,6 @@
 #define UNNAMED_NONE    UINT64_C(0)
 #define UNNAMED_UNKNOWN UINT64_MAX
 
-/* A server that holds more statements than this forgets them all before its next client. */
-#define SERVER_PREPARED_MAX 500
-
 /* How long a dead client's query may go on before it is cancelled, and then before its server is
  * given up. */
 #define SERVER_DRAIN_NS (2 * NS_PER_S)
@@ -80,7 +77,9 @@ struct server {
 	struct buffer answer; /* the settings told so far: name, zero, value, zero */
 	uint32_t found; /* what else was told so far: bits of enum gate_pin */
 	uint64_t unnamed; /* the id of its unnamed statement, if that is known */
-	int prepared; /* how many statements of ours it holds */
+	bool distrusted; /* it may have other statements than we know: forgets them all before its next client */
+	bool clearing; /* it was asked for what may take away all statements: DISCARD, DEALLOCATE */
+	bool schema_changed; /* by its client, in a transaction that has not ended */
 	instant since; /* its client's oldest debt is due, or nothing is asked of it */
 	instant begun_at; /* its client's transaction */
 	instant overdue_at; /* when its client's query was cancelled for its limit; 0: none was */

@@ -124,6 +124,8 @@ struct gate_settings {
 	enum sql_prepare sql_prepare;
 	const char *password_command; /* for sh -c: says the password to log in with; empty: none */
 	int64_t password_life_ns; /* how long that is good */
+	int prepared_max; /* statements of ours on one server, at most */
+	int64_t prepared_bytes; /* of all their texts together */
 	struct care database_care; /* where the URL says nothing of it */
 	const struct gate_database *databases; /* the first is the URL's */
 	int databases_count;

@@ -35,10 +35,16 @@ void statement_name(const struct statement *s, char name[STATEMENT_NAME_MAX])
 
 /* ---- the registry ---- */
 
-void statements_init(struct statements *all, int servers_max)
+void statements_init(struct statements *all, int servers_max, size_t bytes_max)
 {
-	*all = (struct statements){.slot_count = SLOTS_MIN, .servers_max = servers_max};
+	*all = (struct statements){
+		.slot_count = SLOTS_MIN,
+		.generation = 1,
+		.bytes_max = bytes_max,
+		.servers_max = servers_max,
+	};
 	all->slots = must(calloc(all->slot_count, sizeof(struct statement *)));
+	all->shelves = must(calloc((size_t)servers_max, sizeof(*all->shelves)));
 }
 
 void statements_release(struct statements *all)
@@ -47,17 +53,15 @@ void statements_release(struct statements *all)
 		struct statement *next;
 		for (struct statement *s = all->slots[i]; s; s = next) {
 			next = s->next;
-			free(s->servers);
+			free(s->places);
 			free(s);
 		}
 	}
+	for (int i = 0; i < all->servers_max; i++)
+		free(all->shelves[i].held);
+	free(all->shelves);
 	free(all->slots);
 	*all = (struct statements){0};
-}
-
-static size_t words(int servers_max)
-{
-	return ((size_t)servers_max + 63) / 64;
 }
 
 static void grow(struct statements *all)
@@ -77,21 +81,32 @@ static void grow(struct statements *all)
 	all->slot_count = count;
 }
 
-struct statement *statements_intern(struct statements *all, const char *query, struct bytes types)
+static size_t size_of(size_t query_len, size_t types_len)
+{
+	return sizeof(struct statement) + query_len + types_len;
+}
+
+struct statement *statements_intern(
+	struct statements *all, const char *query, struct bytes types, uint64_t reading)
 {
 	size_t query_len = strlen(query) + 1;
 	uint64_t hash = hash_bytes(HASH_START, query, query_len);
 	hash = hash_bytes(hash, types.at, types.len);
+	hash = hash_bytes(hash, &reading, sizeof(reading));
 	struct statement **slot = &all->slots[hash & (all->slot_count - 1)];
 	for (struct statement *s = *slot; s; s = s->next) {
 		if (s->hash == hash && s->query_len == query_len && s->types_len == types.len &&
+			s->reading == reading && s->generation == all->generation &&
 			memcmp(s->bytes, query, query_len) == 0 &&
 			memcmp(s->bytes + query_len, types.at, types.len) == 0) {
 			s->refs++;
 			return s;
 		}
 	}
-	struct statement *s = must(malloc(sizeof(*s) + query_len + types.len));
+	size_t size = size_of(query_len, types.len);
+	if (size > all->bytes_max - all->bytes)
+		return NULL;
+	struct statement *s = must(malloc(size));
 	*s = (struct statement){
 		.next = *slot,
 		.hash = hash,
@@ -100,20 +115,28 @@ struct statement *statements_intern(struct statements *all, const char *query, s
 		.query_len = (uint32_t)query_len,
 		.types_len = (uint32_t)types.len,
 		.traits = sql_traits((struct bytes){(const uint8_t *)query, query_len - 1}),
-		.servers = must(calloc(words(all->servers_max), sizeof(uint64_t))),
+		.reading = reading,
+		.generation = all->generation,
+		.places = must(calloc((size_t)all->servers_max, sizeof(uint16_t))),
 	};
 	memcpy(s->bytes, query, query_len);
 	memcpy(s->bytes + query_len, types.at, types.len);
 	*slot = s;
+	all->bytes += size;
 	if (++all->count > all->slot_count)
 		grow(all);
 	return s;
 }
 
+void statements_outdate(struct statements *all)
+{
+	all->generation++;
+}
+
 static bool is_anywhere(const struct statements *all, const struct statement *s)
 {
-	for (size_t i = 0; i < words(all->servers_max); i++)
-		if (s->servers[i])
+	for (int i = 0; i < all->servers_max; i++)
+		if (s->places[i])
 			return true;
 	return false;
 }
@@ -127,7 +150,8 @@ static void free_if_unused(struct statements *all, struct statement *s)
 		at = &(*at)->next;
 	*at = s->next;
 	all->count--;
-	free(s->servers);
+	all->bytes -= size_of(s->query_len, s->types_len);
+	free(s->places);
 	free(s);
 }
 
@@ -144,30 +168,73 @@ void statements_drop(struct statements *all, struct statement *s)
 	free_if_unused(all, s);
 }
 
-bool statement_is_on(const struct statement *s, int server)
+/* ---- shelves ---- */
+
+#define SHELF_MIN 8
+#define SHELF_MAX 32768
+
+void statements_put(struct statements *all, struct statement *s, int server)
 {
-	return s->servers[server / 64] >> (server % 64) & 1;
+	struct statement_shelf *shelf = &all->shelves[server];
+	if (s->places[server] == 0) {
+		if (shelf->count == shelf->size) {
+			assert(shelf->size < SHELF_MAX);
+			shelf->size = shelf->size ? shelf->size * 2 : SHELF_MIN;
+			shelf->held = must(
+				realloc(shelf->held, shelf->size * sizeof(*shelf->held)));
+		}
+		shelf->held[shelf->count++].statement = s;
+		s->places[server] = shelf->count;
+	}
+	statements_touch(all, s, server);
 }
 
-void statement_set_on(struct statement *s, int server, bool on)
+void statements_take(struct statements *all, struct statement *s, int server)
 {
-	uint64_t bit = UINT64_C(1) << (server % 64);
-	if (on)
-		s->servers[server / 64] |= bit;
-	else
-		s->servers[server / 64] &= ~bit;
+	struct statement_shelf *shelf = &all->shelves[server];
+	uint16_t place = s->places[server];
+	if (!place)
+		return;
+	shelf->held[place - 1] = shelf->held[--shelf->count];
+	if (place <= shelf->count) /* the last one took its place */
+		shelf->held[place - 1].statement->places[server] = place;
+	s->places[server] = 0;
+}
+
+int statements_on(const struct statements *all, int server)
+{
+	return all->shelves[server].count;
+}
+
+struct statement *statements_oldest(const struct statements *all, int server)
+{
+	const struct statement_shelf *shelf = &all->shelves[server];
+	const struct statement_held *oldest = NULL;
+	for (int i = 0; i < shelf->count; i++)
+		if (!oldest || shelf->held[i].used < oldest->used)
+			oldest = &shelf->held[i];
+	return oldest ? oldest->statement : NULL;
+}
+
+struct statement *statements_find(const struct statements *all, int server, uint64_t id)
+{
+	const struct statement_shelf *shelf = &all->shelves[server];
+	for (int i = 0; i < shelf->count; i++)
+		if (shelf->held[i].statement->id == id)
+			return shelf->held[i].statement;
+	return NULL;
 }
 
 void statements_forget_server(struct statements *all, int server)
 {
-	for (size_t i = 0; i < all->slot_count; i++) {
-		struct statement *next;
-		for (struct statement *s = all->slots[i]; s; s = next) {
-			next = s->next;
-			statement_set_on(s, server, false);
-			free_if_unused(all, s);
-		}
+	struct statement_shelf *shelf = &all->shelves[server];
+	while (shelf->count > 0) {
+		struct statement *s = shelf->held[--shelf->count].statement;
+		s->places[server] = 0;
+		free_if_unused(all, s);
 	}
+	free(shelf->held);
+	*shelf = (struct statement_shelf){.uses = shelf->uses};
 }
 
 /* ---- a client's names: open addressing, linear probing ---- */
@@ -250,6 +317,15 @@ void statement_names_remove(struct statement_names *names, struct statements *al
 	uint32_t at = slot_of(names, name);
 	if (names->entries[at].name)
 		remove_at(names, all, at);
+}
+
+void statement_names_replace(struct statement_names *names, struct statements *all,
+	const char *name, struct statement *statement)
+{
+	struct statement_entry *entry = &names->entries[slot_of(names, name)];
+	assert(entry->name);
+	statements_drop(all, entry->statement);
+	entry->statement = statement;
 }
 
 void statement_names_undo(

@@ -4,7 +4,12 @@
  * In transaction mode a client meets a different server from transaction to transaction, while its
  * driver believes that what it prepared is there. So each distinct text gets one name of our own
  * ("standpipe:17"), a client's names point to texts, and a server is given a text when somebody
- * binds it there. A statement remembers the servers that have it as bits.
+ * binds it there. A statement remembers its place on each server's shelf, and a shelf which of its
+ * statements was used last, so that the one that was not used for longest can make room.
+ *
+ * What a text means depends on settings (search_path, DateStyle), and what it gives on the schema:
+ * so the same text is another statement where the former differ (profile.reading), and after the
+ * latter was changed (the generation).
  */
 #ifndef STANDPIPE_GATE_STATEMENT_H
 #define STANDPIPE_GATE_STATEMENT_H
@@ -26,7 +31,9 @@ struct statement {
 	uint32_t query_len; /* with its zero */
 	uint32_t types_len;
 	uint32_t traits; /* what it may do to a session (wire/sql.h) */
-	uint64_t *servers; /* a bit each: has it prepared */
+	uint64_t reading; /* under which settings it was given */
+	uint64_t generation; /* of the schema; 0: it is known to be out of date */
+	uint16_t *places; /* on each server's shelf, from 1; 0: that does not have it */
 	char bytes[]; /* query, zero, types as in Parse */
 };
 
@@ -43,20 +50,40 @@ static inline struct bytes statement_types(const struct statement *s)
 #define STATEMENT_NAME_MAX 40
 void statement_name(const struct statement *s, char name[STATEMENT_NAME_MAX]);
 
+/* What one server has. */
+struct statement_shelf {
+	struct statement_held {
+		struct statement *statement;
+		uint64_t used; /* the shelf's `uses` then */
+	} * held; /* owned */
+	uint16_t count, size;
+	uint64_t uses;
+};
+
 /* All of them. */
 struct statements {
 	struct statement **slots;
 	size_t slot_count; /* a power of two */
 	size_t count;
 	uint64_t last_id;
+	uint64_t generation; /* from 1 */
+	size_t bytes; /* of all texts */
+	size_t bytes_max;
+	struct statement_shelf *shelves; /* one for each server */
 	int servers_max;
 };
 
-void statements_init(struct statements *all, int servers_max);
+/* `bytes_max`: of all texts together. */
+void statements_init(struct statements *all, int servers_max, size_t bytes_max);
 void statements_release(struct statements *all);
 
-/* The statement of this text and these types, with one more reference. Copies both. */
-struct statement *statements_intern(struct statements *all, const char *query, struct bytes types);
+/* The statement of this text and these types, with one more reference. Copies both. NULL: there is
+ * no room for another text. */
+struct statement *statements_intern(
+	struct statements *all, const char *query, struct bytes types, uint64_t reading);
+
+/* The schema has changed: whoever gives a text from now on gets a new statement for it. */
+void statements_outdate(struct statements *all);
 
 /* One more reference; the same statement. */
 struct statement *statement_hold(struct statement *s);
@@ -64,8 +91,27 @@ struct statement *statement_hold(struct statement *s);
 /* One reference less. A statement that nobody names and no server has is freed. */
 void statements_drop(struct statements *all, struct statement *s);
 
-bool statement_is_on(const struct statement *s, int server);
-void statement_set_on(struct statement *s, int server, bool on);
+static inline bool statement_is_on(const struct statement *s, int server)
+{
+	return s->places[server] != 0;
+}
+
+/* The server is given it, if it has it not yet; it is used now. */
+void statements_put(struct statements *all, struct statement *s, int server);
+/* The server has it no more. It is not freed by that, even if nobody names it. */
+void statements_take(struct statements *all, struct statement *s, int server);
+/* A server that has it is about to use it. */
+static inline void statements_touch(struct statements *all, struct statement *s, int server)
+{
+	struct statement_shelf *shelf = &all->shelves[server];
+	shelf->held[s->places[server] - 1].used = ++shelf->uses;
+}
+
+/* How many the server has; the one that was not used for longest, borrowed, NULL: none; the one of
+ * this id, or NULL. */
+int statements_on(const struct statements *all, int server);
+struct statement *statements_oldest(const struct statements *all, int server);
+struct statement *statements_find(const struct statements *all, int server, uint64_t id);
 
 /* The server forgot everything (closed, DEALLOCATE ALL): no statement is on it any more. */
 void statements_forget_server(struct statements *all, int server);
@@ -100,7 +146,10 @@ void statement_names_restore(struct statement_names *names, const char *name,
 /* Removes the name, if it is there, and drops the reference. */
 void statement_names_remove(
 	struct statement_names *names, struct statements *all, const char *name);
-/* The same, if it still has the definition of this serial. */
+/* The name, which is there, stands for another one from now on. Takes over the reference. */
+void statement_names_replace(struct statement_names *names, struct statements *all,
+	const char *name, struct statement *statement);
+/* Removes it, if it still has the definition of this serial. */
 void statement_names_undo(
 	struct statement_names *names, struct statements *all, const char *name, uint32_t serial);
 /* Removes those defined before the one with this serial; 0: all. */

@@ -117,6 +117,11 @@ void traces_note(struct server *s, struct bytes text, uint32_t traits)
 	s->traits |= traits;
 	if (traits & SQL_CUSTOM)
 		sql_settings(text, note_custom, s);
+	s->clearing = s->clearing || (traits & (SQL_DEALLOCATE | SQL_DISCARD));
+	/* It may name one of ours. */
+	if ((traits & SQL_DEALLOCATE) &&
+		memmem(text.at, text.len, STATEMENT_PREFIX, strlen(STATEMENT_PREFIX)))
+		server_distrust_statements(s);
 }
 
 void traces_note_values(struct server *s, struct bytes rest)
@@ -339,6 +344,8 @@ bool traces_cleaned(struct server *s)
 bool traces_keep(struct server *s)
 {
 	struct client *c = s->client;
+	if (c->big_unnamed == BIG_PARSED && c->state == CLIENT_ACTIVE)
+		return true; /* nowhere else could it be bound */
 	if (!s->traits && !c->pins)
 		return false;
 	if (c->state == CLIENT_GONE && (c->pins || (s->traits & (SETS | MAKES | ANY))))

@@ -98,6 +98,7 @@ struct message_error {
 	const char *sqlstate;
 	const char *message;
 	const char *hint;
+	const char *routine; /* the function of PostgreSQL's that says so */
 };
 int message_parse_error(struct bytes body, struct message_error *m);
 

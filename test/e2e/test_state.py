@@ -12,7 +12,8 @@ import psycopg2
 import pytest
 
 import harness
-from pgwire import Session, query
+from pgwire import (
+    Session, assert_same, bind, close_statement, describe_portal, execute, parse, query, sync)
 
 SERVERS = 2
 
@@ -266,7 +267,7 @@ def test_what_lives_in_a_session_keeps_its_client_there(postgres, gate, name):
 def test_the_server_of_a_pinned_client_that_leaves_is_cleaned_at_once(postgres, gate, how):
     look = ("select concat_ws(',', current_setting('work_mem'), nullif(current_setting('app.gone', true), ''),"
             " (select count(*) from pg_locks where locktype = 'advisory'), (select count(*) from pg_cursors),"
-            " (select count(*) from pg_listening_channels()), (select count(*) from pg_prepared_statements),"
+            " (select count(*) from pg_listening_channels()), (select count(*) from pg_prepared_statements where from_sql),"
             " to_regclass('mine'))")
     with sessions(postgres, gate, 2) as (one, other):
         clean = everywhere(postgres, gate, other, look)
@@ -335,3 +336,209 @@ def test_with_pin_off_it_is_lost_and_said_so(run_standpipe, postgres):
         assert metric(gate, "standpipe_clients_pinned") == 0
         assert everywhere(postgres, gate, one, "show work_mem") == "5MB"
         assert sum("pool.pin is off" in line for line in gate.lines) == 1
+
+
+# --- prepared statements -------------------------------------------------------------------------
+
+
+def statements_there(postgres, gate, client):
+    """How many statements by the protocol each server has."""
+    return on_each_server(postgres, gate, client, lambda: client.one(
+        "select count(*) from pg_prepared_statements where not from_sql"))
+
+
+def test_statements_that_were_not_used_for_longest_make_room(run_standpipe, postgres):
+    gate = serve(run_standpipe, postgres, STANDPIPE_POOL_PREPARED_STATEMENTS="5")
+    with Session(gate.gate_port) as one, sessions(postgres, gate, 1) as (other,):
+        for n in range(12):
+            one.ask(parse(f"s{n}", f"select {n}"), sync())
+        # In one pipeline, and after an error in another: each gives its own.
+        for order in range(12), reversed(range(12)), (0, 7, 0, 8, 0, 9, 0, 10, 0, 11):
+            order = list(order)
+            batch = [m for n in order for m in (bind("", f"s{n}"), execute())]
+            rows = [b[6:] for kind, b in one.ask(*batch, sync()) if kind == "D"]
+            assert rows == [str(n).encode() for n in order]
+            kinds = "".join(k for k, _ in one.ask(bind("", "nobody"), *batch, sync()))
+            assert kinds == "EZ"
+        assert all(int(count) <= 5 for count in statements_there(postgres, gate, other).values())
+        # The first is used all the time, and never prepared anew.
+        pid_and_time = "select pg_backend_pid(), prepare_time from pg_prepared_statements where statement = 'select 0'"
+        one.ask(query("begin"), bind("", "s0"), execute(), sync(), ready=2)
+        before = one.rows(pid_and_time)
+        for n in range(1, 12):
+            one.ask(bind("", f"s{n}"), execute(), bind("", "s0"), execute(), sync())
+        assert one.rows(pid_and_time) == before
+        one.ask(query("commit"))
+
+
+def test_texts_of_statements_have_a_bound_together(run_standpipe, postgres):
+    gate = serve(run_standpipe, postgres, STANDPIPE_POOL_PREPARED_MEMORY="64KiB")
+    with Session(gate.gate_port) as one, Session(gate.gate_port) as other:
+        one.ask(parse("a", "select 1 /*" + 60000 * "x" + "*/"), sync())
+        other.send(parse("b", "select 2 /*" + 60000 * "y" + "*/"), sync())
+        kind, body = other.read()
+        assert kind == "E" and b"53200" in body and b"pool.prepared_memory" in body
+        # Without a name it need not be remembered.
+        assert one.ask(parse("", "select 2 /*" + 60000 * "y" + "*/"), bind("", ""), execute(), sync())[2][1][6:] == b"2"
+        assert one.ask(bind("", "a"), execute(), sync())[1][1][6:] == b"1"
+
+
+BIG = 2 << 20
+
+
+def test_a_big_text_without_a_name_is_bound_where_it_was_parsed(postgres, gate):
+    with Session(gate.gate_port) as one, sessions(postgres, gate, 2) as (two, three):
+        one.ask(parse("", "select 4 /*" + BIG * "x" + "*/"), sync())
+        two.run("begin")
+        assert one.ask(bind("", ""), execute(), sync())[1][1][6:] == b"4"
+        two.run("rollback")
+        # It has been bound: its server is anyone's again.
+        assert len(on_each_server(postgres, gate, three, lambda: None)) == SERVERS
+
+
+@pytest.mark.parametrize("script", [
+    [query("deallocate a"), bind("", "a"), sync()],
+    [query("DEALLOCATE PREPARE \"a\""), parse("a", "select 2"), bind("", "a"), execute(), sync()],
+    [query("begin"), query("nonsense"), query("deallocate a"), query("rollback"), bind("", "a"), execute(), sync()],
+    [query("begin"), query("deallocate a"), query("rollback"), bind("", "a"), execute(), sync()],
+    [parse("", "deallocate a"), bind("", ""), describe_portal(""), execute(), sync(), bind("", "a"), sync()],
+    [parse("d", "deallocate a"), bind("", "d"), execute(), parse("a", "select 3"), bind("", "a"), execute(), sync()],
+    [bind("", "nobody"), parse("", "deallocate a"), bind("", ""), execute(), sync(), bind("", "a"), execute(), sync()],
+    [parse("", "deallocate a"), bind("", ""), execute(), parse("", "nonsense"), sync(), bind("", "a"), execute(), sync()],
+    [query("deallocate a"), query("deallocate a"), query("deallocate nobody"), query("deallocate b")],
+    [query("deallocate all"), bind("", "a"), sync(), parse("a", "select 4"), bind("", "a"), execute(), sync()],
+    [query("discard all"), bind("", "b"), sync(), parse("b", "select 4"), bind("", "b"), execute(), sync()],
+], ids=str)
+def test_deallocate_is_right_for_what_came_by_the_protocol(postgres, gate, script):
+    def run(port, elsewhere):
+        with Session(port) as s, Session(port) as sharer, Client(postgres, port) as blocker:
+            for one in s, sharer:
+                one.ask(parse("a", "select 'a'"), parse("b", "select 'b'"), sync())
+            if elsewhere:  # what follows meets a server that has none of them
+                blocker.run("begin")
+            for batch in script:
+                s.send(batch)
+            told = s.read_until("Z", sum(m[:1] in (b"Q", b"S") for m in script))
+            shared = sharer.ask(bind("", "a"), execute(), bind("", "b"), execute(), sync()) if not elsewhere else None
+            return told, shared
+    with Session(postgres.port) as direct:
+        direct.ask(parse("a", "select 'a'"), parse("b", "select 'b'"), sync())
+        for batch in script:
+            direct.send(batch)
+        expected = direct.read_until("Z", sum(m[:1] in (b"Q", b"S") for m in script))
+    for elsewhere in False, True:
+        told, shared = run(gate.gate_port, elsewhere)
+        assert_same(expected, told)
+        if shared:
+            assert [b[6:] for k, b in shared if k == "D"] == [b"a", b"b"]
+
+
+@pytest.mark.parametrize("ask", ["simple", "extended", "in a transaction"])
+def test_sql_prepare_can_be_refused(run_standpipe, postgres, ask):
+    gate = serve(run_standpipe, postgres, STANDPIPE_POOL_SQL_PREPARE="error")
+    text = "prepare p as select 1"
+    with Session(gate.gate_port) as s:
+        if ask == "extended":
+            messages = s.ask(parse("", text), bind("", ""), execute(), sync())
+        elif ask == "simple":
+            messages = s.ask(query(text))
+        else:
+            messages = s.ask(query("begin"), query(text), query("select 1"), query("rollback"), ready=4)
+            assert sum(k == "E" for k, _ in messages) == 2  # the transaction has failed
+        body = next(b for k, b in messages if k == "E")
+        assert b"C0A000" in body and b"PREPARE" in body and b"Hpool" not in body and b"pool.sql_prepare" in body
+        assert s.rows("select count(*) from pg_prepared_statements where from_sql") == [["0"]]
+
+
+def rows_or_state(session, *messages):
+    """The rows; or the SQLSTATE."""
+    told = session.ask(*messages, sync())
+    for kind, body in told:
+        if kind == "E":
+            return body[body.index(b"\0C") + 2:body.index(b"\0C") + 7].decode()
+    return [body for kind, body in told if kind == "D"]
+
+
+@pytest.mark.parametrize("who", ["a client of the gate", "someone else"])
+def test_after_the_schema_changed_a_text_that_is_prepared_again_gives_what_is(postgres, gate, who):
+    postgres.query("drop table if exists shape; create table shape (a int); alter table shape owner to app;"
+                   "insert into shape values (1)")
+    text = f"select * from shape -- {who}"
+    with Session(gate.gate_port) as old, Session(gate.gate_port) as new, sessions(postgres, gate, 2) as (ddl, other):
+        def prepare_everywhere():
+            for blocker in None, other:
+                if blocker:
+                    blocker.run("begin")
+                assert len(rows_or_state(old, bind("", "a"), execute())) == 1
+                if blocker:
+                    blocker.run("rollback")
+        old.ask(parse("a", text), sync())
+        prepare_everywhere()
+        if who == "someone else":
+            postgres.query("alter table shape add b text default 'new'")
+        else:
+            ddl.run("alter table shape add b text default 'new'")
+        if who == "someone else":
+            # Nobody knows before the server says so, once for each client that prepared it before.
+            assert rows_or_state(old, bind("", "a"), execute()) == "0A000"
+        assert b"new" in rows_or_state(new, parse("n", text), bind("", "n"), execute())[0]
+        for _ in range(2):
+            other.run("begin")
+            assert b"new" in rows_or_state(new, bind("", "n"), execute())[0]
+            other.run("rollback")
+        # As on a connection of its own: an error, until it is prepared again.
+        assert rows_or_state(old, bind("", "a"), execute()) == "0A000"
+        old.ask(close_statement("a"), sync())
+        assert b"new" in rows_or_state(old, parse("a", text), bind("", "a"), execute())[0]
+
+
+def test_a_text_is_another_statement_where_settings_make_it_mean_something_else(postgres, gate):
+    postgres.query("drop schema if exists one cascade; create schema one authorization app;"
+                   "drop schema if exists two cascade; create schema two authorization app")
+    postgres.query("create table one.t (a int); create table two.t (a text, b text);"
+                   "insert into one.t values (1); insert into two.t values ('x', 'y');"
+                   "grant select on one.t, two.t to app")
+    with Session(gate.gate_port, options="-c search_path=one") as one, \
+            Session(gate.gate_port, options="-c search_path=two -c datestyle=german") as two:
+        for _ in range(3):
+            for s, columns in (one, 1), (two, 2):
+                if not _:
+                    s.ask(parse("a", "select * from t"), parse("d", "select '01/02/2003'::date::text"), sync())
+                row, = rows_or_state(s, bind("", "a"), execute())
+                assert row[:2] == columns.to_bytes(2, "big")
+        assert rows_or_state(one, bind("", "d"), execute())[0][6:] == b"2003-01-02"
+        assert rows_or_state(two, bind("", "d"), execute())[0][6:] == b"01.02.2003"
+        one.ask(query("set search_path = two"))
+        rows_or_state(one, bind("", "a"), execute())  # what was prepared for others stays theirs
+        row, = rows_or_state(two, bind("", "a"), execute())
+        assert row[:2] == b"\0\2"
+
+
+def test_psycopg_prepares_and_deallocates_on_its_own(postgres, gate):
+    import psycopg
+    with psycopg.connect(postgres.url(port=gate.gate_port), autocommit=True, prepare_threshold=0) as one, \
+            psycopg.connect(postgres.url(port=gate.gate_port), autocommit=True, prepare_threshold=0) as two:
+        one.prepared_max = two.prepared_max = 3
+        for n in range(20):
+            for connection in one, two:
+                assert connection.execute(f"select %s::int + {n % 7}", (n,)).fetchone() == (n + n % 7,)
+        with one.pipeline():
+            cursors = [one.execute(f"select %s::int * {n}", (n,)) for n in range(9)]
+            assert [c.fetchone()[0] for c in cursors] == [n * n for n in range(9)]
+
+
+def test_asyncpg_sees_a_change_of_the_schema_as_it_does_directly(postgres, gate):
+    import asyncio
+    import asyncpg
+    postgres.query("drop table if exists seen; create table seen (a int); alter table seen owner to app;"
+                   "insert into seen values (1)")
+
+    async def use():
+        pool = await asyncpg.create_pool(postgres.url(port=gate.gate_port), min_size=3, max_size=3)
+        for _ in range(6):
+            assert dict(await pool.fetchrow("select * from seen")) == {"a": 1}
+        await pool.execute("alter table seen add b int default 2")
+        for _ in range(12):
+            assert dict(await pool.fetchrow("select * from seen")) == {"a": 1, "b": 2}
+        await pool.close()
+    asyncio.run(use())

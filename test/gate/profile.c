@@ -105,7 +105,7 @@ static void the_same_settings_in_any_order_are_one_profile(void **state)
 	assert_int_equal(a->refs, 2);
 	EXPECT_PAIRS(a, "application_name\0web\0client_encoding\0UTF8\0TimeZone\0UTC\0");
 	profile_drop(&all, a);
-	assert_int_equal(count(&all), 2);
+	assert_int_equal(count(&all), 3); /* with the part that is about how texts are read */
 	profile_drop(&all, b);
 	assert_int_equal(count(&all), 1);
 	profiles_release(&all);
@@ -328,9 +328,74 @@ static void what_a_session_can_set_and_the_server_reports_is_known(void **state)
 	assert_false(profile_is_settable(""));
 }
 
+static void settings_that_change_how_a_text_is_read_are_told_apart(void **state)
+{
+	struct profiles all;
+	profiles_init(&all);
+	struct profile *plain = profile_with(&all, all.base, "application_name", "web");
+	struct profile *path = profile_with(&all, all.base, "search_path", "a");
+	struct profile *both = profile_with(&all, plain, "search_path", "a");
+	struct profile *other = profile_with(&all, plain, "search_path", "b");
+	assert_int_equal(all.base->reading, 0);
+	assert_int_equal(plain->reading, 0);
+	assert_int_not_equal(path->reading, 0);
+	assert_int_equal(both->reading, path->reading);
+	assert_int_not_equal(other->reading, path->reading);
+	assert_int_equal(other->reading & PROFILE_READING_OWN, 0);
+	uint64_t before = path->reading;
+	profile_drop(&all, path);
+	profile_drop(&all, both);
+	path = profile_with(&all, all.base, "search_path", "a");
+	assert_int_not_equal(path->reading, before); /* never used twice */
+	profile_drop(&all, path);
+	profile_drop(&all, plain);
+	profile_drop(&all, other);
+	assert_int_equal(count(&all), 1);
+	profiles_release(&all);
+}
+
+static void pairs_as_a_server_tells_them_make_a_profile(void **state)
+{
+	struct profiles all;
+	profiles_init(&all);
+	static const char pairs[] = "work_mem\0001\0app.x\0y\0work_mem\0002";
+	struct profile *p = profile_from_pairs(
+		&all, (struct bytes){(const uint8_t *)pairs, sizeof(pairs)});
+	EXPECT_PAIRS(p, "app.x\0y\0work_mem\0002\0");
+	profile_drop(&all, p);
+	struct buffer many = BUFFER_INIT;
+	for (int i = 0; i <= PROFILE_PAIRS_MAX; i++) {
+		char name[32];
+		snprintf(name, sizeof(name), "a.b%d", i);
+		buffer_append_text(&many, name);
+		buffer_append_text(&many, "");
+	}
+	assert_null(profile_from_pairs(&all, buffer_bytes(&many)));
+	buffer_release(&many);
+	profiles_release(&all);
+}
+
+static void who_the_session_acts_for_is_set_last(void **state)
+{
+	struct profiles all;
+	profiles_init(&all);
+	static const char pairs[] = "role\0r\0session_authorization\0s\0work_mem\0001";
+	struct profile *p = profile_from_pairs(
+		&all, (struct bytes){(const uint8_t *)pairs, sizeof(pairs)});
+	expect_sql(p, "SET SESSION AUTHORIZATION DEFAULT;RESET ROLE;RESET ALL;"
+		      "SELECT pg_catalog.set_config(E'work_mem',E'1',false),"
+		      "pg_catalog.set_config(E'session_authorization',E's',false),"
+		      "pg_catalog.set_config(E'role',E'r',false)");
+	profile_drop(&all, p);
+	profiles_release(&all);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(settings_that_change_how_a_text_is_read_are_told_apart),
+		cmocka_unit_test(pairs_as_a_server_tells_them_make_a_profile),
+		cmocka_unit_test(who_the_session_acts_for_is_set_last),
 		cmocka_unit_test(a_session_that_sets_nothing_is_in_the_base_profile),
 		cmocka_unit_test(the_same_settings_in_any_order_are_one_profile),
 		cmocka_unit_test(one_pair_more_is_another_profile_and_back_again),

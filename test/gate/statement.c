@@ -20,13 +20,13 @@ static const struct bytes one_type = {(const uint8_t *)"\0\1\0\0\0\x17", 6};
 static void the_same_text_and_types_are_one_statement(void **state)
 {
 	struct statements all;
-	statements_init(&all, 3);
-	struct statement *a = statements_intern(&all, "select 1", no_types);
+	statements_init(&all, 3, 1 << 20);
+	struct statement *a = statements_intern(&all, "select 1", no_types, 0);
 	char text[] = "select 1";
-	assert_ptr_equal(statements_intern(&all, text, no_types), a);
+	assert_ptr_equal(statements_intern(&all, text, no_types, 0), a);
 	assert_int_equal(a->refs, 2);
-	struct statement *other_text = statements_intern(&all, "select 2", no_types);
-	struct statement *other_types = statements_intern(&all, "select 1", one_type);
+	struct statement *other_text = statements_intern(&all, "select 2", no_types, 0);
+	struct statement *other_types = statements_intern(&all, "select 1", one_type, 0);
 	assert_ptr_not_equal(other_text, a);
 	assert_ptr_not_equal(other_types, a);
 	assert_int_equal(all.count, 3);
@@ -39,8 +39,9 @@ static void a_statement_keeps_copies_and_has_a_name_of_its_own(void **state)
 	char name[STATEMENT_NAME_MAX], other[STATEMENT_NAME_MAX];
 	char text[] = "select $1";
 	uint8_t types[] = {0, 1, 0, 0, 0, 23};
-	statements_init(&all, 3);
-	struct statement *s = statements_intern(&all, text, (struct bytes){types, sizeof(types)});
+	statements_init(&all, 3, 1 << 20);
+	struct statement *s = statements_intern(
+		&all, text, (struct bytes){types, sizeof(types)}, 0);
 	memset(text, 'x', sizeof(text) - 1);
 	memset(types, 'x', sizeof(types));
 	assert_string_equal(statement_query(s), "select $1");
@@ -48,7 +49,7 @@ static void a_statement_keeps_copies_and_has_a_name_of_its_own(void **state)
 	assert_memory_equal(statement_types(s).at, one_type.at, 6);
 	statement_name(s, name);
 	assert_string_equal(name, STATEMENT_PREFIX "1");
-	statement_name(statements_intern(&all, "", no_types), other);
+	statement_name(statements_intern(&all, "", no_types, 0), other);
 	assert_string_equal(other, STATEMENT_PREFIX "2");
 	s->id = UINT64_MAX;
 	statement_name(s, name);
@@ -59,28 +60,28 @@ static void a_statement_keeps_copies_and_has_a_name_of_its_own(void **state)
 static void one_that_nobody_names_and_no_server_has_is_gone(void **state)
 {
 	struct statements all;
-	statements_init(&all, 3);
-	struct statement *s = statements_intern(&all, "select 1", no_types);
-	statements_intern(&all, "select 1", no_types);
+	statements_init(&all, 3, 1 << 20);
+	struct statement *s = statements_intern(&all, "select 1", no_types, 0);
+	statements_intern(&all, "select 1", no_types, 0);
 	statements_drop(&all, s);
 	assert_int_equal(all.count, 1);
 	statements_drop(&all, s);
 	assert_int_equal(all.count, 0);
 	/* Its name is not given out again: a server might still know it. */
-	assert_int_equal(statements_intern(&all, "select 1", no_types)->id, 2);
+	assert_int_equal(statements_intern(&all, "select 1", no_types, 0)->id, 2);
 	statements_release(&all);
 }
 
 static void one_that_a_server_has_stays_until_the_server_forgets_it(void **state)
 {
 	struct statements all;
-	statements_init(&all, 3);
-	struct statement *s = statements_intern(&all, "select 1", no_types);
-	statement_set_on(s, 0, true);
-	statement_set_on(s, 2, true);
+	statements_init(&all, 3, 1 << 20);
+	struct statement *s = statements_intern(&all, "select 1", no_types, 0);
+	statements_put(&all, s, 0);
+	statements_put(&all, s, 2);
 	statements_drop(&all, s);
 	assert_int_equal(all.count, 1);
-	assert_ptr_equal(statements_intern(&all, "select 1", no_types), s);
+	assert_ptr_equal(statements_intern(&all, "select 1", no_types, 0), s);
 	assert_true(statement_is_on(s, 2));
 	statements_drop(&all, s);
 	statements_forget_server(&all, 0);
@@ -94,12 +95,12 @@ static void one_that_a_server_has_stays_until_the_server_forgets_it(void **state
 static void forgetting_a_server_leaves_what_is_named_and_what_others_have(void **state)
 {
 	struct statements all;
-	statements_init(&all, 3);
-	struct statement *named = statements_intern(&all, "named", no_types);
-	struct statement *elsewhere = statements_intern(&all, "elsewhere", no_types);
-	statement_set_on(named, 1, true);
-	statement_set_on(elsewhere, 1, true);
-	statement_set_on(elsewhere, 2, true);
+	statements_init(&all, 3, 1 << 20);
+	struct statement *named = statements_intern(&all, "named", no_types, 0);
+	struct statement *elsewhere = statements_intern(&all, "elsewhere", no_types, 0);
+	statements_put(&all, named, 1);
+	statements_put(&all, elsewhere, 1);
+	statements_put(&all, elsewhere, 2);
 	statements_drop(&all, elsewhere);
 	statements_forget_server(&all, 1);
 	assert_int_equal(all.count, 2);
@@ -113,13 +114,13 @@ static void each_server_has_a_bit_of_its_own(void **state)
 	static const int counts[] = {1, 63, 64, 65, 200};
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
 		struct statements all;
-		statements_init(&all, counts[i]);
-		struct statement *s = statements_intern(&all, "select 1", no_types);
+		statements_init(&all, counts[i], 1 << 20);
+		struct statement *s = statements_intern(&all, "select 1", no_types, 0);
 		for (int server = 0; server < counts[i]; server++) {
-			statement_set_on(s, server, true);
+			statements_put(&all, s, server);
 			for (int other = 0; other < counts[i]; other++)
 				assert_int_equal(statement_is_on(s, other), other == server);
-			statement_set_on(s, server, false);
+			statements_take(&all, s, server);
 		}
 		statements_release(&all);
 	}
@@ -130,15 +131,15 @@ static void thousands_are_found_again(void **state)
 	struct statements all;
 	static struct statement *made[5000];
 	char text[64];
-	statements_init(&all, 3);
+	statements_init(&all, 3, 1 << 20);
 	for (int i = 0; i < 5000; i++) {
 		snprintf(text, sizeof(text), "select %d", i);
-		made[i] = statements_intern(&all, text, no_types);
+		made[i] = statements_intern(&all, text, no_types, 0);
 	}
 	assert_int_equal(all.count, 5000);
 	for (int i = 0; i < 5000; i++) {
 		snprintf(text, sizeof(text), "select %d", i);
-		assert_ptr_equal(statements_intern(&all, text, no_types), made[i]);
+		assert_ptr_equal(statements_intern(&all, text, no_types, 0), made[i]);
 		statements_drop(&all, made[i]);
 		if (i % 2)
 			statements_drop(&all, made[i]);
@@ -156,14 +157,14 @@ static uint32_t add(struct statements *all, struct statement_names *names, const
 {
 	char text[64];
 	snprintf(text, sizeof(text), "text of %s", name);
-	return statement_names_add(names, name, statements_intern(all, text, no_types));
+	return statement_names_add(names, name, statements_intern(all, text, no_types, 0));
 }
 
 static void names_are_found_and_removed(void **state)
 {
 	struct statements all;
 	struct statement_names names = {0};
-	statements_init(&all, 3);
+	statements_init(&all, 3, 1 << 20);
 	assert_null(statement_names_find(&names, "a"));
 	statement_names_remove(&names, &all, "a"); /* not there: no error */
 	statement_names_undo(&names, &all, "a", 1);
@@ -188,9 +189,9 @@ static void two_names_may_mean_one_statement(void **state)
 {
 	struct statements all;
 	struct statement_names names = {0};
-	statements_init(&all, 3);
-	statement_names_add(&names, "a", statements_intern(&all, "select 1", no_types));
-	statement_names_add(&names, "b", statements_intern(&all, "select 1", no_types));
+	statements_init(&all, 3, 1 << 20);
+	statement_names_add(&names, "a", statements_intern(&all, "select 1", no_types, 0));
+	statement_names_add(&names, "b", statements_intern(&all, "select 1", no_types, 0));
 	assert_ptr_equal(statement_names_find(&names, "a"), statement_names_find(&names, "b"));
 	statement_names_remove(&names, &all, "a");
 	assert_int_equal(statement_names_find(&names, "b")->refs, 1);
@@ -202,7 +203,7 @@ static void undoing_takes_back_one_definition_and_not_a_later_one(void **state)
 {
 	struct statements all;
 	struct statement_names names = {0};
-	statements_init(&all, 3);
+	statements_init(&all, 3, 1 << 20);
 	uint32_t first = add(&all, &names, "a");
 	statement_names_remove(&names, &all, "a");
 	uint32_t second = add(&all, &names, "a");
@@ -229,7 +230,7 @@ static void names_agree_with_a_plain_list_whatever_happens(void **state)
 	struct statement_names names = {0};
 	uint32_t serials[NAMES] = {0}; /* 0: not there */
 	struct random random;
-	statements_init(&all, 3);
+	statements_init(&all, 3, 1 << 20);
 	random_init(&random, 4);
 	for (int round = 0; round < 20000; round++) {
 		char name[16];

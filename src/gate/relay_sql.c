@@ -1,0 +1,89 @@
+/* From the client to its server: SQL about prepared statements, whose names are others here. */
+#include <string.h>
+
+#include "gate/sending.h"
+#include "gate/traces.h"
+#include "wire/frame.h"
+#include "wire/message.h"
+#include "wire/sql.h"
+
+/* One that is there to be deallocated in place of a client's, which may be on other servers, and
+ * which other clients may use. */
+#define SPARE            STATEMENT_PREFIX "0"
+#define DEALLOCATE_SPARE "DEALLOCATE \"" SPARE "\""
+
+static const struct bytes no_types = {(const uint8_t *)"\0\0", 2};
+
+/* The server itself says it, so that it comes in its turn and ends what an error ends. */
+const char *sending_refusal(const struct client *c, uint32_t traits)
+{
+	if (!(traits & SQL_PREPARE) || c->hub->settings->sql_prepare != SQL_PREPARE_ERROR ||
+		!client_is_transactional(c))
+		return NULL;
+	return "DO $standpipe$ BEGIN RAISE EXCEPTION USING ERRCODE='0A000',"
+	       "MESSAGE='PREPARE is not supported where the server may change with every "
+	       "transaction',"
+	       "DETAIL='pool.sql_prepare is error.',"
+	       "HINT='Prepare by the protocol, as drivers do, or set pool.sql_prepare to pin.';"
+	       "END $standpipe$";
+}
+
+/* Is it DEALLOCATE of a statement that the client prepared by the protocol? */
+static const struct statement_entry *find_deallocated(const struct client *c, struct bytes text)
+{
+	char name[SQL_NAME_MAX];
+	if (!sql_deallocates(text, name))
+		return NULL;
+	return statement_names_entry(&c->names, name);
+}
+
+/* The spare is there then, whatever came before. Neither of the two can fail. */
+static void put_spare(struct sending *m)
+{
+	struct buffer *out = &m->s->out;
+	stretch_end(&m->stretch, out);
+	message_target(out, MSG_CLOSE, 'S', SPARE);
+	sending_owe(m, (struct debt){.kind = DEBT_CLOSE, .ours = true});
+	message_parse(out, SPARE, "", no_types);
+	sending_owe(m, (struct debt){.kind = DEBT_PARSE, .ours = true});
+}
+
+enum sending_progress sending_deallocate(struct sending *m, struct bytes text)
+{
+	struct client *c = m->c;
+	struct debt debt = {.kind = DEBT_QUERY};
+	const struct statement_entry *entry = find_deallocated(c, text);
+	if (!entry)
+		return PASS;
+	if (sending_is_unsure(m, entry->name))
+		return BLOCKED;
+	put_spare(m);
+	message_query(&m->s->out, DEALLOCATE_SPARE);
+	sending_forget_unnamed(c, &debt);
+	sending_forget_name(c, entry, &debt);
+	m->s->unnamed = UNNAMED_NONE;
+	m->s->unsynced = false;
+	sending_owe(m, debt);
+	return DONE;
+}
+
+enum sending_progress sending_bind_deallocate(struct sending *m, const struct statement *bound,
+	struct debt *debt, char name[STATEMENT_NAME_MAX])
+{
+	struct client *c = m->c;
+	struct bytes text = {(const uint8_t *)statement_query(bound), bound->query_len - 1};
+	const struct statement_entry *entry = find_deallocated(c, text);
+	if (!entry)
+		return PASS;
+	if (sending_is_unsure(m, entry->name))
+		return BLOCKED;
+	struct statement *spare = statements_intern(
+		&c->hub->statements, DEALLOCATE_SPARE, no_types, 0);
+	if (!spare)
+		return PASS;
+	put_spare(m);
+	sending_ensure(m, spare, name);
+	statements_drop(&c->hub->statements, spare); /* the server has it */
+	sending_forget_name(c, entry, debt);
+	return DONE;
+}
