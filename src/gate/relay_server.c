@@ -347,12 +347,9 @@ static bool is_inspected(const struct server *s, const struct frame *frame)
 		return frame->len <= REPORT_MAX;
 	case MSG_COMMAND_COMPLETE:
 		return frame->len - FRAME_HEADER <= TAG_MAX;
-	case MSG_DATA_ROW:
-		if (s->errand == ERRAND_ASK)
-			return true;
-		__attribute__((fallthrough));
 	default:
-		return s->client && s->client->inquiry && frame->len <= REPORT_MAX;
+		return (frame->type == MSG_DATA_ROW && s->errand == ERRAND_ASK) ||
+		       (s->client && s->client->inquiry && frame->len <= REPORT_MAX);
 	}
 }
 
