@@ -119,7 +119,9 @@ static const struct command {
 static void begin_statement(struct reading *r, const struct token *word)
 {
 	r->is_set = r->is_do = false;
-	if (word->kind != TOKEN_WORD)
+	/* Most statements begin with another letter: SELECT, INSERT, UPDATE. */
+	if (word->kind != TOKEN_WORD || word->len < 2 || is_text(word, "select") ||
+		!strchr("rdluscp", word->at[0] | 0x20))
 		return;
 	if (is_text(word, "set")) {
 		read_set(r);

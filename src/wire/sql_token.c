@@ -116,9 +116,10 @@ struct token sql_token_next(struct scanner *s)
 	const uint8_t *from = s->at;
 	uint8_t c = *from;
 	if (sql_is_letter(c)) {
-		do
-			s->at++;
-		while (sql_is_letter(peek(s, 0)) || sql_is_digit(peek(s, 0)) || peek(s, 0) == '$');
+		const uint8_t *at = from + 1;
+		while (at < s->end && (sql_is_letter(*at) || sql_is_digit(*at) || *at == '$'))
+			at++;
+		s->at = at;
 		if (s->at - from == 1 && (c | 0x20) == 'e' && peek(s, 0) == '\'')
 			return scan_quoted(s, '\'', true, TOKEN_LITERAL);
 		return (struct token){TOKEN_WORD, from, (size_t)(s->at - from), 0};

@@ -31,7 +31,7 @@ struct scanner {
 
 static inline bool sql_is_letter(uint8_t c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c >= 0x80;
+	return (uint8_t)((c | 0x20) - 'a') < 26 || c == '_' || c >= 0x80;
 }
 
 static inline bool sql_is_digit(uint8_t c)

@@ -264,9 +264,84 @@ static void names_agree_with_a_plain_list_whatever_happens(void **state)
 	statements_release(&all);
 }
 
+static void a_server_knows_which_it_did_not_use_for_longest(void **state)
+{
+	struct statements all;
+	statements_init(&all, 2, 1 << 20);
+	struct statement *made[20];
+	for (int i = 0; i < 20; i++) {
+		char text[16];
+		snprintf(text, sizeof(text), "%d", i);
+		made[i] = statements_intern(&all, text, no_types, 0);
+		statements_put(&all, made[i], 0);
+	}
+	assert_int_equal(statements_on(&all, 0), 20);
+	assert_int_equal(statements_on(&all, 1), 0);
+	assert_null(statements_oldest(&all, 1));
+	assert_ptr_equal(statements_oldest(&all, 0), made[0]);
+	statements_touch(&all, made[0], 0);
+	statements_put(&all, made[1], 0); /* it has it: that is a use */
+	assert_int_equal(statements_on(&all, 0), 20);
+	assert_ptr_equal(statements_oldest(&all, 0), made[2]);
+	for (int i = 2; i < 20; i++) {
+		assert_ptr_equal(statements_find(&all, 0, made[i]->id), made[i]);
+		assert_ptr_equal(statements_oldest(&all, 0), made[i]);
+		statements_take(&all, made[i], 0);
+		assert_false(statement_is_on(made[i], 0));
+		assert_null(statements_find(&all, 0, made[i]->id));
+	}
+	assert_ptr_equal(statements_oldest(&all, 0), made[0]);
+	statements_take(&all, made[0], 0);
+	statements_take(&all, made[0], 0); /* as good as once */
+	assert_ptr_equal(statements_oldest(&all, 0), made[1]);
+	assert_int_equal(statements_on(&all, 0), 1);
+	statements_release(&all);
+}
+
+static void other_settings_and_another_schema_make_another_statement(void **state)
+{
+	struct statements all;
+	statements_init(&all, 1, 1 << 20);
+	struct statement *first = statements_intern(&all, "select 1", no_types, 0);
+	struct statement *read_otherwise = statements_intern(&all, "select 1", no_types, 7);
+	assert_ptr_not_equal(first, read_otherwise);
+	assert_ptr_equal(statements_intern(&all, "select 1", no_types, 7), read_otherwise);
+	statements_outdate(&all);
+	struct statement *anew = statements_intern(&all, "select 1", no_types, 0);
+	assert_ptr_not_equal(anew, first);
+	assert_ptr_equal(statements_intern(&all, "select 1", no_types, 0), anew);
+	anew->generation = 0; /* known to be out of date by itself */
+	assert_ptr_not_equal(statements_intern(&all, "select 1", no_types, 0), anew);
+	statements_release(&all);
+}
+
+static void texts_have_a_bound_together(void **state)
+{
+	struct statements all;
+	char text[1024];
+	memset(text, 'x', sizeof(text));
+	text[sizeof(text) - 1] = 0;
+	statements_init(&all, 1, 2000);
+	struct statement *s = statements_intern(&all, text, no_types, 0);
+	assert_non_null(s);
+	text[0] = 'y';
+	assert_null(statements_intern(&all, text, no_types, 0));
+	text[0] = 'x';
+	assert_ptr_equal(statements_intern(&all, text, no_types, 0), s); /* is there */
+	statements_drop(&all, s);
+	statements_drop(&all, s);
+	assert_int_equal(all.bytes, 0);
+	text[0] = 'y';
+	assert_non_null(statements_intern(&all, text, no_types, 0));
+	statements_release(&all);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_server_knows_which_it_did_not_use_for_longest),
+		cmocka_unit_test(other_settings_and_another_schema_make_another_statement),
+		cmocka_unit_test(texts_have_a_bound_together),
 		cmocka_unit_test(the_same_text_and_types_are_one_statement),
 		cmocka_unit_test(a_statement_keeps_copies_and_has_a_name_of_its_own),
 		cmocka_unit_test(one_that_nobody_names_and_no_server_has_is_gone),
