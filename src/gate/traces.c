@@ -427,31 +427,47 @@ static void log_loss(struct client *c, uint32_t pins)
 		field_text("lost", text), field_int("client", (int64_t)c->serial));
 }
 
+/* It keeps its server, and the server is asked again when it sets something again: at once would be for ever,
+ * if a statement_timeout of its own is what stopped the question. */
+static void note_silence(struct server *s)
+{
+	struct client *c = s->client;
+	log_warning(c->hub->log, "a server did not tell what a client left behind",
+		field_text("sqlstate", s->sqlstate), field_text("error", s->complaint),
+		field_int("client", (int64_t)c->serial));
+	s->found |= c->pins | UINT32_C(1) << PIN_SETTINGS;
+	*s->complaint = *s->sqlstate = 0;
+}
+
 bool traces_answered(struct server *s)
 {
 	struct client *c = s->client;
 	uint32_t traits = s->traits;
 	bool all = c->pins != 0 || (traits & ANY);
+	bool told = !*s->sqlstate;
 	s->errand = ERRAND_NONE;
 	if (c->state == CLIENT_GONE)
 		return true; /* it is cleaned all the same */
 	s->found |= c->pins & UINT32_C(1) << PIN_LIBRARY;
 	if (traits & SQL_LOAD)
 		s->found |= UINT32_C(1) << PIN_LIBRARY;
-	if (*s->sqlstate)
-		s->found |= c->pins | UINT32_C(1) << PIN_SETTINGS;
+	if (!told)
+		note_silence(s);
 	else if (all || (traits & SETS))
 		take_settings(s);
 	uint32_t found = s->found;
+	struct buffer customs = s->customs;
+	s->customs = BUFFER_INIT;
 	forget_traits(s);
-	if (*s->sqlstate)
-		s->traits = traits; /* asked again at the next end */
-	*s->complaint = *s->sqlstate = 0;
+	if (told)
+		buffer_release(&customs);
+	else
+		s->customs = customs; /* still to be asked for */
 	if (found && !c->hub->settings->pin) {
 		log_loss(c, found);
 		if (found >> PIN_PREPARED & 1)
 			server_distrust_statements(s);
-		s->traits = 0;
+		buffer_release(&s->customs);
 		s->dirty = found >> PIN_SETTINGS & 1;
 		traces_pin(c, 0);
 		clean(s, false);

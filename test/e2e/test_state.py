@@ -211,6 +211,18 @@ def test_a_setting_whose_name_is_a_parameter_follows_too(postgres, gate):
         assert other.one("select coalesce(current_setting('app.bound', true), '')") == ""
 
 
+def test_a_limit_of_time_that_stops_the_question_itself_hangs_nobody(postgres, gate):
+    with sessions(postgres, gate, 2) as (one, other):
+        for _ in range(5):
+            one.run("set statement_timeout = '1ms'; set app.hurried = 'yes'")
+            assert one.run("select current_setting('app.hurried')") in ([("yes",)], "57014")
+        while one.run("set statement_timeout = 0"):
+            pass
+        assert everywhere(postgres, gate, one, "select current_setting('app.hurried')") == "yes"
+        assert metric(gate, "standpipe_clients_pinned") == 0
+        assert everywhere(postgres, gate, other, "show statement_timeout") == "0"
+
+
 # --- pins ----------------------------------------------------------------------------------------
 
 # What pins, what can then be seen, what ends it; and what all others are to see.
