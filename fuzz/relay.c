@@ -332,6 +332,11 @@ static void answer_query(struct backend *b, struct buffer *out, const char *sql,
 		answer_setup(b, out, sql);
 		return;
 	}
+	if (strcmp(sql, "DISCARD ALL") == 0) {
+		assert(b->status == 'I');
+		answer_setup(b, out, "DEALLOCATE ALL");
+		return;
+	}
 	if (strcmp(sql, "ROLLBACK") == 0)
 		b->status = 'I';
 	else if (die % 8 == 0) {
@@ -669,8 +674,7 @@ static void on_action(void *context, const struct engine_action *action)
 {
 }
 
-static const struct gate_database database = {
-	.name = "d", .conninfo = "", .user = "u", .host = "played"};
+static struct gate_database database = {.name = "d", .conninfo = "", .user = "u", .host = "played"};
 
 static void set(struct gate_settings *s)
 {
@@ -807,7 +811,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uv_loop_t loop;
 	struct reactor reactor;
 	struct error error;
-	struct dice script = {data, size};
+	/* What the input's last byte says. */
+	struct dice script = {data, size ? size - 1 : 0};
+	database.mode = size ? (enum pool_mode)(data[size - 1] % 3) : POOL_TRANSACTION;
 	const struct hub_duties duties = {.action = on_action};
 	set(&settings);
 	garbage = false;

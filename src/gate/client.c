@@ -222,6 +222,10 @@ bool client_is_held(const struct client *c)
 		return true;
 	if (buffer_len(&s->out) > HUB_HIGH_WATER || s->debts.count >= DEBTS_MAX)
 		return true;
+	/* What is behind a block that is refused must not run within it. A copy's data is part of
+	 * what is under way. */
+	if (c->mode == POOL_STATEMENT && s->debts.readies > 0 && !s->copying_in)
+		return true;
 	/* A cancel request that is late must not meet the next query: PostgreSQL ends the asker's
 	 * connection when it is carried out, and who waits for that may count on it. */
 	if (s->cancels > 0)

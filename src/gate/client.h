@@ -69,6 +69,7 @@ struct client {
 	instant connected_at;
 	struct server *server;
 	struct gate_pool *pool; /* borrowed; NULL before the startup packet */
+	uint8_t mode; /* enum pool_mode: the pool's when it entered */
 	struct pool_user *user; /* a reference; NULL before that, and without one */
 	struct profile *profile; /* a reference into the pool's; NULL without a pool */
 	struct profile
@@ -122,7 +123,7 @@ void client_inquiry_take(struct client *c, const struct frame *frame, struct byt
 /* May its server change with every transaction? */
 static inline bool client_is_transactional(const struct client *c)
 {
-	return !c->inquiry;
+	return !c->inquiry && c->mode != POOL_SESSION;
 }
 
 /* Actions of the engine. */

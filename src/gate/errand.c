@@ -41,6 +41,9 @@ static void server_prepare(struct server *s)
 	bool unknown = c->state == CLIENT_LOGIN && buffer_len(&c->profile->welcome) == 0;
 	s->errand = ERRAND_NONE;
 	*s->complaint = *s->sqlstate = 0;
+	/* A session sees all that is prepared, and is to see only what it prepared itself. */
+	if (c->mode == POOL_SESSION && statements_on(&s->hub->statements, s->id) > 0)
+		server_distrust_statements(s);
 	if (s->profile != c->profile || s->dirty || s->distrusted ||
 		(unknown && c->profile != s->pool->profiles.base))
 		server_setup(s);
@@ -64,7 +67,7 @@ void server_attach(struct server *s, struct client *c, bool ping)
 	struct hub *h = s->hub;
 	s->client = c;
 	c->server = s;
-	s->used = s->rolled_back = s->canceled = s->copy_data = false;
+	s->used = s->discarded = s->rolled_back = s->canceled = s->copy_data = false;
 	s->since = s->begun_at = hub_now(h);
 	s->overdue_at = 0;
 	s->errand_until = INSTANT_NEVER;
@@ -106,6 +109,39 @@ static bool setup_done(struct server *s)
 	return false;
 }
 
+bool server_is_of_session(struct server *s)
+{
+	struct hub *h = s->hub;
+	if (s->client->mode != POOL_SESSION || s->discarded)
+		return false;
+	if (s->client->state != CLIENT_GONE)
+		return true;
+	s->errand = ERRAND_DISCARD;
+	s->errand_until = hub_now(h) + engine_deadline_span(&h->engine, DEADLINE_HEALTH_CHECK);
+	*s->complaint = *s->sqlstate = 0;
+	debts_add(&s->debts, (struct debt){.kind = DEBT_QUERY, .ours = true});
+	message_query(&s->out, "DISCARD ALL");
+	server_send(s, NULL, 0);
+	return true;
+}
+
+/* It is as it was when it had logged in. False: it is lost. */
+static bool discard_done(struct server *s)
+{
+	s->errand = ERRAND_NONE;
+	if (*s->sqlstate) {
+		server_lost(s, OUTCOME_OK, "what a session left behind could not be discarded");
+		return false;
+	}
+	profile_drop(&s->pool->profiles, s->profile);
+	s->profile = profile_hold(s->pool->profiles.base);
+	statements_forget_server(&s->hub->statements, s->id);
+	s->unnamed = UNNAMED_NONE;
+	s->dirty = s->distrusted = false;
+	s->discarded = true;
+	return true;
+}
+
 bool server_errand_done(struct server *s)
 {
 	switch (s->errand) {
@@ -127,6 +163,8 @@ bool server_errand_done(struct server *s)
 		return traces_restored(s);
 	case ERRAND_CLEAN:
 		return traces_cleaned(s);
+	case ERRAND_DISCARD:
+		return discard_done(s);
 	case ERRAND_DRAIN:
 	case ERRAND_NONE:
 		return true;

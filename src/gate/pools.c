@@ -515,6 +515,7 @@ int pools_enter(struct client *c, struct gate_pool *pool, const char *user, stru
 	struct profile *profile = profile_from_pairs(&pool->profiles, buffer_bytes(&pairs));
 	assert(profile); /* they are not too many: that has been seen to */
 	buffer_release(&pairs);
+	c->mode = (uint8_t)pool->mode;
 	enter(c, pool, profile);
 	c->origin = profile_hold(c->profile);
 	c->user = hold_user(&h->pools, user);

@@ -209,6 +209,34 @@ static enum sending_progress send_copy_end(struct sending *m)
 	return PASS;
 }
 
+/* In session mode what the client prepares lives on its own server, under its own names. */
+static bool send_as_it_is(struct sending *m)
+{
+	struct debt debt = {0};
+	switch (m->frame.type) {
+	case MSG_PARSE:
+		debt.kind = DEBT_PARSE;
+		break;
+	case MSG_BIND:
+		debt.kind = DEBT_BIND;
+		break;
+	case MSG_DESCRIBE:
+		debt.kind = DEBT_DESCRIBE;
+		break;
+	case MSG_CLOSE:
+		debt.kind = DEBT_CLOSE;
+		break;
+	case MSG_FUNCTION_CALL:
+		m->s->unsynced = false;
+		debt.kind = DEBT_QUERY;
+		break;
+	default:
+		return false;
+	}
+	sending_owe(m, debt);
+	return true;
+}
+
 /* A server is attached. */
 static enum sending_progress send_message(struct sending *m)
 {
@@ -216,6 +244,8 @@ static enum sending_progress send_message(struct sending *m)
 	if (s->skipping && m->frame.type != MSG_SYNC)
 		return DROP; /* as the server would */
 	s->used = true;
+	if (m->c->mode == POOL_SESSION && send_as_it_is(m))
+		return PASS;
 	switch (m->frame.type) {
 	case MSG_PARSE:
 		return sending_parse(m);

@@ -225,7 +225,7 @@ static void note_tag(struct server *s, const char *tag)
 	}
 	struct client *c = s->client;
 	bool all = strcmp(tag, "DISCARD ALL") == 0, reset = all || strcmp(tag, "RESET") == 0;
-	if (!c || is_ours(s))
+	if (!c || is_ours(s) || !client_is_transactional(c))
 		return;
 	if (all || strcmp(tag, "DEALLOCATE ALL") == 0)
 		forget_statements(s);
@@ -403,6 +403,31 @@ static bool settle(struct receiving *r, uint8_t type)
 	       server_refuse_copy(s, "there is nobody to send it");
 }
 
+/* False: the server is lost. */
+static bool deliver(struct receiving *r)
+{
+	struct server *s = r->s;
+	size_t len = stretch_len(&r->stretch);
+	if (s->link && s->client && (len > 0 || buffer_len(&s->client->out) > 0))
+		client_send(s->client, r->stretch.from, len);
+	r->stretch = (struct stretch){0};
+	return s->link != NULL;
+}
+
+/* In statement mode a transaction that goes on after ReadyForQuery has no place: the client is told, and
+ * gone, and the transaction rolled back behind it, as after every client that dies in one. */
+static enum progress refuse_block(struct receiving *r)
+{
+	struct server *s = r->s;
+	if (!deliver(r) || !is_for_client(s))
+		return DONE;
+	s->hub->counters.client_errors++;
+	client_fail(s->client, "0A000", "transaction blocks not allowed in statement pooling mode",
+		"The transaction has been rolled back.",
+		"Use pool.mode: transaction, or send the whole transaction in one query.");
+	return DONE;
+}
+
 /* One message. */
 static enum progress receive_one(struct receiving *r, struct bytes *left)
 {
@@ -431,6 +456,12 @@ static enum progress receive_one(struct receiving *r, struct bytes *left)
 		stretch_end(&r->stretch, &s->client->out);
 	if (inspected && !inspect(s, &frame, frame_body(*left, &frame)))
 		return FAILED;
+	if (for_client && frame.type == MSG_READY && s->status != 'I' &&
+		s->client->mode == POOL_STATEMENT) {
+		left->at += there;
+		left->len -= there;
+		return refuse_block(r);
+	}
 	bool reworded = false;
 	if (for_client && inspected && is_reworded(s, frame.type)) {
 		stretch_end(&r->stretch, &s->client->out);
@@ -446,17 +477,6 @@ static enum progress receive_one(struct receiving *r, struct bytes *left)
 	left->at += there;
 	left->len -= there;
 	return DONE;
-}
-
-/* False: the server is lost. */
-static bool deliver(struct receiving *r)
-{
-	struct server *s = r->s;
-	size_t len = stretch_len(&r->stretch);
-	if (s->link && s->client && (len > 0 || buffer_len(&s->client->out) > 0))
-		client_send(s->client, r->stretch.from, len);
-	r->stretch = (struct stretch){0};
-	return s->link != NULL;
 }
 
 size_t relay_from_server(struct server *s, struct bytes in)

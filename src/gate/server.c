@@ -335,7 +335,7 @@ bool server_release_if_idle(struct server *s)
 		return false;
 	if (s->errand != ERRAND_NONE && s->errand != ERRAND_DRAIN)
 		return false;
-	if (traces_keep(s))
+	if (server_is_of_session(s) || traces_keep(s))
 		return false;
 	s->errand = ERRAND_NONE;
 	s->errand_until = INSTANT_NEVER;
@@ -460,8 +460,8 @@ bool server_parameter(struct server *s, const char *name, const char *value)
 
 	/* A client that SETs what is reported takes it along to its next server. */
 	struct client *c = s->client;
-	if (!c || c->inquiry || c->state != CLIENT_ACTIVE || s->errand != ERRAND_NONE ||
-		!profile_is_settable(name))
+	if (!c || !client_is_transactional(c) || c->state != CLIENT_ACTIVE ||
+		s->errand != ERRAND_NONE || !profile_is_settable(name))
 		return true;
 	const char *own = s->resetting ? profile_value(c->origin, name) : NULL;
 	if (own)

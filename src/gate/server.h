@@ -27,6 +27,7 @@ enum server_errand {
 	ERRAND_PING, /* Sync, to see that it is alive before a client may use it */
 	ERRAND_SETUP, /* moving to the client's profile */
 	ERRAND_DRAIN, /* its client has died: what it asked for is still being answered */
+	ERRAND_DISCARD, /* its client had it for a session, and has gone */
 	ERRAND_ROLLBACK, /* ... in a transaction, which is being rolled back */
 	ERRAND_ASK, /* what its client's transaction left behind (traces.h) */
 	ERRAND_RESTORE, /* after a RESET: what its client's startup packet had */
@@ -63,6 +64,7 @@ struct server {
 	struct buffer reported; /* name, zero, value, zero: what the server reported last */
 	bool fatal; /* it said that it closes the connection */
 	bool told_fatal; /* ... and its client has been told so */
+	bool discarded; /* all that its client's session had, by ERRAND_DISCARD */
 	bool rolled_back; /* what a dead client left, once */
 	bool canceled; /* what a dead client asked for */
 	char sqlstate[6]; /* of the last error, for errands and for the end */
@@ -120,6 +122,10 @@ void server_detach(struct server *s);
 
 /* errand.c: it waits for a copy's data: it is told that there will be none. False: it was lost. */
 bool server_refuse_copy(struct server *s, const char *why);
+
+/* errand.c: nothing is owed. Is it its client's for as long as the session lasts? Once that is over it is
+ * being made fit for another, and then it is not any more. */
+bool server_is_of_session(struct server *s);
 
 /* All that it is sure to answer is, and its client is CLIENT_GONE: ends the transaction if one is
  * open, and then the server is free. */

@@ -252,3 +252,167 @@ def test_a_reload_changes_pools(gate):
             assert one(d, "select current_database()") == "other"
             assert refusal(g)["C"] == "53300"
         assert one(b, "select pg_backend_pid()") == pid  # and what is as it was
+
+
+# --- session mode -------------------------------------------------------------------------------------
+
+SESSION = {"STANDPIPE_POOL_MODE": "session"}
+
+
+def test_a_session_keeps_its_server_with_all_that_is_in_it(gate):
+    g = gate(3, **SESSION)
+    with client(g) as a, client(g) as b:
+        pid = one(a, "select pg_backend_pid()")
+        a.ask("create temp table mine (i int); insert into mine values (1)")
+        a.ask("prepare p as select 'prepared'")
+        a.ask("select pg_advisory_lock(7)")
+        a.ask("listen news")
+        a.ask("set work_mem = '5MB'")
+        a.send(raw.parse("my name", "select 'by protocol'"), raw.SYNC)
+        a.until_ready()
+        for _ in range(3):
+            assert one(a, "select pg_backend_pid()") == pid != one(b, "select pg_backend_pid()")
+            assert one(a, "select count(*) from mine") == "1"
+            assert one(a, "execute p") == "prepared"
+            assert one(a, "show work_mem") == "5MB"
+            assert [r[0] for r in a.ask("select name from pg_prepared_statements order by 1")] == ["my name", "p"]
+            assert one(b, "select pg_try_advisory_lock(7)") == "f"
+        b.ask("notify news, 'hello'")
+        assert any(b"hello" in body for kind, body in a.until("A"))
+
+
+def test_the_next_one_finds_nothing_of_a_session(gate):
+    g = gate(1, **SESSION)
+    with client(g) as a:
+        pid = one(a, "select pg_backend_pid()")
+        a.ask("create temp table mine (i int)")
+        a.ask("prepare p as select 1")
+        a.ask("select pg_advisory_lock(7)")
+        a.ask("listen news")
+        a.ask("set DateStyle = 'German'")
+        a.send(raw.parse("s", "select 2"), raw.SYNC)
+        a.until_ready()
+        a.ask("begin; create table never (i int)")  # and in the middle of a transaction
+    with client(g) as b:
+        assert one(b, "select pg_backend_pid()") == pid
+        assert b.ask("select * from pg_prepared_statements") == b.ask("select pg_listening_channels()") == []
+        assert one(b, "select to_regclass('mine') is null and to_regclass('never') is null") == "t"
+        assert one(b, "select count(*) from pg_locks where locktype = 'advisory'") == "0"
+        assert one(b, "show datestyle") == "ISO, MDY"
+
+
+def test_a_reset_goes_back_to_what_the_startup_packet_said(gate):
+    g = gate(2, **SESSION)
+    startup = {"DateStyle": "SQL, DMY", "TimeZone": "Asia/Tokyo", "application_name": "mine",
+               "options": r"-c search_path=a,\ public -c work_mem=7MB --extra-float-digits=1"}
+    expected = {"datestyle": "SQL, DMY", "timezone": "Asia/Tokyo", "work_mem": "7MB",
+                "search_path": "a, public", "extra_float_digits": "1"}
+    for _ in range(2):
+        with client(g, **startup) as c:
+            assert one(c, "show application_name") == "mine"
+            for reset in ("select 1", "discard all", "reset all", *(f"reset {name}" for name in expected)):
+                c.ask("set DateStyle = 'ISO'; set TimeZone = 'UTC'; set work_mem = '1MB'; set search_path = x; "
+                      "set extra_float_digits = 0")
+                name = reset.split()[-1]
+                c.ask(reset)
+                for setting, value in expected.items():
+                    if name in ("all", setting):
+                        assert one(c, f"show {setting}") == value, reset
+    with client(g) as c:  # of another birth
+        assert one(c, "show datestyle") == "ISO, MDY"
+    assert sum(servers(g).values()) == 2
+
+
+def test_births_make_room_for_each_other_within_a_pools_size(gate):
+    g = gate(5, config="databases: {app: {pool_size: 1, mode: session}}")
+    for zone in ("UTC", "Asia/Tokyo", "UTC"):
+        with client(g, TimeZone=zone) as c:
+            assert one(c, "show timezone") == zone
+        assert servers(g) == {("app", "app"): 1}
+
+
+def test_a_bad_setting_is_told_as_postgres_says_it_and_hurts_nobody_else(gate):
+    g = gate(2, **SESSION)
+    for _ in range(4):
+        error = refusal(g, TimeZone="Nowhere/Land")
+        assert error["C"] == "22023" and error["S"] == "FATAL"
+        assert error["M"] == 'invalid value for parameter "TimeZone": "Nowhere/Land"'
+        error = refusal(g, options="-c no_such_thing=1")
+        assert error["C"] == "42704" and error["M"] == 'unrecognized configuration parameter "no_such_thing"'
+    with client(g) as c:
+        assert one(c, "select 1") == "1"
+    assert g.health()["breaker"]["state"] == "closed"
+
+
+def test_pipelines_copy_and_errors_of_a_session(gate):
+    g = gate(1, **SESSION)
+    with client(g) as c:
+        c.send(raw.parse("a", "select 1"), raw.parse("a", "select 2"), raw.bind("a"), raw.EXECUTE, raw.SYNC,
+               raw.bind("a"), raw.EXECUTE, raw.SYNC)
+        messages = c.until_ready()
+        assert raw.error(messages)["M"] == 'prepared statement "a" already exists'
+        messages = c.until_ready()  # which PostgreSQL rolls back no Parse for
+        assert [raw.row(body) for kind, body in messages if kind == "D"] == [("1",)]
+        c.send(raw.query("copy (select generate_series(1, 1000)) to stdout"))
+        assert len([m for m in c.until_ready() if m[0] == "d"]) == 1000
+        c.ask("create temp table t2 (i int)")
+        c.send(raw.query("copy t2 from stdin"))
+        c.until("G")
+        c.send(raw.message("d", b"1\n2\n"), raw.message("c"))
+        c.until_ready()
+        assert one(c, "select sum(i) from t2") == "3"
+        c.send(raw.query("copy t2 from stdin"))
+        c.until("G")
+        c.send(raw.message("d", b"3\n"))
+        c.reset()  # in the middle of it
+    with client(g) as c:
+        assert one(c, "select 1") == "1"
+
+
+def test_many_sessions_wait_for_few_servers(gate):
+    g = gate(2, **SESSION)
+
+    def work(number):
+        for turn in range(5):
+            with client(g, TimeZone=("UTC", "Asia/Tokyo")[number % 2]) as c:
+                c.ask(f"create temp table mine as select {number} n")
+                assert one(c, "select n from mine") == str(number)
+                assert one(c, "show timezone") == ("UTC", "Asia/Tokyo")[number % 2]
+
+    gating.in_threads(8, work)
+
+
+def test_modes_of_databases_and_users(gate):
+    g = gate(4, config="databases: {app: {mode: session}, other: {}}\n"
+                       f"users: {{ann: {{mode: transaction, password: \"{ANN}\"}}}}")
+    with client(g) as a, client(g) as b, client(g, database="other") as c, client(g, database="other") as d:
+        assert one(a, "select pg_backend_pid()") != one(b, "select pg_backend_pid()")
+        assert one(c, "select pg_backend_pid()") == one(d, "select pg_backend_pid()")
+    with client(g, user="ann") as a, client(g, user="ann") as b:
+        assert one(a, "select pg_backend_pid()") == one(b, "select pg_backend_pid()")
+
+
+# --- statement mode -----------------------------------------------------------------------------------
+
+
+def test_transaction_blocks_have_no_place_in_statement_mode(gate):
+    g = gate(1, STANDPIPE_POOL_MODE="statement")
+    with client(g) as b:
+        b.ask("create table kept (i int)")
+        for block in ((raw.query("begin"),), (raw.query("insert into kept values (1); begin; insert into kept values (2)"),),
+                      (raw.parse("", "begin"), raw.bind(""), raw.EXECUTE, raw.SYNC),
+                      (raw.query("begin"), raw.query("insert into kept values (3)"), raw.query("commit"))):
+            with client(g) as a:
+                assert one(a, "select 1") == "1"
+                a.send(*block)
+                messages = a.until_end()
+                error = raw.error(messages)
+                assert error["C"] == "0A000" and error["S"] == "FATAL"
+                assert error["M"] == "transaction blocks not allowed in statement pooling mode"
+                assert not [m for m in messages if m[0] == "Z"]
+        # What was done before `begin` in the same query is part of the block, and is gone.
+        assert one(b, "select count(*) from kept") == "0"
+        b.ask("begin; insert into kept values (4); commit")  # over before the next query
+        b.ask("insert into kept values (5); insert into kept values (6)")
+        assert one(b, "select count(*) from kept") == "3"
+        b.ask("drop table kept")
