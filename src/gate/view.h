@@ -14,6 +14,7 @@
 #include "base/histogram.h"
 #include "base/instant.h"
 #include "core/engine.h"
+#include "gate/pools.h"
 #include "gate/secrets.h"
 #include "gate/settings.h"
 

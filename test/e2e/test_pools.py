@@ -416,3 +416,18 @@ def test_transaction_blocks_have_no_place_in_statement_mode(gate):
         b.ask("insert into kept values (5); insert into kept values (6)")
         assert one(b, "select count(*) from kept") == "3"
         b.ask("drop table kept")
+
+
+# --- what is shown ------------------------------------------------------------------------------------
+
+
+def test_status_and_metrics_show_pools(gate):
+    g = gate(3, config="databases: {other: {mode: session, pool_size: 2}}")
+    with client(g, database="other", TimeZone="UTC") as c:
+        c.ask("begin")
+        pools = {p["database"]: p for p in g.standpipe.get("/status").json["pools"]}
+        assert pools["app"]["mode"] == "transaction" and pools["app"]["user"] == "app"
+        assert pools["other"]["mode"] == "session" and pools["other"]["servers_max"] == 2
+        assert pools["other"]["servers"]["busy"] == 1 and pools["other"]["births"] == 1
+        metrics = g.standpipe.get("/metrics").body
+        assert 'standpipe_pool_assignments_total{database="other",user="app"} 1' in metrics
