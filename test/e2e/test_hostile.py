@@ -283,8 +283,10 @@ def test_statements_of_others_are_out_of_reach(narrow):
             assert [error_fields(b)["C"] for k, b in found if k == "E"] == ["26000", "26000"], (name, found)
 
 
-def test_what_a_session_leaves_behind_is_not_met(narrow):
-    with Session(narrow.gate_port) as a, Session(narrow.gate_port) as b:
+def test_what_a_session_leaves_behind_is_not_met(run_standpipe, postgres):
+    # Pinned, the one server would be the first client's until it leaves.
+    gate = serve(run_standpipe, postgres, 1, STANDPIPE_POOL_PIN="off")
+    with Session(gate.gate_port) as a, Session(gate.gate_port) as b:
         for sql in ("listen news", "prepare p as select 1", "create temp table mine (n int)", "set work_mem = '77MB'",
                     "set role pg_read_all_stats", "begin; declare c cursor with hold for select 1; commit"):
             a.ask(query(sql))
