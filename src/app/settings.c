@@ -154,7 +154,7 @@ static const struct setting rows[] = {
 	.variables = "STANDPIPE_TIMEOUTS_IDLE_IN_TRANSACTION", .help = "a client's pause within a transaction; 0: none"},
 {"timeouts.client_idle", SETTING_DURATION, LIMIT(CLIENT_IDLE), RANGE(0, 30 * DAY_S), .preset = "0",
 	.variables = "STANDPIPE_TIMEOUTS_CLIENT_IDLE", .help = "a client's pause outside of transactions; 0: none"},
-{"timeouts.client_stall", SETTING_DURATION, LIMIT(CLIENT_STALL), RANGE(0, DAY_S / 2), .preset = "300s",
+{"timeouts.client_stall", SETTING_DURATION, LIMIT(CLIENT_STALL), RANGE(0, DAY_S / 2.0), .preset = "300s",
 	.variables = "STANDPIPE_TIMEOUTS_CLIENT_STALL", .help = "a client that neither takes its answers nor ends its message; 0: none"},
 
 {"pool.mode", SETTING_CHOICE, AT(pool_mode), .choices = config_pool_modes, .preset = "transaction",
