@@ -32,6 +32,9 @@ void stream_encrypt(struct stream *s, SSL *ssl)
 		s->reactor->backend->flush(s);
 	s->ssl = ssl;
 	SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	/* Header and body of a record by one call, not two: stream_work reads on until there is
+	 * nothing, so what OpenSSL holds is not left behind. */
+	SSL_set_read_ahead(ssl, 1);
 	/* It may hold bytes already. */
 	s->readable = true;
 	if (s->reading)
