@@ -78,6 +78,19 @@ def free_port():
             return port
 
 
+def free_ports(count):
+    """The first of so many TCP ports in a row that nobody has now, and that no other call got."""
+    while True:
+        first = free_port()
+        rest = range(first + 1, first + count)
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError, OverflowError):
+            for port in rest:
+                stack.enter_context(socket.socket()).bind((HOST, port))
+            if not _given_ports & set(rest):
+                _given_ports.update(rest)
+                return first
+
+
 def short_dir(prefix="sp-"):
     """A directory that every user can reach, with a path short enough for Unix sockets (107 bytes)."""
     base = tempfile.gettempdir()

@@ -660,7 +660,7 @@ def crew(gate):
     """crew(count, NAME=value...): a gate with so many workers, all of which serve."""
     def run(count=3, **env):
         # Their pages take ports from the first one's on.
-        admin = next(p for p in iter(harness.free_port, None) if p + count < 65536)
+        admin = harness.free_ports(count)
         g = gate(STANDPIPE_WORKERS=count, STANDPIPE_ADMIN_PORT=admin, started=False, **env)
         g.standpipe.wait_get("/startup")
         wait_until(lambda: len(entries(g.standpipe, "started")) == count, "all workers")
@@ -758,7 +758,7 @@ def test_the_manager_is_told_when_all_workers_serve(gate):
     directory = harness.short_dir()
     os.chmod(directory, 0o777)
     manager = Manager(directory)
-    g = gate(STANDPIPE_WORKERS=2, NOTIFY_SOCKET=manager.path, WATCHDOG_USEC=200000)
+    g = gate(STANDPIPE_WORKERS=2, STANDPIPE_ADMIN_PORT=harness.free_ports(2), NOTIFY_SOCKET=manager.path, WATCHDOG_USEC=200000)
     assert "READY" in manager.until("READY")
     assert len(entries(g.standpipe, "started")) == 2
     assert "WATCHDOG" in manager.until("WATCHDOG")
@@ -769,14 +769,16 @@ def test_the_manager_is_told_when_all_workers_serve(gate):
 
 def test_the_first_workers_failed_start_is_the_end(gate, make_postgres):
     server = make_postgres()
-    g = gate(STANDPIPE_WORKERS=3, DATABASE_URL=server.url(), started=False, STANDPIPE_TIMEOUTS_INITIALIZATION="0.3s")
+    g = gate(STANDPIPE_WORKERS=3, STANDPIPE_ADMIN_PORT=harness.free_ports(3), DATABASE_URL=server.url(),
+             started=False, STANDPIPE_TIMEOUTS_INITIALIZATION="0.3s")
     assert g.standpipe.wait() == 3
     assert not workers_of(g.standpipe)
 
 
 def test_a_port_of_another_program_is_not_joined(gate):
     g = gate()
-    other = gate(STANDPIPE_WORKERS=2, STANDPIPE_LISTEN_PORT=g.port, started=False)
+    other = gate(STANDPIPE_WORKERS=2, STANDPIPE_ADMIN_PORT=harness.free_ports(2), STANDPIPE_LISTEN_PORT=g.port,
+                 started=False)
     assert other.standpipe.wait() == 2
     assert "listen.port" in other.standpipe.text
 
