@@ -115,6 +115,10 @@ static void note_custom(void *context, struct bytes name)
 void traces_note(struct server *s, struct bytes text, uint32_t traits)
 {
 	s->traits |= traits;
+	/* What is prepared behind it may mean the temporary table, and what was prepared before does
+	 * not: PostgreSQL looks names up once. */
+	if (traits & SQL_TEMP)
+		statements_outdate(&s->hub->statements);
 	if (traits & SQL_CUSTOM)
 		sql_settings(text, note_custom, s);
 	s->clearing = s->clearing || (traits & (SQL_DEALLOCATE | SQL_DISCARD));
@@ -321,7 +325,9 @@ static void clean(struct server *s, bool settings)
 static bool clean_after(struct server *s)
 {
 	bool library = (s->client->pins >> PIN_LIBRARY & 1) || (s->traits & SQL_LOAD);
-	if ((s->traits & (SQL_PREPARE | ANY)) || (s->client->pins >> PIN_PREPARED & 1))
+	/* Texts that were prepared for a temporary table would go on meaning it. */
+	uint32_t pins = UINT32_C(1) << PIN_PREPARED | UINT32_C(1) << PIN_TEMPORARY;
+	if ((s->traits & (SQL_PREPARE | SQL_TEMP | ANY)) || (s->client->pins & pins))
 		server_distrust_statements(s);
 	traces_pin(s->client, 0);
 	forget_traits(s);
@@ -465,7 +471,7 @@ bool traces_answered(struct server *s)
 		s->customs = customs; /* still to be asked for */
 	if (found && !c->hub->settings->pin) {
 		log_loss(c, found);
-		if (found >> PIN_PREPARED & 1)
+		if ((found >> PIN_PREPARED | found >> PIN_TEMPORARY) & 1)
 			server_distrust_statements(s);
 		buffer_release(&s->customs);
 		s->dirty = found >> PIN_SETTINGS & 1;
@@ -473,6 +479,8 @@ bool traces_answered(struct server *s)
 		clean(s, false);
 		return s->link != NULL;
 	}
+	if ((c->pins & ~found) >> PIN_TEMPORARY & 1)
+		server_distrust_statements(s); /* its client has dropped what they meant */
 	traces_pin(c, found);
 	return true;
 }

@@ -13,7 +13,7 @@ import pytest
 
 import harness
 from pgwire import (
-    Session, assert_same, bind, close_statement, describe_portal, execute, parse, query, sync)
+    Session, assert_same, bind, close_statement, describe_portal, execute, parse, query, rows_of, sync)
 
 SERVERS = 2
 
@@ -554,3 +554,22 @@ def test_asyncpg_sees_a_change_of_the_schema_as_it_does_directly(postgres, gate)
             assert dict(await pool.fetchrow("select * from seen")) == {"a": 1, "b": 2}
         await pool.close()
     asyncio.run(use())
+
+
+def test_what_was_prepared_for_one_temporary_table_is_not_used_for_another(gate, postgres):
+    postgres.query("drop table if exists shadowed; create table shadowed (n text); grant all on shadowed to public;"
+                   " insert into shadowed values ('of all')")
+
+    def look(session):
+        return rows_of(session.ask(
+            parse("look", "select n from shadowed"), bind("", "look"), execute(), close_statement("look"), sync()))
+
+    for kind, value in [("int", "1"), ("text", "'two'"), ("timestamp", "'2000-01-01 00:00:00'")]:
+        with Session(gate.gate_port) as session:
+            assert look(session) == [["of all"]]
+            session.ask(query(f"create temp table shadowed as select {value}::{kind} as n"))
+            assert look(session) == [[value.strip("'")]]
+            session.ask(query("drop table shadowed"))
+            assert look(session) == [["of all"]]
+            session.ask(query(f"create temp table shadowed as select {value}::{kind} as n"))
+            assert look(session) == [[value.strip("'")]]
