@@ -61,6 +61,5 @@ def test_jdbc(gate, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.xfail(reason="DEALLOCATE of a statement prepared by the protocol is not followed yet")
 def test_perl_dbd_pg(gate, mode):
     drive(gate, mode, "perl", DRIVERS / "perl" / "drive.pl")

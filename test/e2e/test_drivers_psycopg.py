@@ -59,7 +59,6 @@ def test_transactions_within_transactions(gate):
         assert a.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
 
 
-@pytest.mark.xfail(reason="DEALLOCATE of a statement prepared by the protocol is not followed yet")
 def test_statements_are_prepared_and_dropped(gate):
     """psycopg prepares at the fifth time, and keeps a hundred: more than that, it deallocates."""
     g = gate(2)
