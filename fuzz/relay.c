@@ -334,7 +334,7 @@ static void answer_query(struct backend *b, struct buffer *out, const char *sql,
 	}
 	if (strcmp(sql, "DISCARD ALL") == 0) {
 		assert(b->status == 'I');
-		answer_setup(b, out, "DEALLOCATE ALL");
+		answer_setup(b, out, "CLOSE ALL;DEALLOCATE ALL");
 		return;
 	}
 	if (strcmp(sql, "ROLLBACK") == 0)
@@ -792,7 +792,7 @@ static void play(struct hub *h, struct dice *script)
 static void play_out(struct hub *h)
 {
 	struct dice none = {0};
-	for (int i = 0; i < 12; i++) {
+	for (int i = 0; i < 64; i++) {
 		for (int k = 0; k < SERVERS; k++)
 			backend_answer(&backends[k], &none);
 		turn(h);

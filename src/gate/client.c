@@ -223,14 +223,16 @@ bool client_is_held(const struct client *c)
 	if (buffer_len(&s->out) > HUB_HIGH_WATER || s->debts.count >= DEBTS_MAX)
 		return true;
 	/* What is behind a block that is refused must not run within it. A copy's data is part of
-	 * what is under way. */
-	if (c->mode == POOL_STATEMENT && s->debts.readies > 0 && !s->copying_in)
+	 * what is under way, and so is the rest of a message. */
+	if (c->mode == POOL_STATEMENT && s->debts.readies > 0 && !s->copying_in &&
+		c->streaming == 0)
 		return true;
 	/* A cancel request that is late must not meet the next query: PostgreSQL ends the asker's
 	 * connection when it is carried out, and who waits for that may count on it. */
 	if (s->cancels > 0)
 		return true;
-	if (c->unsure && s->clearing && s->debts.count > 0)
+	/* But a copy waits for it. */
+	if (c->unsure && s->clearing && !debts_are_doubtful(&s->debts) && !s->copying_in)
 		return true;
 	if (c->unsure && (s->debts.named.synced > 0 || s->debts.unnamed.synced > 0))
 		return true;

@@ -19,7 +19,7 @@
 bool sending_is_unsure(struct sending *m, const char *name)
 {
 	const struct debts *d = &m->s->debts;
-	if (m->s->clearing && d->count > 0) {
+	if (m->s->clearing && !debts_are_doubtful(d)) {
 		/* Whether there are any names at all then is told by the answer, which the server may
 		 * keep until it is asked for it. */
 		stretch_end(&m->stretch, &m->s->out);

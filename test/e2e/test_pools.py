@@ -418,6 +418,13 @@ def test_transaction_blocks_have_no_place_in_statement_mode(gate):
         b.ask("drop table kept")
 
 
+def test_a_long_query_has_its_place_in_statement_mode(gate):
+    g = gate(1, STANDPIPE_POOL_MODE="statement")
+    with client(g) as a:
+        text = "x" * (3 << 20)  # more than is read at a time
+        assert one(a, f"select length('{text}')") == str(3 << 20)
+
+
 # --- what is shown ------------------------------------------------------------------------------------
 
 
