@@ -129,11 +129,12 @@ static void take_secret(struct lookup *l, struct bytes column)
 		memcpy(text, column.at, column.len);
 	enum secret_kind kind = fits ? secret_kind_of(text) : SECRET_BROKEN;
 	l->fault = secret_fault(kind);
-	l->result = AUTH_QUERY_NOBODY;
-	if (kind == SECRET_VERIFIER && scram_verifier_parse(text, &l->verifier) == 0)
-		l->result = AUTH_QUERY_FOUND;
-	else if (kind == SECRET_PASSWORD && scram_verifier_make(text, &l->verifier) == 0)
-		l->result = AUTH_QUERY_FOUND;
+	bool found = false;
+	if (kind == SECRET_VERIFIER)
+		found = scram_verifier_parse(text, &l->verifier) == 0;
+	else if (kind == SECRET_PASSWORD)
+		found = scram_verifier_make(text, &l->verifier) == 0;
+	l->result = found ? AUTH_QUERY_FOUND : AUTH_QUERY_NOBODY;
 	explicit_bzero(text, sizeof(text));
 }
 

@@ -161,7 +161,7 @@ static bool take_word(const struct scanner *s, struct command *c)
 {
 	if (s->token != TOKEN_WORD || strlen(s->text) > COMMAND_WORD_MAX)
 		return false;
-	strcpy(c->word, s->text);
+	memcpy(c->word, s->text, strlen(s->text) + 1);
 	return true;
 }
 
@@ -201,7 +201,7 @@ static int parse_set(struct scanner *s, struct command *c, struct error *error)
 	next(s);
 	if (s->token != TOKEN_WORD && s->token != TOKEN_STRING)
 		return command_fail(error, SYNTAX_ERROR, "SET needs a value");
-	strcpy(c->value, s->text);
+	snprintf(c->value, sizeof(c->value), "%s", s->text);
 	next(s);
 	if (!is_end(s))
 		return command_fail(error, SYNTAX_ERROR, "SET takes one value");

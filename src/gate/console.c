@@ -232,6 +232,7 @@ int64_t console_fill(
 		result->fill(c, &table);
 		return table.rows;
 	}
+	assert(result->value);
 	table_row(&table);
 	if (result->columns->type == COLUMN_TEXT)
 		table_text(&table, result->value);

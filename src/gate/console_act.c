@@ -1,4 +1,5 @@
 /* What changes something. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -98,7 +99,7 @@ static const struct console_wait suspending = {"SUSPEND", suspend_is_over, suspe
 static int wait_for(struct client *c, const struct console_wait *wait, const char *database)
 {
 	struct console *k = c->console;
-	strcpy(k->awaited, database);
+	snprintf(k->awaited, sizeof(k->awaited), "%s", database);
 	if (wait->is_over(c))
 		return ACT_DONE;
 	k->wait = wait;

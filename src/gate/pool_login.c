@@ -1,5 +1,6 @@
 #include "gate/pool_login.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,13 +79,16 @@ char *pool_login_compose(const char *conninfo, const struct pool_login *with)
 		const char *other = other_value(with, o->keyword);
 		if (strcmp(o->keyword, "options") == 0 && with->settings.len > 0) {
 			append_options(&options, o->val ? o->val : "", with->settings);
-			append_pair(&text, o->keyword, (const char *)buffer_bytes(&options).at);
+			const char *all = (const char *)buffer_bytes(&options).at;
+			assert(all); /* a zero at least */
+			append_pair(&text, o->keyword, all);
 		} else if (other || o->val) {
 			append_pair(&text, o->keyword, other ? other : o->val);
 		}
 	}
 	buffer_append_u8(&text, 0);
-	char *made = strdup((const char *)buffer_bytes(&text).at);
+	const char *whole = (const char *)buffer_bytes(&text).at;
+	char *made = whole ? strdup(whole) : NULL;
 	if (!made)
 		abort();
 	explicit_bzero(text.memory, text.size);

@@ -335,8 +335,11 @@ static struct gate_pool *find_birth(
 		return parent;
 	for (int group = 0; group < h->pools.top; group++) {
 		struct gate_pool *pool = h->pools.by_group[group];
-		if (pool && pool->parent == parent && buffer_len(&pool->birth) == settings.len &&
-			memcmp(buffer_bytes(&pool->birth).at, settings.at, settings.len) == 0)
+		if (!pool || pool->parent != parent)
+			continue;
+		struct bytes birth = buffer_bytes(&pool->birth);
+		if (birth.at && birth.len == settings.len &&
+			memcmp(birth.at, settings.at, settings.len) == 0)
 			return pool;
 	}
 	if (!pool_login_takes(settings)) {
