@@ -99,16 +99,16 @@ static void add_numeric(struct table *t, int64_t value)
 	uint8_t bytes[8 + 2 * NUMERIC_DIGITS_MAX];
 	uint64_t left = value < 0 ? -(uint64_t)value : (uint64_t)value;
 	uint16_t digits[NUMERIC_DIGITS_MAX];
-	int count = 0;
+	size_t count = 0;
 	for (; left > 0; left /= NUMERIC_BASE)
 		digits[count++] = (uint16_t)(left % NUMERIC_BASE);
 	bytes_put_u16(bytes, (uint16_t)count);
 	bytes_put_u16(bytes + 2, (uint16_t)(count > 0 ? count - 1 : 0));
 	bytes_put_u16(bytes + 4, value < 0 ? NUMERIC_NEGATIVE : 0);
 	bytes_put_u16(bytes + 6, 0);
-	for (int i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++)
 		bytes_put_u16(bytes + 8 + 2 * i, digits[count - 1 - i]);
-	add(t, bytes, (size_t)(8 + 2 * count));
+	add(t, bytes, 8 + 2 * count);
 }
 
 void table_int(struct table *t, int64_t value)
