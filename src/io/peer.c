@@ -26,7 +26,7 @@ static int port_of(const struct sockaddr_storage *address)
 
 void peer_of(int fd, struct peer *peer)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = {0};
 	socklen_t len = sizeof(address);
 	*peer = (struct peer){.host = "gone"};
 	if (getpeername(fd, (struct sockaddr *)&address, &len) != 0)

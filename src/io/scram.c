@@ -41,7 +41,8 @@ static int decode_base64(struct bytes text, uint8_t *to, size_t size)
 		padding++;
 	for (size_t i = 0; i < text.len; i++) {
 		bool pad = i >= text.len - padding;
-		const char *digit = pad ? alphabet : memchr(alphabet, text.at[i], 64);
+		const char *digit = pad ? alphabet
+					: memchr(alphabet, text.at[i], sizeof(alphabet) - 1);
 		if (!digit)
 			return -1;
 		bits = bits << 6 | (uint32_t)(digit - alphabet);
@@ -277,8 +278,9 @@ static bool is_bound(const struct scram *s, struct bytes value)
 	if (s->plus)
 		buffer_append(&expected, s->binding.bytes, s->binding.len);
 	append_base64(&text, buffer_bytes(&expected).at, buffer_len(&expected));
-	bool same = buffer_len(&text) == value.len &&
-		    memcmp(buffer_bytes(&text).at, value.at, value.len) == 0;
+	struct bytes wanted = buffer_bytes(&text);
+	bool same = wanted.at && wanted.len == value.len &&
+		    memcmp(wanted.at, value.at, value.len) == 0;
 	buffer_release(&expected);
 	buffer_release(&text);
 	return same;
