@@ -14,18 +14,7 @@ import pytest
 import harness
 from pgwire import (
     Session, assert_same, bind, close_statement, describe_portal, execute, parse, query, rows_of, sync)
-
-SERVERS = 2
-
-
-def serve(run_standpipe, postgres, **env):
-    port = harness.free_port()
-    gate = run_standpipe("serve", env={
-        "DATABASE_URL": postgres.url(), "ENVIRONMENT": "test", "STANDPIPE_LISTEN_PORT": port,
-        "STANDPIPE_LISTEN_SOCKET_DIR": "", "DB_POOL_SIZE": SERVERS, "DB_MAX_OVERFLOW": 0, **env})
-    gate.wait_get("/ready")
-    gate.gate_port = port
-    return gate
+from test_wire import SERVERS, serve
 
 
 @pytest.fixture(scope="module")
