@@ -16,7 +16,7 @@
 #include "app/commands.h"
 #include "conf/value.h"
 #include "lab/lab.h"
-#include "lab/report.h"
+#include "report/report.h"
 
 #define JSON_FORMAT (JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12))
 
@@ -101,7 +101,7 @@ static int prepare_logs(struct arguments *a, char *path)
 	return 0;
 }
 
-static int write_report(const struct arguments *a, const struct lab_report *report)
+static int write_report(const struct arguments *a, const struct report *report)
 {
 	json_t *json = report_json(report);
 	int failed = 0;
@@ -135,7 +135,7 @@ static void raise_file_limit(void)
 
 static int run(struct arguments *a, const struct scenario *s)
 {
-	struct lab_report *report = calloc(1, sizeof *report);
+	struct report *report = calloc(1, sizeof *report);
 	struct error error;
 	int code;
 
@@ -155,7 +155,7 @@ static int run(struct arguments *a, const struct scenario *s)
 		if (code == 0 && !report->expectations_hold)
 			code = 1;
 	}
-	lab_report_release(report);
+	report_release(report);
 	free(report);
 	return code;
 }
@@ -174,6 +174,8 @@ int lab_main(int argc, char **argv)
 	program[len] = '\0';
 	error_init(&error);
 	if (code == 0 && scenario_load(s, a.scenario, &error) < 0)
+		code = config_error(&error);
+	if (code == 0 && lab_can_play(s, &error) < 0)
 		code = config_error(&error);
 	if (code == 0)
 		code = check_arms(&a, s);

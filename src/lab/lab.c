@@ -198,6 +198,11 @@ static int begin_fault(struct lab *lab, const struct scenario_fault *fault)
 		if (lab->connector)
 			connector_partition(lab->connector, true);
 		break;
+	case FAULT_CONNECTOR_RESTART:
+	case FAULT_SLOW:
+	case FAULT_DEPLOY:
+	case FAULT_SCALE_OUT:
+		break; /* lab_can_play refused them */
 	}
 	return 0;
 }
@@ -216,6 +221,11 @@ static int end_fault(struct lab *lab, const struct scenario_fault *fault, struct
 	case FAULT_PARTITION:
 		if (lab->connector)
 			connector_partition(lab->connector, false);
+		break;
+	case FAULT_CONNECTOR_RESTART:
+	case FAULT_SLOW:
+	case FAULT_DEPLOY:
+	case FAULT_SCALE_OUT:
 		break;
 	}
 	return 0;
@@ -340,7 +350,7 @@ static int run_arm(struct lab *lab, const struct scenario_arm *arm, bool with_fa
 }
 
 /* Part (a) of the bound of arm `i`: from an arm or a reference that ran, or by a run of its own. */
-static int find_bound(struct lab *lab, struct lab_report *report, int i, struct error *error)
+static int find_bound(struct lab *lab, struct report *report, int i, struct error *error)
 {
 	const struct scenario *s = lab->scenario;
 	struct result *result = &report->arms[i];
@@ -379,7 +389,7 @@ static bool is_chosen(const struct lab_options *options, const char *name)
 	return options->arm_count == 0;
 }
 
-static int run_arms(struct lab *lab, struct lab_report *report, struct error *error)
+static int run_arms(struct lab *lab, struct report *report, struct error *error)
 {
 	const struct scenario *s = lab->scenario;
 
@@ -427,7 +437,23 @@ static void end_all(struct lab *lab)
 	assert(!busy);
 }
 
-int lab_run(const struct scenario *s, const struct lab_options *options, struct lab_report *report,
+int lab_can_play(const struct scenario *s, struct error *error)
+{
+	if (s->instances > LAB_INSTANCES_MAX)
+		return error_set(error, "config", 0,
+			"the lab starts %d instances at most, not %d: use standpipe sim",
+			LAB_INSTANCES_MAX, s->instances);
+	for (int i = 0; i < s->fault_count; i++)
+		if (s->faults[i].kind != FAULT_DATABASE_RESTART &&
+			s->faults[i].kind != FAULT_PARTITION)
+			return error_set(error, "config", 0,
+				"faults[%d]: the lab plays database_restart and partition only: "
+				"use standpipe sim",
+				i);
+	return 0;
+}
+
+int lab_run(const struct scenario *s, const struct lab_options *options, struct report *report,
 	struct error *error)
 {
 	struct lab *lab = calloc(1, sizeof *lab);
@@ -435,18 +461,12 @@ int lab_run(const struct scenario *s, const struct lab_options *options, struct 
 
 	if (!lab)
 		abort();
-	memset(report, 0, sizeof *report);
+	report_init(report, s);
 	lab->scenario = s;
 	lab->options = options;
 	lab->time_scale = options->time_scale > 0 ? options->time_scale : s->time_scale;
 	lab->postgres.log = -1;
-	report->scenario = s;
 	report->time_scale = lab->time_scale;
-	report->expectations_hold = true;
-	for (int i = 0; i < s->arm_count; i++) {
-		result_init(&report->arms[i], &s->arms[i]);
-		result_init(&report->references[i], &report->reference_arms[i]);
-	}
 	process_adopt_orphans();
 	start_loop(lab);
 	progress_init(&lab->progress);
@@ -464,12 +484,4 @@ int lab_run(const struct scenario *s, const struct lab_options *options, struct 
 	number = lab->signal;
 	free(lab);
 	return number ? number : status;
-}
-
-void lab_report_release(struct lab_report *report)
-{
-	for (int i = 0; i < SCENARIO_ARMS_MAX; i++) {
-		result_release(&report->arms[i]);
-		result_release(&report->references[i]);
-	}
 }

@@ -8,8 +8,10 @@
 #include <stdbool.h>
 
 #include "base/error.h"
-#include "lab/result.h"
+#include "report/report.h"
 #include "scenario/scenario.h"
+
+#define LAB_INSTANCES_MAX 1000
 
 struct lab_options {
 	double time_scale; /* 0: the scenario's */
@@ -21,23 +23,13 @@ struct lab_options {
 	bool progress; /* a line on stderr */
 };
 
-struct lab_report {
-	const struct scenario *scenario; /* borrowed */
-	double time_scale;
-	char postgres_version[16];
-	struct result arms[SCENARIO_ARMS_MAX]; /* as in the scenario; some may not have run */
-	struct result references[SCENARIO_ARMS_MAX]; /* measured for the arm of the same index */
-	struct scenario_arm reference_arms[SCENARIO_ARMS_MAX];
-	char reference_names[SCENARIO_ARMS_MAX][EXPECT_ARM_MAX + 16];
-	bool expectations_hold; /* those of the arms that ran */
-};
+/* 0, or -1 with `error`: what of the scenario is beyond the lab. */
+int lab_can_play(const struct scenario *s, struct error *error);
 
 /* Runs them. Afterwards nothing is left: no process, no directory.
  * 0; -1 with `error`; or the number of the signal (SIGINT, SIGTERM, SIGHUP) that ended it.
- * lab_report_release in every case. */
-int lab_run(const struct scenario *s, const struct lab_options *options, struct lab_report *report,
+ * report_release in every case. */
+int lab_run(const struct scenario *s, const struct lab_options *options, struct report *report,
 	struct error *error);
-
-void lab_report_release(struct lab_report *report);
 
 #endif

@@ -394,14 +394,21 @@ void storm_measure(struct storm *s, struct result *result)
 	if (now.ready < s->count)
 		result->values[METRIC_MAKESPAN_S] = NAN;
 	result->samples = sampler_count(s->settings.sampler);
-	result->died_after_ready = s->died_after_ready;
+	result->values[METRIC_DIED] = s->died_after_ready;
 	result->warm = warm(s->settings.arm);
 	result->max_connections = s->settings.max_connections;
 	instant earliest = scenario_earliest(scenario, s->settings.arm);
 	if (earliest != INSTANT_NEVER)
 		result->earliest_s = s_from_ns(earliest) * s->settings.time_scale;
 	if (s->settings.connector) {
-		result->connector = connector_stats(s->settings.connector);
+		struct connector_stats stats = connector_stats(s->settings.connector);
+		result->connector = (struct result_connector){
+			.flows_peak = stats.flows_peak,
+			.instances = stats.instances,
+			.completed = stats.completed,
+			.dropped = stats.dropped,
+			.bytes = stats.bytes,
+		};
 		result->values[METRIC_CONNECT_ATTEMPTS] = (double)(result->connector.completed +
 								   result->connector.dropped);
 	}

@@ -13,8 +13,8 @@
 #include "base/error.h"
 #include "lab/connector.h"
 #include "lab/postgres.h"
-#include "lab/result.h"
 #include "lab/sampler.h"
+#include "report/result.h"
 #include "scenario/scenario.h"
 
 struct storm;

@@ -19,6 +19,13 @@ static const char *const names[METRICS] = {
 	[METRIC_BOUND_S] = "bound_s",
 	[METRIC_READY_P50_S] = "ready_p50_s",
 	[METRIC_READY_P95_S] = "ready_p95_s",
+	[METRIC_FITTING] = "fitting",
+	[METRIC_FIT_S] = "fit_s",
+	[METRIC_DIED] = "died",
+	[METRIC_REQUESTS] = "requests",
+	[METRIC_SERVED_RATE] = "served_rate",
+	[METRIC_RECOVERED_S] = "recovered_s",
+	[METRIC_RECOVERY_BOUND_S] = "recovery_bound_s",
 };
 
 /* Longer ones first where one begins with another. */

@@ -15,6 +15,9 @@ struct platform_settings {
 	int64_t probe_timeout_ns; /* a start that is not ready by then is killed */
 	int64_t probe_interval_ns; /* between two probes */
 	const char *probe_path; /* asked with GET on the instance's PORT; 200 means ready */
+	const char *liveness_path; /* the same of an instance that is up; empty: never */
+	int64_t liveness_interval_ns; /* between two, and how long each may take */
+	int liveness_failures; /* so many in a row and it is killed, to be started again */
 };
 
 /* The delay before the restart that follows `failures` failed starts in a row; 1 or more. */

@@ -31,6 +31,12 @@ const struct setting scenario_rows[] = {
 	 .help = "of these for superusers only"},
 	{.key = "database.setup", .type = SETTING_TEXTS, .offset = AT(database.setup),
 	 .preset = "", .help = "SQL, run once before the arms"},
+	{.key = "database.login_time", .type = SETTING_DURATION, .offset = AT(database.login_ns),
+	 .min = 0, .max = 60, .preset = "8ms",
+	 .help = "the server's work for a login (simulator)"},
+	{.key = "database.cores", .type = SETTING_INT, .offset = AT(database.cores), .min = 1,
+	 .max = 1024, .preset = "2",
+	 .help = "logins and transactions it works on at a time (simulator)"},
 	{.key = "database.agents", .type = SETTING_INT, .offset = AT(database.agents), .min = 0,
 	 .max = 100, .preset = "0", .help = "connections that the database's own agents hold"},
 	{.key = "database.margin", .type = SETTING_REAL, .offset = AT(database.margin), .min = 0,
@@ -71,6 +77,30 @@ const struct setting scenario_rows[] = {
 	{.key = "path.egress_warmup_max", .type = SETTING_DURATION,
 	 .offset = AT(egress_warmup_max_ns), .min = 0, .max = 3600, .preset = "0s",
 	 .help = "and at most so long"},
+	{.key = "path.rtt", .type = SETTING_DURATION, .offset = AT(rtt_ns), .min = 0, .max = 10,
+	 .preset = "1ms", .help = "a round trip through the path (simulator)"},
+	{.key = "service.start_min", .type = SETTING_DURATION,
+	 .offset = AT(service.start_min_ns), .min = 0, .max = 3600, .preset = "1s",
+	 .help = "an instance asks for its database so long after its start (simulator)"},
+	{.key = "service.start_max", .type = SETTING_DURATION,
+	 .offset = AT(service.start_max_ns), .min = 0, .max = 3600, .preset = "2s",
+	 .help = "and at most so long (simulator)"},
+	{.key = "service.spread", .type = SETTING_DURATION, .offset = AT(service.spread_ns),
+	 .min = 0, .max = 86400, .preset = "0s",
+	 .help = "the instances are started evenly over so long"},
+	{.key = "load.rate", .type = SETTING_REAL, .offset = AT(load.rate), .min = 0, .max = 1e6,
+	 .preset = "0", .help = "requests a second, of the whole fleet; 0: none"},
+	{.key = "load.at", .type = SETTING_DURATION, .offset = AT(load.at_ns), .min = 0,
+	 .max = 86400, .preset = "0s", .help = "they begin then"},
+	{.key = "load.transaction", .type = SETTING_DURATION, .offset = AT(load.transaction_ns),
+	 .min = 0, .max = 3600, .preset = "5ms",
+	 .help = "the database's time for a request (simulator)"},
+	{.key = "load.timeout", .type = SETTING_DURATION, .offset = AT(load.timeout_ns),
+	 .min = 0.001, .max = 3600, .preset = "10s", .help = "a user waits no longer"},
+	{.key = "load.retries", .type = SETTING_INT, .offset = AT(load.retries), .min = 0,
+	 .max = 100, .preset = "2", .help = "a user tries so often again, a second apart"},
+	{.key = "load.path", .type = SETTING_TEXT, .offset = AT(load.path), .min = 1, .max = 200,
+	 .preset = "/items", .help = "GET what (lab)"},
 	{.key = "platform.restart_delay", .type = SETTING_DURATION,
 	 .offset = AT(platform.restart_delay_ns), .min = 0, .max = 3600, .preset = "1s",
 	 .help = "before an instance that ended is started again"},
@@ -128,7 +158,13 @@ const struct setting scenario_arm_rows[] = {
 };
 
 static const struct setting_choice fault_choices[] = {
-	{"database_restart", FAULT_DATABASE_RESTART}, {"partition", FAULT_PARTITION}, {NULL, 0}};
+	{"database_restart", FAULT_DATABASE_RESTART},
+	{"partition", FAULT_PARTITION},
+	{"connector_restart", FAULT_CONNECTOR_RESTART},
+	{"slow", FAULT_SLOW},
+	{"deploy", FAULT_DEPLOY},
+	{"scale_out", FAULT_SCALE_OUT},
+	{NULL, 0}};
 
 const struct setting scenario_fault_rows[] = {
 	{.key = "at", .type = SETTING_DURATION, .offset = offsetof(struct scenario_fault, at_ns),
@@ -138,6 +174,12 @@ const struct setting scenario_fault_rows[] = {
 	{.key = "for", .type = SETTING_DURATION,
 	 .offset = offsetof(struct scenario_fault, for_ns), .min = 0, .max = 86400,
 	 .preset = "0s", .help = "how long"},
+	{.key = "factor", .type = SETTING_REAL, .offset = offsetof(struct scenario_fault, factor),
+	 .min = 1, .max = 1000, .preset = "10", .help = "slow: so many times"},
+	{.key = "instances", .type = SETTING_INT,
+	 .offset = offsetof(struct scenario_fault, instances), .min = 0,
+	 .max = SCENARIO_INSTANCES_MAX, .preset = "0",
+	 .help = "scale_out: so many; deploy: so many at a time, 0: all"},
 };
 /* clang-format on */
 

@@ -296,3 +296,22 @@ instant scenario_earliest(const struct scenario *s, const struct scenario_arm *a
 	/* Nothing leaves any instance before the shortest warm-up; the path is rested by then. */
 	return instant_add(capacity_earliest(&s->path, s->instances), s->egress_warmup_min_ns);
 }
+
+int scenario_fitting(const struct scenario *s, const struct scenario_arm *arm)
+{
+	int fitting = max_connections(s, arm) - s->database.superuser_reserved;
+
+	if (arm->path != ARM_PATH_NONE && s->path.instances_max * s->path.flows < fitting)
+		fitting = s->path.instances_max * s->path.flows;
+	return fitting < s->instances ? fitting : s->instances;
+}
+
+instant scenario_recovery(const struct scenario *s, const struct scenario_arm *arm)
+{
+	instant admitted = arm->path == ARM_PATH_NONE ? 0
+						      : capacity_earliest(&s->path, s->instances);
+
+	if (s->fault_count == 0 || scenario_fitting(s, arm) < s->instances)
+		return INSTANT_NEVER;
+	return instant_add(admitted, s->faults[0].for_ns);
+}

@@ -8,6 +8,7 @@
  *	database: {max_connections: 100}
  *	path: {instances_min: 2, flows: 25, connect_rate: 8, ...}     # scenario/capacity.h
  *	platform: {restart_delay: 1s, ...}                            # scenario/platform.h
+ *	load: {rate: 200, transaction: 5ms}
  *	faults:
  *	  - {at: 10s, kind: partition, for: 5s}
  *	command: [/usr/bin/python3, main.py]
@@ -32,7 +33,7 @@
 #include "scenario/expect.h"
 #include "scenario/platform.h"
 
-#define SCENARIO_INSTANCES_MAX 1000
+#define SCENARIO_INSTANCES_MAX 100000
 #define SCENARIO_ARMS_MAX      32
 #define SCENARIO_FAULTS_MAX    64
 #define SCENARIO_EXPECTS_MAX   64
@@ -42,21 +43,50 @@ struct scenario_database {
 	int max_connections;
 	int superuser_reserved; /* superuser_reserved_connections */
 	struct setting_texts setup; /* SQL, run once by the application's user before the arms */
+	/* The simulator's: what a login costs the server, and how many it works on at a time; the
+	 * same for transactions. */
+	int64_t login_ns;
+	int cores;
 	/* What the fleet may use of it, as in core/budget.h. */
 	int agents;
 	double margin;
 	int buffer;
 };
 
+/* What instances do of themselves. The lab's are real processes and take the time that they take;
+ * the simulator's take these. */
+struct scenario_service {
+	int64_t start_min_ns; /* from its start until it asks for the database, drawn evenly */
+	int64_t start_max_ns;
+	int64_t spread_ns; /* the instances are started evenly over so long; 0: all at once */
+};
+
+/* What the instances' users ask for, from `at` on: requests that come as a Poisson process, each to
+ * an instance that is up, and of one transaction each. One that fails is asked again. */
+struct scenario_load {
+	double rate; /* requests a second, of the whole fleet; 0: none */
+	int64_t at_ns;
+	int64_t transaction_ns; /* the database's time for one */
+	int64_t timeout_ns; /* a user waits no longer */
+	int retries; /* after the first try */
+	const char *path; /* the lab's requests: GET this of the instance's PORT */
+};
+
 enum scenario_fault_kind {
 	FAULT_DATABASE_RESTART, /* stopped fast (every session is cut), started again after `for` */
 	FAULT_PARTITION, /* nothing passes the connector and nothing new begins, for `for` */
+	FAULT_CONNECTOR_RESTART, /* every flow is cut, and nothing new begins for `for` */
+	FAULT_SLOW, /* every round trip through the path takes `factor` times as long, for `for` */
+	FAULT_DEPLOY, /* a new revision: as many new instances; an old one ends when a new one is up */
+	FAULT_SCALE_OUT, /* `instances` more are started */
 };
 
 struct scenario_fault {
 	int64_t at_ns; /* since the arm began */
 	enum scenario_fault_kind kind;
 	int64_t for_ns;
+	double factor; /* FAULT_SLOW */
+	int instances; /* FAULT_SCALE_OUT: how many; FAULT_DEPLOY: started at a time, 0: all at once */
 };
 
 enum scenario_path_kind {
@@ -97,6 +127,9 @@ struct scenario {
 	struct capacity_settings path;
 	int64_t egress_warmup_min_ns; /* nothing leaves an instance for so long after its start */
 	int64_t egress_warmup_max_ns;
+	int64_t rtt_ns; /* a round trip through the path; the simulator's */
+	struct scenario_service service;
+	struct scenario_load load;
 	struct platform_settings platform;
 	struct setting_texts command;
 	const char *directory; /* the command's working directory, from the scenario's file on */
@@ -128,6 +161,15 @@ const char *scenario_arm_get(const struct scenario_arm *arm, const char *name);
 /* How many connections the fleet may use, by core/budget.h: of the arm's database, and of the
  * path as it is before it has grown. */
 int scenario_budget(const struct scenario *s, const struct scenario_arm *arm);
+
+/* How many instances can have a connection each at the same time: by the database, and by the path
+ * when it has grown as far as it may. */
+int scenario_fitting(const struct scenario *s, const struct scenario_arm *arm);
+
+/* From the begin of the first fault, the least time until all instances have a connection again:
+ * what that fault lasts, and the path's time to admit them anew. INSTANT_NEVER: there is no fault,
+ * or no room for all. */
+instant scenario_recovery(const struct scenario *s, const struct scenario_arm *arm);
 
 /* Part (b) of the bound: the earliest moment at which path and database can have admitted one
  * connection for each instance, since the start of the arm. INSTANT_NEVER: they never can. */

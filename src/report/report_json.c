@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lab/report.h"
+#include "report/report.h"
 
 static void set(json_t *object, const char *key, json_t *value)
 {
@@ -50,7 +50,7 @@ static json_t *phases(const struct result *r)
 
 static json_t *connector(const struct result *r)
 {
-	const struct connector_stats *c = &r->connector;
+	const struct result_connector *c = &r->connector;
 
 	if (r->arm->path != ARM_PATH_CONNECTOR)
 		return json_null();
@@ -73,7 +73,6 @@ static json_t *arm(const struct result *r)
 	set(one, "standpipe", json_boolean(r->arm->standpipe));
 	set(one, "max_connections", json_integer(r->max_connections));
 	set(one, "warm", r->warm < 0 ? json_null() : json_integer(r->warm));
-	set(one, "died_after_ready", json_integer(r->died_after_ready));
 	set(one, "elapsed_s", number(r->elapsed_s));
 	set(one, "samples", json_integer((json_int_t)r->samples));
 	set(one, "connector", connector(r));
@@ -84,7 +83,7 @@ static json_t *arm(const struct result *r)
 	return one;
 }
 
-static json_t *expectations(const struct lab_report *report)
+static json_t *expectations(const struct report *report)
 {
 	const struct scenario *s = report->scenario;
 	json_t *all = json_array();
@@ -105,7 +104,7 @@ static json_t *expectations(const struct lab_report *report)
 	return all;
 }
 
-json_t *report_json(const struct lab_report *report)
+json_t *report_json(const struct report *report)
 {
 	const struct scenario *s = report->scenario;
 	json_t *root = json_object(), *arms = json_object();

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "lab/result.h"
+#include "report/result.h"
 
 static const struct scenario_arm arm = {.name = "a"};
 

@@ -1,4 +1,4 @@
-#include "lab/result.h"
+#include "report/result.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -17,6 +17,7 @@ void result_release(struct result *r)
 	for (int i = 0; i < r->phase_count; i++)
 		free(r->phases[i].seconds);
 	r->phase_count = 0;
+	series_release(&r->series);
 }
 
 void result_exit(struct result *r, int code)

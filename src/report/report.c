@@ -1,4 +1,4 @@
-#include "lab/report.h"
+#include "report/report.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -226,7 +226,7 @@ static void print_table(struct table *t, FILE *to)
 	fputs("\n", to);
 }
 
-static void print_tables(const struct lab_report *report, FILE *to)
+static void print_tables(const struct report *report, FILE *to)
 {
 	struct table t = {0};
 
@@ -279,7 +279,7 @@ static void print_connector(const struct scenario *s, FILE *to)
 		syn_again());
 }
 
-static void print_head(const struct lab_report *report, FILE *to)
+static void print_head(const struct report *report, FILE *to)
 {
 	const struct scenario *s = report->scenario;
 
@@ -313,7 +313,7 @@ static void print_phases(const struct result *r, FILE *to)
 	fputs("\n", to);
 }
 
-static void print_expectation(const struct lab_report *report, int i, FILE *to)
+static void print_expectation(const struct report *report, int i, FILE *to)
 {
 	const struct scenario *s = report->scenario;
 	const struct expect *e = &s->expects[i];
@@ -332,7 +332,7 @@ static void print_expectation(const struct lab_report *report, int i, FILE *to)
 	}
 }
 
-static bool beats_bound(const struct lab_report *report)
+static bool beats_bound(const struct report *report)
 {
 	for (int i = 0; i < report->scenario->arm_count; i++)
 		if (report->arms[i].values[METRIC_MAKESPAN_S] <
@@ -341,7 +341,7 @@ static bool beats_bound(const struct lab_report *report)
 	return false;
 }
 
-void report_table(const struct lab_report *report, FILE *to)
+void report_table(const struct report *report, FILE *to)
 {
 	const struct scenario *s = report->scenario;
 
@@ -365,4 +365,24 @@ void report_table(const struct lab_report *report, FILE *to)
 				report->arms[i].last_words);
 	for (int i = 0; i < s->expect_count; i++)
 		print_expectation(report, i, to);
+}
+
+void report_init(struct report *report, const struct scenario *scenario)
+{
+	memset(report, 0, sizeof *report);
+	report->scenario = scenario;
+	report->time_scale = 1;
+	report->expectations_hold = true;
+	for (int i = 0; i < scenario->arm_count; i++) {
+		result_init(&report->arms[i], &scenario->arms[i]);
+		result_init(&report->references[i], &report->reference_arms[i]);
+	}
+}
+
+void report_release(struct report *report)
+{
+	for (int i = 0; i < SCENARIO_ARMS_MAX; i++) {
+		result_release(&report->arms[i]);
+		result_release(&report->references[i]);
+	}
 }

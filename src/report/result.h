@@ -1,19 +1,29 @@
 /*
- * result - what an arm gave: the report's numbers, and how they are worked out.
+ * result - what an arm gave in the lab or in the simulator: the report's numbers, and how they are
+ * worked out.
  */
-#ifndef STANDPIPE_LAB_RESULT_H
-#define STANDPIPE_LAB_RESULT_H
+#ifndef STANDPIPE_REPORT_RESULT_H
+#define STANDPIPE_REPORT_RESULT_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "lab/connector.h"
+#include "report/series.h"
 #include "scenario/expect.h"
 #include "scenario/scenario.h"
 
 #define RESULT_EXITS_MAX  16
 #define RESULT_PHASES_MAX 16
 #define RESULT_TEXT_MAX   256
+
+/* What passed the connector. */
+struct result_connector {
+	int flows_peak;
+	int instances; /* connector instances at the end */
+	int64_t completed; /* handshakes that were completed */
+	int64_t dropped; /* SYNs that were dropped, each repetition counted */
+	int64_t bytes; /* both directions */
+};
 
 /* The time that a startup phase took, over the instances. */
 struct result_phase {
@@ -32,11 +42,9 @@ struct result {
 	double elapsed_s; /* how long the arm ran */
 	int warm; /* connections each instance opens at start; -1: not said */
 	int max_connections;
-	int died_after_ready;
-	int peak_flows; /* on the connector */
-	int64_t dropped_syns; /* by the connector, each repetition counted */
 	int64_t samples;
-	struct connector_stats connector;
+	struct result_connector connector;
+	struct series series;
 	struct {
 		int code, count;
 	} exits[RESULT_EXITS_MAX]; /* of starts that ended by themselves or were killed by the
