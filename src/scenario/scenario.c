@@ -285,25 +285,24 @@ int scenario_budget(const struct scenario *s, const struct scenario_arm *arm)
 	return budget.fleet;
 }
 
-instant scenario_earliest(const struct scenario *s, const struct scenario_arm *arm)
-{
-	int usable = max_connections(s, arm) - s->database.superuser_reserved;
-
-	if (s->instances > usable)
-		return INSTANT_NEVER;
-	if (arm->path == ARM_PATH_NONE)
-		return 0;
-	/* Nothing leaves any instance before the shortest warm-up; the path is rested by then. */
-	return instant_add(capacity_earliest(&s->path, s->instances), s->egress_warmup_min_ns);
-}
-
 int scenario_fitting(const struct scenario *s, const struct scenario_arm *arm)
 {
 	int fitting = max_connections(s, arm) - s->database.superuser_reserved;
 
 	if (arm->path != ARM_PATH_NONE && s->path.instances_max * s->path.flows < fitting)
 		fitting = s->path.instances_max * s->path.flows;
+	if (fitting < 0)
+		fitting = 0;
 	return fitting < s->instances ? fitting : s->instances;
+}
+
+instant scenario_earliest(const struct scenario *s, const struct scenario_arm *arm)
+{
+	if (arm->path == ARM_PATH_NONE)
+		return 0;
+	/* Nothing leaves any instance before the shortest warm-up; the path is rested by then. */
+	return instant_add(
+		capacity_earliest(&s->path, scenario_fitting(s, arm)), s->egress_warmup_min_ns);
 }
 
 instant scenario_recovery(const struct scenario *s, const struct scenario_arm *arm)

@@ -172,7 +172,7 @@ int scenario_fitting(const struct scenario *s, const struct scenario_arm *arm);
 instant scenario_recovery(const struct scenario *s, const struct scenario_arm *arm);
 
 /* Part (b) of the bound: the earliest moment at which path and database can have admitted one
- * connection for each instance, since the start of the arm. INSTANT_NEVER: they never can. */
+ * connection for each instance that fits, since the start of the arm. INSTANT_NEVER: they never can. */
 instant scenario_earliest(const struct scenario *s, const struct scenario_arm *arm);
 
 #endif

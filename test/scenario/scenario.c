@@ -105,7 +105,22 @@ static void the_budget_and_the_earliest_moment(void **state)
 	assert_int_equal(scenario_budget(&s, &s.arms[1]), 50); /* 2 x 25 on the path */
 	assert_int_equal(scenario_earliest(&s, &s.arms[0]), 0);
 	assert_in_range(scenario_earliest(&s, &s.arms[1]), 3250 * NS_PER_MS, 3251 * NS_PER_MS);
-	assert_int_equal(scenario_earliest(&s, &s.arms[2]), INSTANT_NEVER); /* 19 may log in */
+	/* 19 may log in at all. */
+	assert_int_equal(scenario_fitting(&s, &s.arms[2]), 19);
+	assert_in_range(scenario_earliest(&s, &s.arms[2]), 3180 * NS_PER_MS, 3190 * NS_PER_MS);
+	scenario_release(&s);
+}
+
+static void the_least_recovery_is_the_fault_and_the_way_back(void **state)
+{
+	struct scenario s = read_well(HEAD "path: {connect_rate: 8}\n"
+					   "faults: [{at: 5s, kind: partition, for: 30s}]\n" ARMS
+					   "  - {name: tiny, max_connections: 22}\n");
+
+	(void)state;
+	assert_int_equal(scenario_recovery(&s, &s.arms[0]), 30 * NS_PER_S);
+	assert_in_range(scenario_recovery(&s, &s.arms[1]), 30250 * NS_PER_MS, 30251 * NS_PER_MS);
+	assert_int_equal(scenario_recovery(&s, &s.arms[2]), INSTANT_NEVER);
 	scenario_release(&s);
 }
 
@@ -140,6 +155,7 @@ int main(void)
 		cmocka_unit_test(variables_of_the_scenario_come_before_the_arms),
 		cmocka_unit_test(faults_and_expectations),
 		cmocka_unit_test(the_budget_and_the_earliest_moment),
+		cmocka_unit_test(the_least_recovery_is_the_fault_and_the_way_back),
 		cmocka_unit_test(mistakes_are_named_with_their_line),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
