@@ -171,7 +171,7 @@ void client_fail(struct client *c, const char *sqlstate, const char *message, co
 bool client_is_between(const struct client *c)
 {
 	const struct server *s = c->server;
-	if (c->inquiry || c->streaming > 0 || buffer_len(&c->in) > 0)
+	if (c->inquiry || c->streaming > 0 || buffer_len(&c->in) > 0 || c->skipping)
 		return false;
 	if (s)
 		return c->state == CLIENT_ACTIVE && s->status == 'I' && s->debts.count == 0 &&
@@ -429,9 +429,12 @@ void client_released(struct client *c)
 
 void client_go(struct client *c)
 {
-	if (!c->inquiry) {
-		client_work(c);
+	if (c->inquiry) {
+		client_inquiry_ask(c);
 		return;
 	}
-	client_inquiry_ask(c);
+	client_work(c);
+	/* What it waited for may have been cancelled meanwhile. */
+	if (c->server && buffer_len(&c->in) == 0)
+		server_release_if_idle(c->server);
 }

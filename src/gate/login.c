@@ -6,6 +6,7 @@
 #include "base/control.h"
 #include "gate/console.h"
 #include "gate/login.h"
+#include "gate/relay.h"
 #include "gate/server.h"
 #include "io/entropy.h"
 #include "io/peer.h"
@@ -159,11 +160,14 @@ void client_cancel(struct hub *h, uint32_t pid, uint32_t key)
 	int id = (int)(pid & 0xffff) - 1;
 	struct client *c = id >= 0 && id < h->memory.clients_max ? h->clients[id] : NULL;
 	/* The gate's own questions have no key. */
-	if (c && !c->inquiry && c->key == key && c->state == CLIENT_ACTIVE && c->server &&
-		c->server->errand == ERRAND_NONE)
-		server_cancel(c->server);
-	if (c && c->state == CLIENT_CONSOLE && c->key == key)
+	if (!c || c->inquiry || c->key != key)
+		return;
+	if (c->state == CLIENT_CONSOLE)
 		console_cancel(c);
+	else if (c->state == CLIENT_ACTIVE && c->server && c->server->errand == ERRAND_NONE)
+		server_cancel(c->server);
+	else if (c->state == CLIENT_QUEUED || c->state == CLIENT_ACTIVE)
+		relay_cancel_waiting(c);
 }
 
 /* It comes to whoever accepts, who need not be who has the client. */

@@ -20,6 +20,10 @@ size_t relay_from_client(struct client *c, struct bytes in);
 /* The same from a server. Returns SIZE_MAX when the server was lost on the way. */
 size_t relay_from_server(struct server *s, struct bytes in);
 
+/* It waits for its server, which has got nothing of what it asks for now, and shall not: the client is told that
+ * this was cancelled, and goes on behind it, as PostgreSQL does. */
+void relay_cancel_waiting(struct client *c);
+
 /* The answers that the gate itself owes and whose turn has come: puts them into `to`, unless that
  * is NULL. Says whether there were any. */
 bool relay_settle(struct server *s, struct buffer *to);

@@ -371,6 +371,15 @@ static enum sending_progress send_whole(struct sending *m, struct bytes *left)
 	return progress;
 }
 
+/* What is left of a pipeline that was cancelled, as PostgreSQL skips it. */
+static bool is_skipped(struct client *c, enum wire_result result, const struct frame *frame)
+{
+	if (!c->skipping || result == WIRE_BAD || fault_of(c, frame))
+		return false;
+	c->skipping = frame->type != MSG_SYNC;
+	return c->skipping && frame->type != MSG_TERMINATE;
+}
+
 /* One message. */
 static enum sending_progress send_one(struct client *c, struct bytes *left, struct stretch *stretch)
 {
@@ -378,6 +387,10 @@ static enum sending_progress send_one(struct client *c, struct bytes *left, stru
 	enum wire_result result = frame_parse(*left, &m.frame);
 	if (result == WIRE_PARTIAL)
 		return MORE;
+	if (is_skipped(c, result, &m.frame)) {
+		move_on(c, left, m.frame.len, true);
+		return DROP;
+	}
 	if (client_is_held(c))
 		return BLOCKED;
 	const char *fault = result == WIRE_BAD ? "invalid message length" : fault_of(c, &m.frame);
@@ -432,4 +445,32 @@ size_t relay_from_client(struct client *c, struct bytes in)
 	if (c->server)
 		finish(c, &stretch);
 	return in.len - left.len;
+}
+
+void relay_cancel_waiting(struct client *c)
+{
+	struct bytes waiting = buffer_bytes(&c->in);
+	struct frame frame;
+	assert(!c->hub->stepping); /* or it might be given a server that it asked for before */
+	if (c->reading || c->streaming > 0 || (c->server && c->server->status != 'I') ||
+		frame_parse(waiting, &frame) != WIRE_OK)
+		return; /* it asks for nothing, or is about to get what it asks for */
+	if (c->state == CLIENT_QUEUED && !c->server) {
+		c->state = CLIENT_IDLE;
+		c->since = hub_now(c->hub);
+		hub_tell(c->hub, (struct engine_event){.kind = EVENT_CLIENT_LEFT, .client = c->id});
+	}
+	c->blocked = false;
+	message_error(
+		&c->out, "ERROR", "57014", "canceling statement due to user request", NULL, NULL);
+	if (frame.type == MSG_QUERY || frame.type == MSG_FUNCTION_CALL) {
+		message_ready(&c->out, 'I');
+		move_on(c, &waiting, frame.len, true);
+		buffer_take(&c->in, buffer_len(&c->in) - waiting.len);
+	} else {
+		c->skipping = true;
+	}
+	client_send(c, NULL, 0);
+	if (c->state != CLIENT_GONE)
+		client_work(c);
 }

@@ -604,6 +604,46 @@ def test_a_cancel_with_a_wrong_key_does_nothing(gate):
         assert [raw.row(b) for k, b in c.until_ready() if k == "D"] == [("5",)]
 
 
+def cancel(g, session):
+    with contextlib.closing(g.raw(login=False)) as asker:
+        asker.send(struct.pack("!iiii", 16, 80877102, *session.key))
+        assert asker.until_end() == []
+
+
+def test_a_cancel_ends_the_wait_for_a_server(gate):
+    """What was asked for fails as in PostgreSQL, what comes behind it does not, and nobody is hit."""
+    g = gate(1)
+    with contextlib.closing(g.raw()) as holder, contextlib.closing(g.raw()) as c:
+        def cancel_waiting(*messages):
+            c.send(*messages)
+            wait_until(lambda: g.health()["pool"]["waiting"] == 1, "the wait")
+            cancel(g, c)
+            assert raw.error([c.receive()])["C"] == "57014"
+
+        holder.ask("begin")
+        cancel_waiting(raw.query("select 1"))
+        assert c.receive() == ("Z", b"I")
+        cancel_waiting(raw.parse("a", "select 2"), raw.bind("a"), raw.EXECUTE)
+        cancel(g, c)  # once more, while it skips: that is nothing
+        c.send(raw.bind("a"), raw.SYNC)
+        assert c.receive() == ("Z", b"I")
+        cancel_waiting(raw.query("select 3"), raw.query("select 4"))
+        assert c.receive() == ("Z", b"I")
+        wait_until(lambda: g.health()["pool"]["waiting"] == 1, "the wait of what came behind")
+        assert holder.ask("select 5") == [("5",)]
+        holder.ask("commit")
+        assert [raw.row(b) for k, b in c.until_ready() if k == "D"] == [("4",)]
+        c.send(raw.bind("a"), raw.SYNC)
+        assert raw.error(c.until_ready())["C"] == "26000"  # it was not prepared
+        c.send(raw.parse("a", "select 6"), raw.bind("a"), raw.EXECUTE, raw.SYNC)
+        assert [raw.row(b) for k, b in c.until_ready() if k == "D"] == [("6",)]
+        holder.ask("begin")
+        cancel_waiting(raw.parse("", "select 7"))  # and it goes without its Sync
+        c.send(raw.message("X"))
+        assert c.until_end() == []
+        wait_until(lambda: g.health()["pool"]["waiting"] == 0, "nobody waiting")
+
+
 def test_a_late_cancel_does_not_meet_the_next_query(gate, postgres):
     """What it was meant for is over meanwhile."""
     cancel = struct.pack("!ii", 16, 80877102)
