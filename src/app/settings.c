@@ -63,6 +63,14 @@ static const struct setting_choice sql_prepares[] = {
 	{NULL, 0},
 };
 
+static const struct setting_choice connects_rules[] = {
+	{"fixed", CONNECTS_FIXED},
+	{"aimd", CONNECTS_AIMD},
+	{"vegas", CONNECTS_VEGAS},
+	{"gradient", CONNECTS_GRADIENT},
+	{NULL, 0},
+};
+
 static const struct setting_choice log_formats[] = {
 	{"auto", LOG_FORMAT_AUTO},
 	{"json", LOG_FORMAT_JSON},
@@ -237,6 +245,8 @@ static const struct setting rows[] = {
 
 {"connects.window", SETTING_INT, ENGINE(connects.window_max), RANGE(1, 1000), .preset = "4",
 	.variables = "STANDPIPE_CONNECTS_WINDOW", .help = "connect attempts under way at once, at most"},
+{"connects.rule", SETTING_CHOICE, ENGINE(connects.rule), .choices = connects_rules, .preset = "aimd",
+	.variables = "STANDPIPE_CONNECTS_RULE", .help = "how many of these there may be now: all, or by what the path is found to carry"},
 
 {"listen.host", SETTING_TEXT, GATE(listen_host), RANGE(1, 255), .preset = "127.0.0.1",
 	.restart = true, .variables = "STANDPIPE_LISTEN_HOST", .help = "where the gate takes PostgreSQL clients"},

@@ -437,7 +437,7 @@ void engine_step(struct engine *e, const struct engine_event *event, struct engi
 static bool is_held_up(const struct engine *e)
 {
 	return !connects_has_room(&e->connects) ||
-	       (e->breaker.state == BREAKER_HALF_OPEN &&
+	       (e->breaker.state != BREAKER_CLOSED &&
 		       e->breaker.probing >= e->breaker.settings.probes);
 }
 

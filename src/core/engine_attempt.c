@@ -89,6 +89,17 @@ void engine_attempt_begin(struct engine *e, int server, instant now)
 	a->path.stage = STAGE_DNS;
 }
 
+/* How this one went, beside the fastest of late. */
+static struct connects_sample sample_of(const struct engine *e, const struct engine_attempt *a)
+{
+	struct connects_sample sample;
+	for (enum stage stage = 0; stage < STAGE_COUNT; stage++) {
+		sample.stage_ns[stage] = a->path.stage_ns[stage];
+		sample.least_ns[stage] = path_stage_quantile(&e->path, stage, 0.0);
+	}
+	return sample;
+}
+
 void engine_attempt_end(struct engine *e, int server, enum outcome outcome, instant now)
 {
 	struct engine_attempt *a = &e->attempts[server];
@@ -103,11 +114,13 @@ void engine_attempt_end(struct engine *e, int server, enum outcome outcome, inst
 	path_attempt(&e->path, &a->path, now);
 
 	if (outcome == OUTCOME_OK) {
-		connects_succeeded(&e->connects, now - a->began_at, e->path.least_ns);
+		struct connects_sample sample = sample_of(e, a);
+		connects_succeeded(&e->connects, &sample);
 		breaker_succeeded(&e->breaker);
 		own->permanent = OUTCOME_OK;
 	} else if (outcome_is_capacity(outcome)) {
-		connects_lost(&e->connects);
+		bool silence = outcome == OUTCOME_TIMEOUT;
+		connects_lost(&e->connects, silence, a->began_at, now);
 		breaker_failed(&e->breaker, now, &e->random);
 		engine_back_off(e, now);
 	} else {
@@ -126,6 +139,7 @@ void engine_attempt_end(struct engine *e, int server, enum outcome outcome, inst
 void engine_attempt_redial(struct engine *e, int server, instant now)
 {
 	struct engine_attempt *a = &e->attempts[server];
+	connects_dropped(&e->connects, a->stage_began_at, now);
 	engine_attempt_stage(e, server, STAGE_DNS, now);
 	a->dials++;
 	e->redials++;

@@ -135,7 +135,8 @@ static int lacking_group(const struct engine *e)
 	return POOL_NOBODY;
 }
 
-/* Those who wait for what is not there come first, in the order in which they came. */
+/* Of those that are due: who waits for what is not there comes first, in the order in which they
+ * came - which is must_yield's order too, or two groups would close each other's servers for ever. */
 static bool is_before(const struct engine *e, const struct want *a, const struct want *b)
 {
 	if (a->at != b->at || b->at == INSTANT_NEVER)
@@ -146,7 +147,8 @@ static bool is_before(const struct engine *e, const struct want *a, const struct
 	return asked_at(e, a->group) < asked_at(e, b->group);
 }
 
-static struct want next_want(const struct engine *e)
+/* The one that comes first at `now`; at INT64_MIN, the one that is due first. */
+static struct want next_want(const struct engine *e, instant now)
 {
 	struct want first = {INSTANT_NEVER, POOL_NOBODY, POOL_NOBODY};
 	if (!may_connect(e))
@@ -154,6 +156,7 @@ static struct want next_want(const struct engine *e)
 	for (int group = e->pool.waiting_first; group != POOL_NOBODY;
 		group = e->pool.groups[group].next) {
 		struct want want = want_of(e, group);
+		want.at = instant_max(want.at, now);
 		if (is_before(e, &want, &first))
 			first = want;
 	}
@@ -176,7 +179,7 @@ static struct want spare_want(const struct engine *e)
 
 instant engine_wants_server_at(const struct engine *e)
 {
-	return instant_min(next_want(e).at, spare_want(e).at);
+	return instant_min(next_want(e, INT64_MIN).at, spare_want(e).at);
 }
 
 static void close_server(struct engine *e, int server, instant now, struct engine_actions *actions)
@@ -207,7 +210,7 @@ void engine_open_servers(struct engine *e, instant now, struct engine_actions *a
 		standing_update(&e->groups[group].standing, g->idle + g->busy > 0, now);
 	}
 	for (;;) {
-		struct want want = next_want(e);
+		struct want want = next_want(e, now);
 		if (now < want.at)
 			want = spare_want(e);
 		if (now < want.at || !may_attempt(e, now) || !has_room(e, actions, 2))

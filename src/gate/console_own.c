@@ -51,6 +51,7 @@ static const struct column path_columns[] = {
 	{"connect_p95_ms", COLUMN_FLOAT8},
 	{"connects_under_way", COLUMN_INT4},
 	{"connects_window", COLUMN_FLOAT8},
+	{"connects_rule", COLUMN_TEXT},
 	{"scaling_events", COLUMN_INT8},
 };
 
@@ -73,6 +74,7 @@ static void fill_path(const struct client *c, struct table *t)
 	table_real(t, (double)path_connect_quantile(p, 0.95) / (double)NS_PER_MS);
 	table_int(t, e->connects.under_way);
 	table_real(t, e->connects.window);
+	table_text(t, connects_rule_name(e->settings.connects.rule));
 	table_int(t, p->scaling_events);
 	table_end(t);
 }

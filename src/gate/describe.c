@@ -468,6 +468,7 @@ static json_t *engine_settings(const struct engine_settings *s)
 	set(o, "agents", json_integer(s->budget.agents));
 	set(o, "path_share", json_real(s->budget.path_share));
 	set(o, "connects_max", json_integer(s->connects.window_max));
+	set(o, "connects_rule", literal(connects_rule_name(s->connects.rule)));
 	set(o, "servers_kept", json_integer(s->servers_kept));
 	set(o, "server_life_s", seconds(s->server_life_ns));
 	set(o, "server_idle_s", seconds(s->server_idle_ns));

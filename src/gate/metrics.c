@@ -162,6 +162,7 @@ static void add_connects(struct buffer *b, const struct gate_view *view)
 	gauge(b, "connect_attempts_under_way", "Attempts to connect under way.",
 		e->pool.connecting);
 	gauge(b, "connect_window", "Attempts that may be under way at once.", e->connects.window);
+	counter(b, "connect_window_cuts_total", "How often that gave way.", e->connects.cuts);
 	counter(b, "connect_redials_total", "Handshakes begun afresh after no answer.", e->redials);
 	if (!view->connect_times)
 		return;

@@ -132,6 +132,54 @@ static void a_handshake_that_hangs_is_dialled_afresh_each_time_later(void **stat
 	assert_int_equal(r->engine.breaker.failures, 0);
 }
 
+static void a_dropped_handshake_narrows_the_window(void **state)
+{
+	struct rig *r = fresh();
+	r->settings.servers_kept = 20;
+	rig_init(r, SEED);
+	rig_to_database(r);
+	rig_ok(r, 0);
+	rig_ok(r, 1);
+	rig_ok(r, 2);
+	assert_true(r->engine.connects.window == 4.0);
+	assert_int_equal(r->engine.connects.under_way, 4);
+	rig_stage(r, 3, STAGE_TCP);
+	rig_go(r, r->attempts[3].dial_until);
+	assert_int_equal(rig_count(r, ACTION_REDIAL), 1);
+	assert_true(r->engine.connects.window == 2.0);
+	/* What is under way goes on; nothing is begun until it fits. */
+	assert_int_equal(r->engine.connects.under_way, 4);
+	rig_ok(r, 4);
+	rig_ok(r, 5);
+	assert_int_equal(rig_count(r, ACTION_CONNECT), 0);
+	assert_int_equal(r->engine.connects.under_way, 2);
+}
+
+/* One that goes through its stages from tcp on, each as long as the last time, but for auth. */
+static void connect_slowly(struct rig *r, int server, int64_t auth_ns)
+{
+	rig_stage(r, server, STAGE_TCP);
+	r->now += 10 * NS_PER_MS;
+	rig_stage(r, server, STAGE_AUTH);
+	r->now += auth_ns;
+	rig_ok(r, server);
+}
+
+static void a_stage_that_swells_holds_the_window(void **state)
+{
+	struct rig *r = fresh();
+	r->settings.servers_kept = 20;
+	rig_init(r, SEED);
+	rig_to_database(r);
+	connect_slowly(r, 0, 5 * NS_PER_MS);
+	assert_true(r->engine.connects.window == 2.0);
+	/* Twice as long in all; but the server took nine times as long as it had. */
+	connect_slowly(r, 1, 45 * NS_PER_MS);
+	assert_true(r->engine.connects.window == 2.0);
+	connect_slowly(r, 2, 40 * NS_PER_MS);
+	assert_true(r->engine.connects.window == 3.0);
+}
+
 /* What the patience grows to when every handshake hangs. */
 static int64_t longest_patience(struct rig *r)
 {
@@ -260,6 +308,8 @@ int main(void)
 		cmocka_unit_test(a_failed_one_ends_in_the_stage_that_it_was_in),
 		cmocka_unit_test(a_name_that_is_looked_up_is_not_dialled_afresh),
 		cmocka_unit_test(a_handshake_that_hangs_is_dialled_afresh_each_time_later),
+		cmocka_unit_test(a_dropped_handshake_narrows_the_window),
+		cmocka_unit_test(a_stage_that_swells_holds_the_window),
 		cmocka_unit_test(the_patience_grows_to_eight_seconds_or_to_what_was_set),
 		cmocka_unit_test(past_the_handshake_nothing_is_dialled_afresh),
 		cmocka_unit_test(without_a_patience_there_is_no_redial),

@@ -325,6 +325,24 @@ static void nobody_starves(void **state)
 	assert_in_range(connects, 50, 600);
 }
 
+/* One group has been refused for longer than the other, long ago. Room for one server in all. */
+static void an_old_refusal_does_not_make_two_groups_close_each_others_servers(void **state)
+{
+	struct rig *r = with_share(1);
+	rig_waits_in(r, 0, A);
+	rig_failed(r, 0, OUTCOME_AUTH); /* client 0 is turned away */
+	assert_int_equal(rig_count(r, ACTION_REJECT), 1);
+	rig_go(r, r->now + 40 * S);
+	int busy = serve_first(r, 1, B);
+	rig_waits_in(r, 2, A);
+	rig_go(r, r->now + S);
+	rig_waits_in(r, 3, B);
+	rig_go(r, r->now + S);
+	rig_released(r, busy); /* and is closed for A, which came first */
+	expect_closed(r, busy);
+	expect_connect(r, A);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -341,6 +359,7 @@ int main(void)
 		cmocka_unit_test(a_queue_that_stands_takes_what_others_left_idle_for_an_interval),
 		cmocka_unit_test(while_nothing_may_be_opened_nothing_is_closed_for_it),
 		cmocka_unit_test(the_first_given_back_is_for_who_has_none_and_came_first),
+		cmocka_unit_test(an_old_refusal_does_not_make_two_groups_close_each_others_servers),
 		cmocka_unit_test(nobody_starves),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,7 +37,7 @@ void rig_settings(struct rig *r)
 		.instances = 1,
 		.pool_size = 10,
 		.pool_overflow = 15};
-	s->connects.window_max = 4;
+	s->connects = (struct connects_settings){4, CONNECTS_AIMD};
 	s->servers_kept = 1;
 	s->server_life_ns = 3600 * S;
 	s->server_idle_ns = 600 * S;
