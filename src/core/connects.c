@@ -196,3 +196,8 @@ void connects_dropped(struct connects *c, instant dialled_at, instant now)
 {
 	cut(c, c->window / 2.0, dialled_at, now);
 }
+
+void connects_restart(struct connects *c)
+{
+	set_window(c, 1.0);
+}

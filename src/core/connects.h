@@ -94,4 +94,7 @@ double connects_swell(const struct connects_sample *sample);
 /* "fixed", "aimd", "vegas", "gradient" */
 const char *connects_rule_name(enum connects_rule rule);
 
+/* The path is back after a while without any: the window starts at one again. */
+void connects_restart(struct connects *c);
+
 #endif

@@ -6,6 +6,7 @@
 #include "core/engine_actions.h"
 #include "core/engine_attempt.h"
 #include "core/engine_pool.h"
+#include "core/engine_probe.h"
 
 /* What the server counted is believed for so long: the count of a storm is not of the day after. */
 #define BACKENDS_FRESH_NS (60 * NS_PER_S)
@@ -41,14 +42,23 @@ int64_t engine_deadline_span(const struct engine *e, enum deadline_kind kind)
 	return deadline_span(&e->settings.deadlines, kind, e->path.state, measured_ns);
 }
 
+/* When the breaker may let the next one through, as far as can be told. */
+static instant breaker_try_at(const struct engine *e, instant now)
+{
+	const struct breaker *b = &e->breaker;
+	if (b->state != BREAKER_OPEN)
+		return now;
+	if (b->until == INSTANT_NEVER) /* held open, and who knows how long */
+		return instant_add(now, b->settings.open_ns);
+	return instant_min(b->until, engine_probe_tells_at(e));
+}
+
 int engine_group_retry_after_s(const struct engine *e, int group, instant now)
 {
-	instant at = instant_max(now, e->groups[group].retry_at);
-	if (e->breaker.state == BREAKER_OPEN && e->breaker.until > at)
-		at = e->breaker.until;
+	instant at = instant_max(breaker_try_at(e, now), e->groups[group].retry_at);
 	if (e->retry.next_at > at)
 		at = e->retry.next_at;
-	int64_t seconds = (at - now + NS_PER_S - 1) / NS_PER_S;
+	int64_t seconds = at > now ? (at - now + NS_PER_S - 1) / NS_PER_S : 0;
 	return seconds < 1 ? 1 : (int)seconds;
 }
 
@@ -296,6 +306,12 @@ static void take_in(
 		/* The fleet's, as with connections: as much in every instance. */
 		path_throughput(&e->path, event->bit_s * processes_of_fleet(e), event->now);
 		break;
+	case EVENT_PROBED:
+		engine_probed(e, &event->probe, event->now);
+		break;
+	case EVENT_BREAKER:
+		breaker_set_mode(&e->breaker, event->breaker_mode, event->now);
+		break;
 	case EVENT_RECONNECT:
 		reconnect(e, event->group, event->now);
 		break;
@@ -382,6 +398,18 @@ static bool is_database_up(const struct engine *e)
 	       e->groups[ENGINE_OWN].permanent == OUTCOME_OK;
 }
 
+/* Each change, in order: one that lasted for less than a step is one, too. */
+static void announce_breaker(struct engine *e, struct engine_actions *actions)
+{
+	while (e->breaker_noticed < e->breaker.changes_count && has_room(e, actions, 1)) {
+		int64_t age = e->breaker.changes_count - 1 - e->breaker_noticed++;
+		const struct breaker_change *c = breaker_change(&e->breaker, (int)age);
+		assert(c);
+		notice(actions, NOTICE_BREAKER, 0, (int)c->from, (int)c->to);
+		actions->list[actions->count - 1].cause = c->cause;
+	}
+}
+
 static void announce_states(struct engine *e, struct engine_actions *actions)
 {
 	struct availability_facts facts = {
@@ -390,17 +418,13 @@ static void announce_states(struct engine *e, struct engine_actions *actions)
 		.breaker_closed = e->breaker.state == BREAKER_CLOSED,
 	};
 	enum availability availability = availability_of(&e->startup, &facts);
-	if (actions->count + 3 > ENGINE_ACTIONS_MAX) {
-		e->unfinished = true;
+	announce_breaker(e, actions);
+	if (!has_room(e, actions, 2))
 		return;
-	}
-	if (e->breaker.state != e->breaker_noticed)
-		notice(actions, NOTICE_BREAKER, 0, (int)e->breaker_noticed, (int)e->breaker.state);
 	if (e->path.state != e->path_noticed)
 		notice(actions, NOTICE_PATH, 0, (int)e->path_noticed, (int)e->path.state);
 	if (availability != e->availability)
 		notice(actions, NOTICE_AVAILABILITY, 0, (int)e->availability, (int)availability);
-	e->breaker_noticed = e->breaker.state;
 	e->path_noticed = e->path.state;
 	e->availability = availability;
 }
@@ -426,6 +450,7 @@ void engine_step(struct engine *e, const struct engine_event *event, struct engi
 	engine_assign(e, now, actions);
 	engine_turn_away(e, now, actions);
 	engine_open_servers(e, now, actions);
+	engine_probe(e, now, actions);
 	engine_sweep(e, now, actions);
 	announce_states(e, actions);
 	end_if_failed(e, actions);
@@ -448,6 +473,7 @@ instant engine_deadline(const struct engine *e)
 	instant at = instant_min(engine_attempts_deadline(e), engine_queues_deadline(e));
 	at = instant_min(at, startup_deadline(&e->startup));
 	at = instant_min(at, path_deadline(&e->path));
+	at = instant_min(at, engine_probe_at(e));
 	if (e->pool.idle > 0)
 		at = instant_min(at, e->sweep_at);
 	instant wanted_at = engine_wants_server_at(e);
@@ -470,6 +496,7 @@ void engine_init(struct engine *e, const struct engine_settings *settings,
 	e->startup.settings.timeout_ns[PHASE_DATABASE] = deadline_span(
 		&settings->deadlines, DEADLINE_INITIALIZATION, PATH_UNKNOWN, 0);
 	breaker_init(&e->breaker, &settings->breaker);
+	probe_init(&e->probe, &settings->probe, now, &e->random);
 	retry_init(&e->retry, &settings->retry);
 	connects_init(&e->connects, &settings->connects);
 	budget_init(&e->budget, &settings->budget);
@@ -489,6 +516,5 @@ void engine_init(struct engine *e, const struct engine_settings *settings,
 	e->limits = (struct engine_limits){-1, -1, -1, -1};
 	e->availability = AVAILABILITY_UNAVAILABLE;
 	e->path_noticed = e->path.state;
-	e->breaker_noticed = e->breaker.state;
 	e->sweep_at = now;
 }

@@ -8,7 +8,8 @@
  * the simulator run this same code: what the simulator proves is what runs.
  *
  * It composes: startup (phases), breaker, retry, connects and standing (when to open a server
- * connection), budget (how many), pool (who gets one), path and deadline (how long to wait).
+ * connection), budget (how many), pool (who gets one), path and deadline (how long to wait), probe
+ * (asking the path when nothing else tells).
  *
  * Whoever drives it must carry out every action in order and report what came of it. An action
  * that no longer makes sense when it is carried out (a client has gone) is answered by the event
@@ -30,6 +31,7 @@
 #include "core/outcome.h"
 #include "core/path.h"
 #include "core/pool.h"
+#include "core/probe.h"
 #include "core/retry.h"
 #include "core/standing.h"
 #include "core/startup.h"
@@ -48,6 +50,7 @@ struct engine_settings {
 	struct deadline_settings deadlines;
 	struct retry_settings retry;
 	struct breaker_settings breaker;
+	struct probe_settings probe;
 	struct path_settings path;
 	struct budget_settings budget;
 	struct connects_settings connects;
@@ -78,6 +81,8 @@ enum engine_event_kind {
 	                        * SERVER_RELEASED or SERVER_GONE instead */
 	EVENT_SERVER_LIMITS, /* limits: what the server says */
 	EVENT_THROUGHPUT, /* bit_s: what this instance moved over the path lately, both ways */
+	EVENT_PROBED, /* probe: how ACTION_PROBE went */
+	EVENT_BREAKER, /* breaker_mode: by hand */
 	EVENT_RECONNECT, /* group, POOL_NOBODY for all: its servers of now are too old, and what
 	                  * its logins failed for may be mended */
 	EVENT_COMMAND_UP, /* the command runs and was ready once (a gate that was started again):
@@ -102,6 +107,9 @@ struct engine_event {
 	bool ok, patient, requeue;
 	struct engine_limits limits;
 	double bit_s;
+	/* Time in STAGE_DNS, STAGE_TCP and, if it was to ask, STAGE_TLS; where it ended; outcome. */
+	struct path_attempt probe;
+	enum breaker_mode breaker_mode;
 };
 
 enum engine_reject {
@@ -119,13 +127,16 @@ enum engine_action_kind {
 	ACTION_CLOSE, /* server: close it, it is idle; its id is free again */
 	ACTION_ASSIGN, /* server, client; `ping`: check the server first */
 	ACTION_REJECT, /* client, reject */
+	ACTION_PROBE, /* asks, timeout_ns: one light probe of the way to group 0's database, then
+	               * EVENT_PROBED, within timeout_ns. Never while one is under way. `asks`: TCP,
+	               * an SSLRequest, and a byte for an answer; else TCP alone */
 	ACTION_NOTICE, /* notice, from, to: for the log, the history, the door */
 	ACTION_EXIT, /* code: end the whole program */
 };
 
 enum engine_notice {
 	NOTICE_PHASE, /* phase; from, to: enum phase_status */
-	NOTICE_BREAKER, /* from, to: enum breaker_state */
+	NOTICE_BREAKER, /* from, to: enum breaker_state, as judged; cause */
 	NOTICE_PATH, /* from, to: enum path_state */
 	NOTICE_AVAILABILITY, /* from, to: enum availability */
 	NOTICE_STARTED, /* the startup is complete: the front door opens */
@@ -139,7 +150,10 @@ struct engine_action {
 	enum engine_reject reject;
 	enum engine_notice notice;
 	int from, to;
+	enum breaker_cause cause;
 	bool ping;
+	bool asks;
+	int64_t timeout_ns;
 };
 
 struct engine_actions {
@@ -159,6 +173,7 @@ struct engine_attempt {
 	int64_t dial_patience_ns;
 	instant until; /* given up at */
 	int64_t timeout_ns;
+	struct breaker_pass pass;
 	struct path_attempt path;
 };
 
@@ -174,6 +189,7 @@ struct engine {
 	struct random random;
 	struct startup startup;
 	struct breaker breaker;
+	struct probe probe;
 	struct retry retry;
 	struct connects connects;
 	struct budget budget;
@@ -188,13 +204,14 @@ struct engine {
 	int64_t attempts_ended[OUTCOME_COUNT];
 	int64_t redials, rejects, assigned;
 	instant failed_at; /* the last attempt that failed or server that was lost */
+	enum outcome blamed; /* the breaker's last failure, OUTCOME_OK: none yet */
 	bool command_up; /* ready once, and not ended */
 	bool in_table_setup; /* the database phase's second step */
 	bool exiting; /* ACTION_EXIT was given */
 	instant sweep_at; /* when idle servers are looked at again */
 	enum availability availability; /* as last noticed */
 	enum path_state path_noticed;
-	enum breaker_state breaker_noticed;
+	int64_t breaker_noticed; /* of its changes_count */
 	enum phase_status phase_noticed[PHASE_COUNT];
 	bool started_noticed;
 	bool unfinished; /* the last step's actions had no room for all */

@@ -64,7 +64,8 @@ void engine_attempt_stage(struct engine *e, int server, enum stage stage, instan
 	a->stage_began_at = now;
 }
 
-void engine_attempt_begin(struct engine *e, int server, instant now)
+void engine_attempt_begin(
+	struct engine *e, int server, const struct breaker_pass *pass, instant now)
 {
 	/* A half-open breaker's probe gets the longest patience: it must not fail for haste. */
 	enum path_state state = e->breaker.state == BREAKER_HALF_OPEN ? PATH_OVERLOADED
@@ -85,6 +86,7 @@ void engine_attempt_begin(struct engine *e, int server, instant now)
 		.dial_patience_ns = e->settings.dial_patience_ns,
 		.timeout_ns = timeout_ns,
 		.until = instant_add(now, timeout_ns),
+		.pass = *pass,
 	};
 	a->path.stage = STAGE_DNS;
 }
@@ -100,6 +102,27 @@ static struct connects_sample sample_of(const struct engine *e, const struct eng
 	return sample;
 }
 
+/* How an attempt ended. What counts for the breaker may be another matter than what is backed off for:
+ * that is the settings'. */
+static void tell_breaker(struct engine *e, const struct engine_attempt *a, instant now)
+{
+	struct breaker *b = &e->breaker;
+	int64_t openings = b->openings;
+	if (a->path.outcome == OUTCOME_OK) {
+		breaker_succeeded(b, &a->pass, now, &e->random);
+	} else if (breaker_counts(b, a->path.outcome)) {
+		e->blamed = a->path.outcome;
+		breaker_failed(b, &a->pass, now, &e->random);
+	} else {
+		breaker_abandoned(b, &a->pass);
+	}
+	if (b->judged == BREAKER_CLOSED)
+		probe_reset(&e->probe);
+	else if (b->openings > openings && openings > 0)
+		probe_slower(&e->probe); /* it had been half-open */
+	probe_told(&e->probe, now, &e->random);
+}
+
 void engine_attempt_end(struct engine *e, int server, enum outcome outcome, instant now)
 {
 	struct engine_attempt *a = &e->attempts[server];
@@ -113,19 +136,17 @@ void engine_attempt_end(struct engine *e, int server, enum outcome outcome, inst
 	e->attempts_ended[outcome]++;
 	path_attempt(&e->path, &a->path, now);
 
+	tell_breaker(e, a, now);
 	if (outcome == OUTCOME_OK) {
 		struct connects_sample sample = sample_of(e, a);
 		connects_succeeded(&e->connects, &sample);
-		breaker_succeeded(&e->breaker);
 		own->permanent = OUTCOME_OK;
 	} else if (outcome_is_capacity(outcome)) {
 		bool silence = outcome == OUTCOME_TIMEOUT;
 		connects_lost(&e->connects, silence, a->began_at, now);
-		breaker_failed(&e->breaker, now, &e->random);
 		engine_back_off(e, now);
 	} else {
 		connects_abandoned(&e->connects);
-		breaker_abandoned(&e->breaker);
 		if (outcome_is_permanent(outcome)) {
 			/* Others may well be let in: only its own group waits. */
 			own->permanent = outcome;

@@ -9,7 +9,8 @@
 
 #include "core/engine.h"
 
-void engine_attempt_begin(struct engine *e, int server, instant now);
+void engine_attempt_begin(
+	struct engine *e, int server, const struct breaker_pass *pass, instant now);
 
 /* It is in `stage` now. Ignored when the attempt is over. */
 void engine_attempt_stage(struct engine *e, int server, enum stage stage, instant now);

@@ -7,6 +7,7 @@ void engine_configure(struct engine *e, const struct engine_settings *settings, 
 	e->settings = *settings;
 	e->settings.startup = startup;
 	breaker_configure(&e->breaker, &settings->breaker, now);
+	probe_configure(&e->probe, &settings->probe, now, &e->random);
 	retry_configure(&e->retry, &settings->retry, now);
 	connects_configure(&e->connects, &settings->connects);
 	for (int group = 0; group < e->pool.groups_top; group++) {

@@ -8,8 +8,7 @@
 
 /* ---- what is known ---- */
 
-/* The database is wanted, its phase has been reached, and the program is not about to end. */
-static bool may_connect(const struct engine *e)
+bool engine_may_connect(const struct engine *e)
 {
 	enum phase_status status = e->startup.phases[PHASE_DATABASE].status;
 	bool ending = e->exiting || e->startup.failed;
@@ -19,8 +18,8 @@ static bool may_connect(const struct engine *e)
 /* Would an attempt be let through now, whoever it is for? */
 static bool may_attempt(const struct engine *e, instant now)
 {
-	return may_connect(e) && retry_admits(&e->retry, now) && connects_has_room(&e->connects) &&
-	       breaker_would_admit(&e->breaker, now);
+	return engine_may_connect(e) && retry_admits(&e->retry, now) &&
+	       connects_has_room(&e->connects) && breaker_would_admit(&e->breaker, now);
 }
 
 static int server_limit(const struct engine *e)
@@ -151,7 +150,7 @@ static bool is_before(const struct engine *e, const struct want *a, const struct
 static struct want next_want(const struct engine *e, instant now)
 {
 	struct want first = {INSTANT_NEVER, POOL_NOBODY, POOL_NOBODY};
-	if (!may_connect(e))
+	if (!engine_may_connect(e))
 		return first;
 	for (int group = e->pool.waiting_first; group != POOL_NOBODY;
 		group = e->pool.groups[group].next) {
@@ -166,9 +165,9 @@ static struct want next_want(const struct engine *e, instant now)
 /* What nobody waits for: it comes after all that somebody does. */
 static struct want spare_want(const struct engine *e)
 {
-	int group = may_connect(e) ? lacking_group(e) : POOL_NOBODY;
+	int group = engine_may_connect(e) ? lacking_group(e) : POOL_NOBODY;
 	/* A breaker that is not closed wants to know, whoever waits: its state is being shown. */
-	bool probes = may_connect(e) && e->breaker.state != BREAKER_CLOSED && !is_full(e) &&
+	bool probes = engine_may_connect(e) && e->breaker.state != BREAKER_CLOSED && !is_full(e) &&
 		      e->groups[ENGINE_OWN].permanent == OUTCOME_OK &&
 		      pool_group_has_room(&e->pool, ENGINE_OWN) &&
 		      !is_held(&e->pool.groups[ENGINE_OWN]);
@@ -189,11 +188,12 @@ static void close_server(struct engine *e, int server, instant now, struct engin
 	engine_connections_changed(e, now);
 }
 
-static void open_server(struct engine *e, int group, instant now, struct engine_actions *actions)
+static void open_server(struct engine *e, int group, const struct breaker_pass *pass, instant now,
+	struct engine_actions *actions)
 {
 	int server = pool_server_begin(&e->pool, group, now);
 	assert(server != POOL_NOBODY);
-	engine_attempt_begin(e, server, now);
+	engine_attempt_begin(e, server, pass, now);
 	standing_answered(&e->groups[group].standing, now);
 	struct engine_action *a = act(actions, ACTION_CONNECT);
 	a->server = server;
@@ -215,11 +215,13 @@ void engine_open_servers(struct engine *e, instant now, struct engine_actions *a
 			want = spare_want(e);
 		if (now < want.at || !may_attempt(e, now) || !has_room(e, actions, 2))
 			return;
-		bool admitted = connects_admit(&e->connects) && breaker_admit(&e->breaker, now);
+		struct breaker_pass pass;
+		bool admitted = connects_admit(&e->connects) &&
+				breaker_admit(&e->breaker, now, &pass);
 		assert(admitted);
 		if (want.victim != POOL_NOBODY)
 			close_server(e, want.victim, now, actions);
-		open_server(e, want.group, now, actions);
+		open_server(e, want.group, &pass, now, actions);
 	}
 }
 
@@ -376,9 +378,11 @@ void engine_sweep(struct engine *e, instant now, struct engine_actions *actions)
 		const struct pool_server *s = &e->pool.servers[server];
 		const struct pool_group *g = &e->pool.groups[s->group];
 		next = s->newer;
+		/* One too many is not one while no other can be had. */
 		bool surplus = e->settings.server_idle_ns > 0 &&
 			       now - s->since >= e->settings.server_idle_ns &&
-			       pool_group_servers(g) > g->settings.servers_kept;
+			       pool_group_servers(g) > g->settings.servers_kept &&
+			       is_replaceable(e, s->group, now);
 		if (!surplus && !is_done_with(e, server, now))
 			continue;
 		if (!has_room(e, actions, 1)) {

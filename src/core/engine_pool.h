@@ -34,6 +34,9 @@ instant engine_wants_server_at(const struct engine *e);
 /* When the first who waits is to be turned away. */
 instant engine_queues_deadline(const struct engine *e);
 
+/* The database is wanted, its phase has been reached, and the program is not about to end. */
+bool engine_may_connect(const struct engine *e);
+
 /* The number of servers is another one now. */
 void engine_connections_changed(struct engine *e, instant now);
 

@@ -56,6 +56,7 @@ static void on_action(void *context, const struct engine_action *action)
 	case ACTION_CLOSE:
 	case ACTION_ASSIGN:
 	case ACTION_REJECT:
+	case ACTION_PROBE:
 		break; /* the hub's */
 	}
 }

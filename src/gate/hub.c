@@ -50,6 +50,8 @@ static void carry_out(struct hub *h, const struct engine_action *action)
 	case ACTION_REJECT:
 		client_rejected(c, action->reject);
 		break;
+	case ACTION_PROBE:
+		break; /* nothing asks for one as yet */
 	case ACTION_PHASE_BEGIN:
 	case ACTION_PHASE_CANCEL:
 	case ACTION_NOTICE:

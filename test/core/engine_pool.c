@@ -144,10 +144,10 @@ static void a_server_that_is_free_in_the_last_moment_serves(void **state)
 
 /* ---- the breaker and the queue ---- */
 
-static void open_breaker(struct rig *r)
+static void open_breaker(struct rig *r, int64_t span_ns)
 {
-	r->engine.breaker.state = BREAKER_OPEN;
-	r->engine.breaker.until = r->now + 60 * S;
+	r->engine.breaker.state = r->engine.breaker.judged = BREAKER_OPEN;
+	r->engine.breaker.until = r->now + span_ns;
 	rig_tick(r);
 }
 
@@ -155,7 +155,7 @@ static void an_open_breaker_turns_clients_away_at_once_if_no_server_is_there(voi
 {
 	struct rig *r = with_one_server();
 	rig_gone(r, 0, OUTCOME_RESET, false);
-	open_breaker(r);
+	open_breaker(r, 60 * S);
 	rig_waits(r, 0);
 	expect_rejected(r, 0, REJECT_BREAKER_OPEN);
 	rig_waits_patiently(r, 1);
@@ -166,7 +166,7 @@ static void an_open_breaker_lets_clients_wait_for_a_server_that_is_there(void **
 {
 	struct rig *r = with_one_server();
 	rig_waits(r, 0);
-	open_breaker(r);
+	open_breaker(r, 60 * S);
 	rig_waits(r, 1);
 	assert_int_equal(rig_count(r, ACTION_REJECT), 0);
 	rig_released(r, 0);
@@ -182,7 +182,7 @@ static void when_its_time_is_over_it_is_probed_whoever_waits(void **state)
 	r->settings.servers_kept = 0; /* nothing else would try */
 	rig_init(r, SEED);
 	rig_to_run_time(r);
-	open_breaker(r);
+	open_breaker(r, 60 * S);
 	rig_waits(r, 0);
 	expect_rejected(r, 0, REJECT_BREAKER_OPEN);
 	rig_go(r, r->engine.breaker.until);
@@ -355,8 +355,7 @@ static void retry_after_is_until_the_next_attempt_may_be(void **state)
 	r->engine.retry.next_at = r->now + 4 * S + 1;
 	assert_int_equal(engine_retry_after_s(&r->engine, r->now), 5);
 	assert_int_equal(engine_retry_after_s(&r->engine, r->now + 4 * S), 1);
-	r->engine.breaker.state = BREAKER_OPEN;
-	r->engine.breaker.until = r->now + 33 * S;
+	open_breaker(r, 33 * S);
 	assert_int_equal(engine_retry_after_s(&r->engine, r->now), 33);
 	assert_int_equal(engine_retry_after_s(&r->engine, r->now + 100 * S), 1);
 }

@@ -32,6 +32,8 @@ struct storm {
 	instant asked_at[CLIENTS_USED];
 	enum phase phase; /* being worked on, or PHASE_COUNT */
 	int exits, share_seen, calm_share;
+	bool probing;
+	instant probe_until; /* it must be answered by then */
 	bool kind; /* the database answers and keeps its connections */
 };
 
@@ -97,6 +99,12 @@ static void carry_out(struct storm *s, const struct engine_action *a)
 	case ACTION_REJECT:
 		assert_int_equal(s->clients[a->client], C_WAITING);
 		s->clients[a->client] = C_NONE;
+		break;
+	case ACTION_PROBE:
+		assert_false(s->probing);
+		assert_true(a->timeout_ns > 0);
+		s->probing = true;
+		s->probe_until = s->rig.now + a->timeout_ns;
 		break;
 	case ACTION_NOTICE:
 		assert_int_not_equal(a->from, a->to);
@@ -167,8 +175,17 @@ static void tell(struct storm *s, struct engine_event event)
 	check_groups(s, family_before);
 }
 
+static void a_probe_ends(struct storm *s, enum outcome outcome)
+{
+	if (!s->probing)
+		return;
+	s->probing = false;
+	tell(s, (struct engine_event){
+			.kind = EVENT_PROBED, .probe = {.outcome = outcome, .stage = STAGE_TLS}});
+}
+
 /* Ticks until `until`; each deadline that is due must lead to something new. */
-static void pass_time(struct storm *s, instant until)
+static void pass_time_alone(struct storm *s, instant until)
 {
 	struct rig *r = &s->rig;
 	int turns = 0;
@@ -181,6 +198,16 @@ static void pass_time(struct storm *s, instant until)
 		tell(s, (struct engine_event){.kind = EVENT_TICK});
 	}
 	r->now = until;
+}
+
+/* The same, and a probe that nothing answers ends in time. */
+static void pass_time(struct storm *s, instant until)
+{
+	while (s->probing && s->probe_until <= until) {
+		pass_time_alone(s, s->probe_until);
+		a_probe_ends(s, s->kind ? OUTCOME_OK : OUTCOME_TIMEOUT);
+	}
+	pass_time_alone(s, until);
 }
 
 /* ---- what may happen ---- */
@@ -292,6 +319,13 @@ static void a_group_changes(struct storm *s, int group)
 			}});
 }
 
+static void somebody_moves_the_breaker(struct storm *s)
+{
+	enum breaker_mode mode = below(s, 2) ? BREAKER_AUTO
+					     : (enum breaker_mode)below(s, BREAKER_MODE_COUNT);
+	tell(s, (struct engine_event){.kind = EVENT_BREAKER, .breaker_mode = mode});
+}
+
 static void a_phase_moves(struct storm *s)
 {
 	if (s->phase == PHASE_COUNT || below(s, 4))
@@ -340,6 +374,12 @@ static void one_event(struct storm *s)
 	case 12:
 		a_server_is_released(s);
 		break;
+	case 13:
+		if (below(s, 2))
+			a_probe_ends(s, below(s, 2) ? OUTCOME_OK : OUTCOME_REFUSED);
+		else if (below(s, 20) == 0)
+			somebody_moves_the_breaker(s);
+		break;
 	default:
 		an_attempt_moves(s);
 	}
@@ -364,6 +404,15 @@ static struct storm *fresh(uint64_t seed)
 	e->server_idle_ns = 20 * S;
 	e->breaker.enabled = below(&s, 4) > 0;
 	e->breaker.probes = 1 + below(&s, 3);
+	e->breaker.growth = below(&s, 2) ? 2.0 : 0.0;
+	e->breaker.open_max_ns = 300 * S;
+	e->breaker.window = below(&s, 20);
+	e->breaker.minimum = 1 + below(&s, 5);
+	e->breaker.failure_rate = below(&s, 2) ? 0.5 : 0.0;
+	e->breaker.slow_rate = below(&s, 2) ? 0.5 : 0.0;
+	e->breaker.slow_ns = S;
+	if (below(&s, 3))
+		e->probe = (struct probe_settings){5 * S, 15 * S, 60 * S, 5 * S};
 	e->connects.window_max = 1 + below(&s, 8);
 	e->connects.rule = (enum connects_rule)below(&s, CONNECTS_RULE_COUNT);
 	e->budget.instances = 1 + below(&s, 4);
@@ -382,7 +431,7 @@ static struct storm *fresh(uint64_t seed)
 
 static void whatever_happens_the_books_agree_and_the_budget_holds(void **state)
 {
-	int64_t assigned = 0, rejects = 0, redials = 0, opened = 0, timeouts = 0;
+	int64_t assigned = 0, rejects = 0, redials = 0, opened = 0, timeouts = 0, helped = 0;
 	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
 		struct storm *s = fresh(seed);
 		for (int i = 0; i < STEPS; i++)
@@ -393,10 +442,11 @@ static void whatever_happens_the_books_agree_and_the_budget_holds(void **state)
 		redials += e->redials;
 		opened += e->breaker.opened_count;
 		timeouts += e->attempts_ended[OUTCOME_TIMEOUT];
+		helped += e->probe.ended[OUTCOME_OK];
 	}
 	/* The storms did go everywhere. */
 	assert_true(assigned > 1000 && rejects > 100 && redials > 100);
-	assert_true(opened > 50 && timeouts > 50);
+	assert_true(opened > 50 && timeouts > 50 && helped > 20);
 }
 
 /* After any storm, a database that is well again serves everyone who still waits. */
@@ -407,11 +457,13 @@ static void after_the_storm_everyone_is_served(void **state)
 		for (int i = 0; i < STEPS / 4; i++)
 			one_event(s);
 		s->kind = true;
+		tell(s, (struct engine_event){.kind = EVENT_BREAKER, .breaker_mode = BREAKER_AUTO});
 		for (int i = 0; i < 3000; i++) {
 			pass_time(s, s->rig.now + 100 * NS_PER_MS);
 			if (s->phase != PHASE_COUNT)
 				a_phase_moves(s);
 			an_attempt_moves(s);
+			a_probe_ends(s, OUTCOME_OK);
 			a_server_is_released(s);
 		}
 		const struct engine *e = &s->rig.engine;

@@ -228,5 +228,6 @@ void rig_check(const struct rig *r)
 	}
 	assert_int_equal(e->pool.connecting, connecting);
 	assert_int_equal(e->connects.under_way, under_way);
-	assert_int_equal(e->breaker.probing, under_way);
+	assert_int_equal(e->breaker.under_way, under_way);
+	assert_in_range(e->breaker.probing, 0, under_way);
 }
