@@ -24,6 +24,7 @@ static const char *const cause_names[BREAKER_CAUSE_COUNT] = {
 	[BREAKER_BY_PROBE] = "probe",
 	[BREAKER_BY_SUCCESS] = "success",
 	[BREAKER_BY_FAILURE] = "failure",
+	[BREAKER_BY_REST] = "rest",
 	[BREAKER_BY_HAND] = "hand",
 };
 
@@ -35,7 +36,7 @@ static const unsigned state_may[BREAKER_STATE_COUNT][BREAKER_STATE_COUNT] = {
 					     BY(HAND)},
 	[BREAKER_OPEN] = {[BREAKER_HALF_OPEN] = BY(TIME) | BY(PROBE) | BY(HAND),
 		[BREAKER_CLOSED] = BY(HAND)},
-	[BREAKER_HALF_OPEN] = {[BREAKER_CLOSED] = BY(SUCCESS) | BY(HAND),
+	[BREAKER_HALF_OPEN] = {[BREAKER_CLOSED] = BY(SUCCESS) | BY(REST) | BY(HAND),
 		[BREAKER_OPEN] = BY(FAILURE) | BY(HAND)},
 };
 
@@ -266,6 +267,18 @@ bool breaker_probed(struct breaker *b, instant now)
 	if (b->judged != BREAKER_OPEN || !is_judging(b))
 		return false;
 	become(b, BREAKER_HALF_OPEN, BREAKER_BY_PROBE, now);
+	return true;
+}
+
+bool breaker_rest(struct breaker *b, instant now)
+{
+	if (!is_judging(b) || b->judged == BREAKER_CLOSED)
+		return false;
+	if (b->judged == BREAKER_OPEN && now < b->until)
+		return false;
+	if (b->judged == BREAKER_OPEN)
+		become(b, BREAKER_HALF_OPEN, BREAKER_BY_TIME, now);
+	become(b, BREAKER_CLOSED, BREAKER_BY_REST, now);
 	return true;
 }
 

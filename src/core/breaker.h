@@ -53,6 +53,7 @@ enum breaker_cause {
 	BREAKER_BY_PROBE, /* a light probe got through */
 	BREAKER_BY_SUCCESS,
 	BREAKER_BY_FAILURE, /* of an attempt while half-open */
+	BREAKER_BY_REST, /* no attempt is wanted that could decide */
 	BREAKER_BY_HAND, /* another mode, or other settings */
 	BREAKER_CAUSE_COUNT
 };
@@ -140,6 +141,10 @@ void breaker_abandoned(struct breaker *b, const struct breaker_pass *pass);
  * that changed anything; not when it is held open. */
 bool breaker_probed(struct breaker *b, instant now);
 
+/* Nobody wants to connect: one that is half-open, or whose time is over, closes, for there is no attempt
+ * that could do it. True if that changed anything. */
+bool breaker_rest(struct breaker *b, instant now);
+
 /* While open: be half-open at `at` at the latest. No effect otherwise, or when it is held open. */
 void breaker_cap(struct breaker *b, instant at);
 
@@ -162,7 +167,8 @@ const struct breaker_change *breaker_change(const struct breaker *b, int i);
 const char *breaker_state_name(enum breaker_state state);
 /* "auto", "open", "closed", "metrics" */
 const char *breaker_mode_name(enum breaker_mode mode);
-/* "count", "failure_rate", "slow_rate", "time", "probe", "success", "failure", "hand" */
+/* "count", "failure_rate", "slow_rate", "time", "probe", "success", "failure", "rest",
+ * "hand" */
 const char *breaker_cause_name(enum breaker_cause cause);
 
 #endif

@@ -398,6 +398,14 @@ static bool is_database_up(const struct engine *e)
 	       e->groups[ENGINE_OWN].permanent == OUTCOME_OK;
 }
 
+/* The breaker is not closed, and nothing is there that could close it: all that is to be had is there,
+ * or is held up. */
+static bool is_at_rest(const struct engine *e)
+{
+	return e->breaker.judged != BREAKER_CLOSED && e->pool.connecting == 0 &&
+	       engine_wants_server_at(e) == INSTANT_NEVER;
+}
+
 /* Each change, in order: one that lasted for less than a step is one, too. */
 static void announce_breaker(struct engine *e, struct engine_actions *actions)
 {
@@ -451,6 +459,8 @@ void engine_step(struct engine *e, const struct engine_event *event, struct engi
 	engine_turn_away(e, now, actions);
 	engine_open_servers(e, now, actions);
 	engine_probe(e, now, actions);
+	if (is_at_rest(e) && breaker_rest(&e->breaker, now))
+		probe_reset(&e->probe);
 	engine_sweep(e, now, actions);
 	announce_states(e, actions);
 	end_if_failed(e, actions);
@@ -482,6 +492,8 @@ instant engine_deadline(const struct engine *e)
 		instant allowed_at = instant_max(e->retry.next_at, open_until);
 		at = instant_min(at, instant_max(wanted_at, allowed_at));
 	}
+	if (is_at_rest(e))
+		at = instant_min(at, breaker_deadline(&e->breaker));
 	return at;
 }
 

@@ -404,6 +404,18 @@ static void a_light_probe_that_gets_through_makes_it_half_open_at_once(void **st
 	assert_int_equal(b.state, BREAKER_CLOSED);
 }
 
+static void with_nothing_to_decide_it_closes_when_its_time_is_over(void **state)
+{
+	struct breaker b = opened_at(0, &exact);
+	assert_false(breaker_rest(&b, OPEN_NS - 1));
+	assert_int_equal(b.state, BREAKER_OPEN);
+	assert_true(breaker_rest(&b, OPEN_NS));
+	changed(&b, BREAKER_HALF_OPEN, BREAKER_CLOSED, BREAKER_BY_REST);
+	assert_false(breaker_rest(&b, OPEN_NS));
+	breaker_set_mode(&b, BREAKER_HELD_OPEN, OPEN_NS);
+	assert_false(breaker_rest(&b, INSTANT_NEVER - 1));
+}
+
 /* ---- what counts ---- */
 
 static void the_settings_say_what_counts_and_else_what_is_of_capacity_does(void **state)
@@ -590,6 +602,7 @@ int main(void)
 		cmocka_unit_test(slow_successes_open_it_where_their_rate_is_looked_at),
 		cmocka_unit_test(the_longest_window_forgets_what_is_older),
 		cmocka_unit_test(a_light_probe_that_gets_through_makes_it_half_open_at_once),
+		cmocka_unit_test(with_nothing_to_decide_it_closes_when_its_time_is_over),
 		cmocka_unit_test(the_settings_say_what_counts_and_else_what_is_of_capacity_does),
 		cmocka_unit_test(held_open_it_lets_nothing_through_until_it_is_told_to),
 		cmocka_unit_test(held_closed_it_lets_all_through_and_counts_nothing),

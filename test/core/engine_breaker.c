@@ -337,6 +337,35 @@ static void the_time_open_grows_with_each_attempt_that_fails(void **state)
 	}
 }
 
+/* All that is to be had is there: by attempts from before it opened. */
+static void a_full_pool_is_no_reason_to_stay_open(void **state)
+{
+	struct rig *r = fresh();
+	r->settings.budget.pool_size = 4;
+	r->settings.budget.pool_overflow = 0;
+	r->settings.servers_kept = 4;
+	r->settings.breaker.failure_threshold = 1;
+	r->settings.connects.rule = CONNECTS_FIXED;
+	rig_init(r, SEED);
+	rig_to_run_time(r);
+	rig_gone(r, 0, OUTCOME_OK, false);
+	assert_int_equal(r->engine.pool.connecting, 4);
+	rig_failed(r, 3, OUTCOME_REFUSED);
+	for (int server = 0; server < 3; server++)
+		rig_ok(r, server);
+	assert_int_equal(r->engine.breaker.state, BREAKER_OPEN);
+	r->settings.budget.pool_size = r->settings.servers_kept = 3;
+	engine_configure(&r->engine, &r->settings, r->now);
+	instant until = r->engine.breaker.until;
+	rig_go(r, until - 1);
+	if (r->engine.probe.under_way)
+		probed(r, OUTCOME_TIMEOUT);
+	assert_int_equal(r->engine.breaker.state, BREAKER_OPEN);
+	rig_go(r, until);
+	assert_int_equal(r->engine.breaker.state, BREAKER_CLOSED);
+	assert_int_equal(r->engine.availability, AVAILABILITY_FULL);
+}
+
 /* ---- rules, by the engine ---- */
 
 static void a_slow_path_opens_it_where_slowness_counts(void **state)
@@ -437,6 +466,7 @@ int main(void)
 		cmocka_unit_test(spare_servers_are_kept_while_no_other_can_be_had),
 		cmocka_unit_test(the_attempt_that_decides_is_given_the_longest_patience),
 		cmocka_unit_test(the_time_open_grows_with_each_attempt_that_fails),
+		cmocka_unit_test(a_full_pool_is_no_reason_to_stay_open),
 		cmocka_unit_test(a_slow_path_opens_it_where_slowness_counts),
 		cmocka_unit_test(only_the_outcomes_that_are_named_open_it),
 		cmocka_unit_test(held_open_nothing_connects_and_who_has_a_server_keeps_it),

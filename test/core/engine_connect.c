@@ -402,7 +402,7 @@ static void a_probe_has_the_longest_patience(void **state)
 	assert_int_equal(r->attempts[0].timeout_ns, 120 * S);
 }
 
-static void what_began_before_it_opened_holds_the_probes_up_without_a_spin(void **state)
+static void what_began_before_it_opened_keeps_no_probe_out(void **state)
 {
 	struct rig *r = fresh();
 	r->settings.servers_kept = 4;
@@ -415,10 +415,14 @@ static void what_began_before_it_opened_holds_the_probes_up_without_a_spin(void 
 	rig_failed(r, 0, OUTCOME_REFUSED);
 	assert_int_equal(r->engine.breaker.state, BREAKER_OPEN);
 	rig_go(r, r->engine.breaker.until + S); /* checks that no deadline is due for nothing */
-	assert_int_equal(r->engine.pool.connecting, 3);
-	rig_failed(r, 1, OUTCOME_PROTOCOL);
-	rig_failed(r, 2, OUTCOME_PROTOCOL);
-	rig_failed(r, 3, OUTCOME_PROTOCOL);
+	assert_int_equal(r->engine.pool.connecting, 4);
+	assert_int_equal(r->engine.breaker.probing, 1);
+	/* And they have nothing new to say. */
+	rig_failed(r, 1, OUTCOME_TIMEOUT);
+	assert_int_equal(r->engine.breaker.state, BREAKER_HALF_OPEN);
+	rig_go(r, r->engine.retry.next_at + S); /* as before: the one place is taken */
+	assert_int_equal(rig_count(r, ACTION_CONNECT), 0);
+	rig_failed(r, 0, OUTCOME_PROTOCOL);
 	rig_go(r, r->engine.retry.next_at);
 	assert_int_equal(rig_count(r, ACTION_CONNECT), 1);
 }
@@ -573,7 +577,7 @@ int main(void)
 		cmocka_unit_test(at_run_time_it_stays_open_for_its_jittered_time),
 		cmocka_unit_test(until_the_startup_is_over_it_is_capped_in_every_phase),
 		cmocka_unit_test(a_probe_has_the_longest_patience),
-		cmocka_unit_test(what_began_before_it_opened_holds_the_probes_up_without_a_spin),
+		cmocka_unit_test(what_began_before_it_opened_keeps_no_probe_out),
 		cmocka_unit_test(a_breaker_that_is_off_never_opens),
 		cmocka_unit_test(
 			a_permanent_failure_is_tried_again_only_on_demand_and_after_the_cap),
