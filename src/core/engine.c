@@ -38,7 +38,7 @@ int64_t engine_deadline_span(const struct engine *e, enum deadline_kind kind)
 	if (kind == DEADLINE_POOL && startup_is_over(&e->startup))
 		return e->settings.deadlines.base_ns[kind];
 	if (kind == DEADLINE_CONNECTION || kind == DEADLINE_INITIALIZATION || kind == DEADLINE_POOL)
-		measured_ns = path_connect_quantile(&e->path, 0.95);
+		measured_ns = path_connect_p95(&e->path);
 	return deadline_span(&e->settings.deadlines, kind, e->path.state, measured_ns);
 }
 
@@ -271,6 +271,8 @@ static void take_in(
 		e->in_table_setup = true;
 		break;
 	case EVENT_CONNECT_STAGE:
+		if (event->syn_known)
+			engine_attempt_syns(e, event->server, event->syn_lost);
 		engine_attempt_stage(e, event->server, event->stage, event->now);
 		break;
 	case EVENT_CONNECT_OK:
@@ -304,7 +306,11 @@ static void take_in(
 		break;
 	case EVENT_THROUGHPUT:
 		/* The fleet's, as with connections: as much in every instance. */
-		path_throughput(&e->path, event->bit_s * processes_of_fleet(e), event->now);
+		path_throughput(&e->path, event->bit_s * processes_of_fleet(e),
+			event->sent_bit_s * processes_of_fleet(e), event->now);
+		break;
+	case EVENT_TCP_SAMPLE:
+		path_flow(&e->path, &event->flow, event->now);
 		break;
 	case EVENT_PROBED:
 		engine_probed(e, &event->probe, event->now);
@@ -426,14 +432,18 @@ static void announce_states(struct engine *e, struct engine_actions *actions)
 		.breaker_closed = e->breaker.state == BREAKER_CLOSED,
 	};
 	enum availability availability = availability_of(&e->startup, &facts);
+	bool scaling = scaling_goes_on(&e->path.scaling);
 	announce_breaker(e, actions);
-	if (!has_room(e, actions, 2))
+	if (!has_room(e, actions, 3))
 		return;
 	if (e->path.state != e->path_noticed)
 		notice(actions, NOTICE_PATH, 0, (int)e->path_noticed, (int)e->path.state);
+	if (scaling != e->scaling_noticed)
+		notice(actions, NOTICE_SCALING, 0, e->scaling_noticed, scaling);
 	if (availability != e->availability)
 		notice(actions, NOTICE_AVAILABILITY, 0, (int)e->availability, (int)availability);
 	e->path_noticed = e->path.state;
+	e->scaling_noticed = scaling;
 	e->availability = availability;
 }
 

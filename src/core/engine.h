@@ -67,7 +67,8 @@ enum engine_event_kind {
 	EVENT_START, /* begin the startup */
 	EVENT_PHASE_DONE, /* phase, ok: the work that ACTION_PHASE_BEGIN asked for has ended */
 	EVENT_PHASE_STEP, /* phase: the database answers, its tables come next */
-	EVENT_CONNECT_STAGE, /* server, stage: the attempt is now in it */
+	EVENT_CONNECT_STAGE, /* server, stage: the attempt is now in it; `syn_known`, syn_lost: so many
+	                      * SYNs the handshake lost that ended with it, by the kernel's count */
 	EVENT_CONNECT_OK, /* server */
 	EVENT_CONNECT_FAILED, /* server, outcome */
 	EVENT_SERVER_RELEASED, /* server: its client's transaction is over, it is clean */
@@ -80,7 +81,9 @@ enum engine_event_kind {
 	EVENT_CLIENT_LEFT, /* client: it waits no more. One that holds a server ends with
 	                        * SERVER_RELEASED or SERVER_GONE instead */
 	EVENT_SERVER_LIMITS, /* limits: what the server says */
-	EVENT_THROUGHPUT, /* bit_s: what this instance moved over the path lately, both ways */
+	EVENT_THROUGHPUT, /* bit_s: what this instance moved over the path lately, both ways; sent_bit_s:
+	                   * of it, to the database */
+	EVENT_TCP_SAMPLE, /* flow: what TCP tells of one of the connections */
 	EVENT_PROBED, /* probe: how ACTION_PROBE went */
 	EVENT_BREAKER, /* breaker_mode: by hand */
 	EVENT_RECONNECT, /* group, POOL_NOBODY for all: its servers of now are too old, and what
@@ -106,7 +109,10 @@ struct engine_event {
 	enum outcome outcome;
 	bool ok, patient, requeue;
 	struct engine_limits limits;
-	double bit_s;
+	double bit_s, sent_bit_s;
+	bool syn_known;
+	int syn_lost;
+	struct flow_sample flow;
 	/* Time in STAGE_DNS, STAGE_TCP and, if it was to ask, STAGE_TLS; where it ended; outcome. */
 	struct path_attempt probe;
 	enum breaker_mode breaker_mode;
@@ -138,6 +144,7 @@ enum engine_notice {
 	NOTICE_PHASE, /* phase; from, to: enum phase_status */
 	NOTICE_BREAKER, /* from, to: enum breaker_state, as judged; cause */
 	NOTICE_PATH, /* from, to: enum path_state */
+	NOTICE_SCALING, /* to: 1 begins, 0 ends; engine.path.scaling has what there is to say */
 	NOTICE_AVAILABILITY, /* from, to: enum availability */
 	NOTICE_STARTED, /* the startup is complete: the front door opens */
 };
@@ -167,6 +174,7 @@ struct engine_attempt {
 	int server; /* the id it was for */
 	int group; /* and its group */
 	bool under_way;
+	bool syn_known; /* of its present handshake: those it lost are counted */
 	int dials; /* 1 or more */
 	instant began_at, ended_at, stage_began_at;
 	instant dial_until; /* redial at; INSTANT_NEVER in every stage but tcp */
@@ -211,6 +219,7 @@ struct engine {
 	instant sweep_at; /* when idle servers are looked at again */
 	enum availability availability; /* as last noticed */
 	enum path_state path_noticed;
+	bool scaling_noticed;
 	int64_t breaker_noticed; /* of its changes_count */
 	enum phase_status phase_noticed[PHASE_COUNT];
 	bool started_noticed;

@@ -2,6 +2,8 @@
 
 #include <assert.h>
 
+#include "core/syn.h"
+
 /* Each redial waits longer than the one before, so that a path which is merely slow is served. */
 #define DIAL_GROWTH_NUM 3
 #define DIAL_GROWTH_DEN 2
@@ -46,12 +48,40 @@ void engine_back_off(struct engine *e, instant now)
 	cap_pauses(e, now);
 }
 
+void engine_attempt_syns(struct engine *e, int server, int lost)
+{
+	struct engine_attempt *a = &e->attempts[server];
+	if (!a->under_way)
+		return;
+	a->path.syn_lost += lost;
+	a->syn_known = true;
+}
+
+/* Where the kernel did not count the SYNs that a handshake lost, its time may tell. */
+static void leave_stage(
+	struct engine_attempt *a, const struct path *path, enum stage next, instant now)
+{
+	int64_t span_ns = now - a->stage_began_at;
+	a->path.stage_ns[a->path.stage] += span_ns;
+	if (a->path.stage == STAGE_TCP && next > STAGE_TCP && !a->syn_known)
+		a->path.syn_lost += path_syn_losses(path, span_ns);
+	if (next != a->path.stage)
+		a->syn_known = false;
+}
+
+/* A handshake that is given up after a second or more: its SYNs went unanswered. */
+static void note_unanswered(struct engine_attempt *a, instant now)
+{
+	if (a->path.stage == STAGE_TCP && now - a->stage_began_at >= SYN_RETRY_NS)
+		a->path.syn_lost++;
+}
+
 void engine_attempt_stage(struct engine *e, int server, enum stage stage, instant now)
 {
 	struct engine_attempt *a = &e->attempts[server];
 	if (!a->under_way)
 		return;
-	a->path.stage_ns[a->path.stage] += now - a->stage_began_at;
+	leave_stage(a, &e->path, stage, now);
 	/* Before the handshake there is no SYN to send afresh; past it patience beats starting over:
 	 * a place in a queue is held. */
 	if (stage != STAGE_TCP)
@@ -70,8 +100,8 @@ void engine_attempt_begin(
 	/* A half-open breaker's probe gets the longest patience: it must not fail for haste. */
 	enum path_state state = e->breaker.state == BREAKER_HALF_OPEN ? PATH_OVERLOADED
 								      : e->path.state;
-	int64_t timeout_ns = deadline_span(&e->settings.deadlines, DEADLINE_CONNECTION, state,
-		path_connect_quantile(&e->path, 0.95));
+	int64_t timeout_ns = deadline_span(
+		&e->settings.deadlines, DEADLINE_CONNECTION, state, path_connect_p95(&e->path));
 	struct engine_attempt *a = &e->attempts[server];
 	*a = (struct engine_attempt){
 		.serial = ++e->attempt_serial,
@@ -128,6 +158,8 @@ void engine_attempt_end(struct engine *e, int server, enum outcome outcome, inst
 	struct engine_attempt *a = &e->attempts[server];
 	struct engine_group *own = &e->groups[a->group];
 	assert(a->under_way);
+	if (outcome == OUTCOME_TIMEOUT)
+		note_unanswered(a, now);
 	engine_attempt_stage(e, server, outcome == OUTCOME_OK ? STAGE_READY : a->path.stage, now);
 	a->under_way = false;
 	a->ended_at = now;
@@ -161,6 +193,7 @@ void engine_attempt_redial(struct engine *e, int server, instant now)
 {
 	struct engine_attempt *a = &e->attempts[server];
 	connects_dropped(&e->connects, a->stage_began_at, now);
+	note_unanswered(a, now);
 	engine_attempt_stage(e, server, STAGE_DNS, now);
 	a->dials++;
 	e->redials++;

@@ -12,6 +12,9 @@
 void engine_attempt_begin(
 	struct engine *e, int server, const struct breaker_pass *pass, instant now);
 
+/* Its handshake has lost so many SYNs, by the kernel's count. Ignored when the attempt is over. */
+void engine_attempt_syns(struct engine *e, int server, int lost);
+
 /* It is in `stage` now. Ignored when the attempt is over. */
 void engine_attempt_stage(struct engine *e, int server, enum stage stage, instant now);
 

@@ -3,11 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
-/* How many of the last connects a step in latency is looked for in. */
-#define STEP_SAMPLES 4
-
-/* 0.55 x 20 is a hair over 11 in binary; a rank is meant as a person would reckon it. */
-#define RANK_EPSILON 1e-6
+#include "core/syn.h"
 
 static const char *const state_names[PATH_STATE_COUNT] = {
 	[PATH_UNKNOWN] = "unknown",
@@ -23,54 +19,6 @@ const char *path_state_name(enum path_state state)
 	return state_names[state];
 }
 
-/* ---- numbers ---- */
-
-static int bits_set(uint64_t word)
-{
-	int count = 0;
-	for (; word; word &= word - 1)
-		count++;
-	return count;
-}
-
-static void sort(int64_t *values, int count)
-{
-	for (int i = 1; i < count; i++) {
-		int64_t value = values[i];
-		int at = i;
-		for (; at > 0 && values[at - 1] > value; at--)
-			values[at] = values[at - 1];
-		values[at] = value;
-	}
-}
-
-/* Sorts `values`, 1 or more. */
-static int64_t median(int64_t *values, int count)
-{
-	sort(values, count);
-	int64_t low = values[(count - 1) / 2];
-	return low + (values[count / 2] - low) / 2;
-}
-
-static int samples_held(const struct path *p)
-{
-	return p->samples < PATH_SAMPLES ? (int)p->samples : PATH_SAMPLES;
-}
-
-static int64_t quantile(const struct path *p, const int64_t ring[PATH_SAMPLES], double q)
-{
-	int count = samples_held(p);
-	assert(q >= 0.0 && q <= 1.0);
-	if (count == 0)
-		return 0;
-	int64_t sorted[PATH_SAMPLES];
-	memcpy(sorted, ring, (size_t)count * sizeof(*sorted));
-	sort(sorted, count);
-	double exact = q * count - RANK_EPSILON;
-	int rank = exact > 0.0 ? (int)exact + 1 : 1; /* rounded up: the nearest rank */
-	return sorted[rank - 1];
-}
-
 double path_utilisation(const struct path *p)
 {
 	const struct path_settings *s = &p->settings;
@@ -82,60 +30,74 @@ double path_utilisation(const struct path *p)
 
 int64_t path_connect_quantile(const struct path *p, double q)
 {
-	return quantile(p, p->total_ns, q);
+	return quantiles_value(&p->total, q);
 }
 
 int64_t path_stage_quantile(const struct path *p, enum stage stage, double q)
 {
 	assert(stage < STAGE_COUNT);
-	return quantile(p, p->stage_ns[stage], q);
+	return stage < STAGE_READY ? quantiles_value(&p->stages[stage].took, q) : 0;
+}
+
+int path_syn_losses(const struct path *p, int64_t tcp_ns)
+{
+	return syn_losses(tcp_ns, minmax_value(&p->least_tcp));
 }
 
 /* ---- what the state is made of ---- */
 
-static bool timed_out_lately(const struct path *p, instant now)
+static bool is_lately(instant at, instant now)
 {
-	return p->timed_out_at >= 0 && now < instant_add(p->timed_out_at, PATH_CALM_NS);
+	return at >= 0 && now < instant_add(at, PATH_CALM_NS);
 }
 
-/* Over `bound`, or was and is not yet PATH_HYSTERESIS below it. */
-static bool is_over(double utilisation, double bound, bool was)
+/* Over `bound`; relieved `lower`. */
+static bool is_over(struct hysteresis *h, double value, double bound, double lower, instant now)
 {
-	if (utilisation > bound)
-		return true;
-	double leave_at = bound > PATH_HYSTERESIS ? bound - PATH_HYSTERESIS : 0.0;
-	return was && utilisation > leave_at;
+	const struct hysteresis_bounds bounds = {bound, lower > 0.0 ? lower : 0.0, PATH_SETTLE_NS};
+	return hysteresis_update(h, value, &bounds, now);
 }
 
-/* The last four connects took far longer than those before: what a path does that is at its limit
- * and adds to itself. */
-static bool has_stepped(const struct path *p)
+static struct scaling_sight sight_of(const struct path *p, instant now)
 {
-	int count = samples_held(p);
-	if (count <= STEP_SAMPLES)
-		return false;
-	int64_t last[STEP_SAMPLES], before[PATH_SAMPLES];
-	for (int age = 0; age < count; age++) {
-		int64_t total_ns = p->total_ns[(p->samples - 1 - (uint32_t)age) % PATH_SAMPLES];
-		if (age < STEP_SAMPLES)
-			last[age] = total_ns;
-		else
-			before[age - STEP_SAMPLES] = total_ns;
-	}
-	int64_t last_ns = median(last, STEP_SAMPLES);
-	int64_t before_ns = median(before, count - STEP_SAMPLES);
-	return (double)last_ns > PATH_STEP_FACTOR * (double)before_ns &&
-	       last_ns - before_ns > PATH_STEP_MIN_NS;
+	return (struct scaling_sight){
+		.connects = &p->total,
+		.handshakes = &p->stages[STAGE_TCP].took,
+		.connections = p->connections,
+		.bit_s = p->throughput_bit_s,
+		.loaded = path_utilisation(p) >= p->settings.threshold ||
+			  is_lately(p->timed_out_at, now) || is_lately(p->syn_lost_at, now),
+		.hold_ns = p->settings.scaling_ns,
+	};
 }
 
-static void look_for_step(struct path *p, instant now)
+static bool is_overloaded(struct path *p, instant now)
 {
-	bool loaded = path_utilisation(p) >= p->settings.threshold || timed_out_lately(p, now);
-	if (!p->settings.monitoring || !loaded || !has_stepped(p))
-		return;
-	if (p->scaling_until < 0 || now >= p->scaling_until)
-		p->scaling_events++;
-	p->scaling_until = instant_add(now, p->settings.scaling_ns);
+	double retransmits = flow_retransmit_rate(&p->flow, now);
+	bool many = p->by_timeouts ||
+		    history_failures(&p->timeouts, PATH_RECENT) >= PATH_TIMEOUTS_OVERLOADED;
+	p->by_timeouts = many && is_lately(p->timed_out_at, now);
+	bool by_use = is_over(&p->by_use, path_utilisation(p), PATH_OVERLOADED_AT,
+		PATH_OVERLOADED_AT - PATH_HYSTERESIS, now);
+	bool by_retransmits = is_over(&p->by_retransmits, retransmits, PATH_RETRANSMITS_OVERLOADED,
+		PATH_RETRANSMITS_OVERLOADED / 2, now);
+	return p->by_timeouts || by_use || by_retransmits;
+}
+
+static bool is_pressed(struct path *p, instant now)
+{
+	double threshold = p->settings.threshold;
+	bool many = p->pressed_by_syns ||
+		    history_failures(&p->syns, PATH_RECENT) >= PATH_SYN_PRESSED;
+	p->pressed_by_syns = many && is_lately(p->syn_lost_at, now);
+	bool by_use = is_over(&p->pressed_by_use, path_utilisation(p), threshold,
+		threshold - PATH_HYSTERESIS, now);
+	bool by_rtt = is_over(&p->pressed_by_rtt, flow_inflation(&p->flow, now), PATH_RTT_PRESSED,
+		PATH_RTT_RELIEVED, now);
+	bool by_retransmits = is_over(&p->pressed_by_retransmits,
+		flow_retransmit_rate(&p->flow, now), PATH_RETRANSMITS_PRESSED,
+		PATH_RETRANSMITS_PRESSED / 2, now);
+	return p->pressed_by_syns || by_use || by_rtt || by_retransmits;
 }
 
 /* Brings each part of the state up to date; the worst that holds is the state. */
@@ -144,20 +106,24 @@ static enum path_state judge(struct path *p, instant now)
 	enum path_state mildest = p->attempts > p->failures ? PATH_NORMAL : PATH_UNKNOWN;
 	if (!p->settings.monitoring)
 		return mildest;
-	double utilisation = path_utilisation(p);
-	uint64_t recent = p->timeouts & ((UINT64_C(1) << PATH_RECENT) - 1);
-	bool many = p->overloaded_by_timeouts || bits_set(recent) >= PATH_TIMEOUTS_OVERLOADED;
-	p->overloaded_by_timeouts = many && timed_out_lately(p, now);
-	p->overloaded_by_use = is_over(utilisation, PATH_OVERLOADED_AT, p->overloaded_by_use);
-	p->pressed = is_over(utilisation, p->settings.threshold, p->pressed);
-	if (now >= p->scaling_until)
-		p->scaling_until = -1;
-
-	if (p->overloaded_by_use || p->overloaded_by_timeouts)
+	bool overloaded = is_overloaded(p, now), pressed = is_pressed(p, now);
+	if (overloaded)
 		return PATH_OVERLOADED;
-	if (p->scaling_until >= 0)
+	if (scaling_goes_on(&p->scaling))
 		return PATH_SCALING;
-	return p->pressed ? PATH_PRESSURE : mildest;
+	return pressed ? PATH_PRESSURE : mildest;
+}
+
+/* The times of connects that are too old to say anything. */
+static void forget_old(struct path *p, instant now)
+{
+	uint32_t held = p->total.held;
+	quantiles_age(&p->total, PATH_MEMORY_NS, now);
+	if (p->total.held == held)
+		return;
+	for (enum stage stage = 0; stage < STAGE_READY; stage++)
+		quantiles_age(&p->stages[stage].took, PATH_MEMORY_NS, now);
+	p->total_p95_ns = quantiles_value(&p->total, 0.95);
 }
 
 /* ---- verbs ---- */
@@ -167,55 +133,79 @@ void path_init(struct path *p, const struct path_settings *settings, instant now
 	memset(p, 0, sizeof(*p));
 	p->settings = *settings;
 	p->state = PATH_UNKNOWN;
-	p->timed_out_at = p->scaling_until = -1;
+	p->timed_out_at = p->syn_lost_at = -1;
+	scaling_init(&p->scaling);
 	p->changed_at = now;
+	p->look_at = INSTANT_NEVER;
 }
 
 void path_tick(struct path *p, instant now)
 {
+	forget_old(p, now);
+	if (scaling_goes_on(&p->scaling)) {
+		const struct scaling_sight sight = sight_of(p, now);
+		scaling_tick(&p->scaling, &sight, now);
+	}
 	enum path_state state = judge(p, now);
+	p->look_at = instant_min(
+		path_deadline(p), quantiles_deadline(&p->total, PATH_MEMORY_NS, now));
 	if (state == p->state)
 		return;
 	p->state = state;
 	p->changed_at = now;
 }
 
-static void remember(struct path *p, const struct path_attempt *attempt)
+static void remember(struct path *p, const struct path_attempt *attempt, instant now)
 {
-	uint32_t place = p->samples % PATH_SAMPLES;
 	int64_t total_ns = 0;
-	for (enum stage stage = 0; stage < STAGE_COUNT; stage++) {
-		p->stage_ns[stage][place] = attempt->stage_ns[stage];
+	for (enum stage stage = 0; stage < STAGE_READY; stage++) {
+		quantiles_add(&p->stages[stage].took, attempt->stage_ns[stage], now);
 		total_ns += attempt->stage_ns[stage];
 	}
-	p->total_ns[place] = total_ns;
-	p->samples++;
+	quantiles_add(&p->total, total_ns, now);
+	p->total_p95_ns = quantiles_value(&p->total, 0.95);
 	/* Faster than the clock can tell is still a connect: 0 would say that there was none. */
-	if (total_ns < 1)
-		total_ns = 1;
-	if (p->least_ns == 0 || total_ns < p->least_ns)
-		p->least_ns = total_ns;
+	p->least_ns = minmax_least(&p->least, total_ns > 0 ? total_ns : 1, PATH_LEAST_NS, now);
+	if (attempt->syn_lost == 0)
+		minmax_least(&p->least_tcp, attempt->stage_ns[STAGE_TCP], PATH_LEAST_NS, now);
+}
+
+/* It failed in the stage where it ended, and in none before. */
+static void remember_stages(struct path *p, const struct path_attempt *attempt, bool failed)
+{
+	for (enum stage stage = 0; stage < STAGE_READY && stage <= attempt->stage; stage++)
+		history_add(&p->stages[stage].history, failed && stage == attempt->stage);
 }
 
 void path_attempt(struct path *p, const struct path_attempt *attempt, instant now)
 {
 	bool failed = attempt->outcome != OUTCOME_OK;
 	bool timed_out = attempt->outcome == OUTCOME_TIMEOUT;
+	forget_old(p, now);
 	p->attempts++;
 	p->failures += failed;
-	p->history = p->history << 1 | failed;
-	p->timeouts = p->timeouts << 1 | timed_out;
+	p->syn_lost += attempt->syn_lost;
+	history_add(&p->history, failed);
+	history_add(&p->timeouts, timed_out);
+	history_add(&p->syns, attempt->syn_lost > 0);
+	remember_stages(p, attempt, failed);
 	if (timed_out)
 		p->timed_out_at = now;
+	if (attempt->syn_lost > 0)
+		p->syn_lost_at = now;
 	if (!failed) {
-		remember(p, attempt);
-		look_for_step(p, now);
+		remember(p, attempt, now);
+		const struct scaling_sight sight = sight_of(p, now);
+		if (p->settings.monitoring)
+			scaling_look(&p->scaling, &sight, now);
 	}
 	path_tick(p, now);
 }
 
 void path_connections(struct path *p, int connections, instant now)
 {
+	if (connections == p->connections && now < p->look_at)
+		return;
 	p->connections = connections;
 	path_tick(p, now);
 }
@@ -226,9 +216,16 @@ void path_limit(struct path *p, int limit, instant now)
 	path_tick(p, now);
 }
 
-void path_throughput(struct path *p, double bit_s, instant now)
+void path_throughput(struct path *p, double bit_s, double sent_bit_s, instant now)
 {
 	p->throughput_bit_s = bit_s;
+	p->sent_bit_s = sent_bit_s;
+	path_tick(p, now);
+}
+
+void path_flow(struct path *p, const struct flow_sample *sample, instant now)
+{
+	flow_sample(&p->flow, sample, now);
 	path_tick(p, now);
 }
 
@@ -240,8 +237,24 @@ void path_configure(struct path *p, const struct path_settings *settings, instan
 
 instant path_deadline(const struct path *p)
 {
-	instant at = p->scaling_until >= 0 ? p->scaling_until : INSTANT_NEVER;
-	if (p->overloaded_by_timeouts)
+	instant at = INSTANT_NEVER;
+	if (!p->settings.monitoring)
+		return at;
+	if (scaling_goes_on(&p->scaling))
+		at = p->scaling.until;
+	if (p->by_timeouts)
 		at = instant_min(at, instant_add(p->timed_out_at, PATH_CALM_NS));
+	if (p->pressed_by_syns)
+		at = instant_min(at, instant_add(p->syn_lost_at, PATH_CALM_NS));
+	const struct hysteresis *const causes[] = {&p->by_use, &p->by_retransmits,
+		&p->pressed_by_use, &p->pressed_by_rtt, &p->pressed_by_retransmits};
+	for (size_t i = 0; i < sizeof(causes) / sizeof(causes[0]); i++)
+		at = instant_min(at, hysteresis_deadline(causes[i], PATH_SETTLE_NS));
+	/* Those that rest on what TCP told, when that has grown too old. */
+	bool flow_counts = (p->by_retransmits.on && !p->by_retransmits.settling) ||
+			   (p->pressed_by_rtt.on && !p->pressed_by_rtt.settling) ||
+			   (p->pressed_by_retransmits.on && !p->pressed_by_retransmits.settling);
+	if (flow_counts)
+		at = instant_min(at, flow_deadline(&p->flow));
 	return at;
 }

@@ -1,4 +1,4 @@
-/* SHOW BREAKER, PATH, BUDGET, STARTUP: what PgBouncer has no idea of. */
+/* SHOW BREAKER, PATH, STAGES, BUDGET, STARTUP: what PgBouncer has no idea of. */
 #include "gate/console_sockets.h"
 #include "gate/pools.h"
 
@@ -53,12 +53,49 @@ static const struct column path_columns[] = {
 	{"connects_window", COLUMN_FLOAT8},
 	{"connects_rule", COLUMN_TEXT},
 	{"scaling_events", COLUMN_INT8},
+	{"since_ms", COLUMN_INT8}, /* that it is in that state */
+	{"sent_bytes_s", COLUMN_FLOAT8},
+	{"received_bytes_s", COLUMN_FLOAT8},
+	{"history", COLUMN_TEXT}, /* of attempts, newest last: . well, x failed */
+	{"syn_lost", COLUMN_INT8},
+	{"rtt_ms", COLUMN_FLOAT8}, /* NULL: not known, as for the next and delivery_bit_s */
+	{"min_rtt_ms", COLUMN_FLOAT8},
+	{"retransmit_ratio", COLUMN_FLOAT8},
+	{"retransmits", COLUMN_INT8},
+	{"delivery_bit_s", COLUMN_INT8},
 };
+
+static double real_ms(int64_t span_ns)
+{
+	return (double)span_ns / (double)NS_PER_MS;
+}
+
+static void table_ms(struct table *t, int64_t span_ns)
+{
+	if (span_ns > 0)
+		table_real(t, real_ms(span_ns));
+	else
+		table_null(t);
+}
+
+static void fill_flow(struct table *t, const struct flow *f, instant now)
+{
+	int64_t delivery_bit_s = minmax_value(&f->delivery);
+	table_ms(t, f->rtt_ns);
+	table_ms(t, minmax_value(&f->floor));
+	table_real(t, flow_retransmit_rate(f, now));
+	table_int(t, f->retransmits_total);
+	if (delivery_bit_s > 0)
+		table_int(t, delivery_bit_s);
+	else
+		table_null(t);
+}
 
 static void fill_path(const struct client *c, struct table *t)
 {
 	const struct engine *e = &c->hub->engine;
 	const struct path *p = &e->path;
+	char history[HISTORY_MAX + 1];
 	table_row(t);
 	table_text(t, path_state_name(p->state));
 	table_real(t, path_utilisation(p));
@@ -70,13 +107,60 @@ static void fill_path(const struct client *c, struct table *t)
 	table_int(t, p->attempts);
 	table_int(t, p->failures);
 	table_int(t, e->redials);
-	table_real(t, (double)path_connect_quantile(p, 0.5) / (double)NS_PER_MS);
-	table_real(t, (double)path_connect_quantile(p, 0.95) / (double)NS_PER_MS);
+	table_real(t, real_ms(path_connect_quantile(p, 0.5)));
+	table_real(t, real_ms(path_connect_p95(p)));
 	table_int(t, e->connects.under_way);
 	table_real(t, e->connects.window);
 	table_text(t, connects_rule_name(e->settings.connects.rule));
 	table_int(t, p->scaling_events);
+	{"since_ms", COLUMN_INT8}, /* that it is in that state */
+	{"sent_bytes_s", COLUMN_FLOAT8},
+	{"received_bytes_s", COLUMN_FLOAT8},
+	{"history", COLUMN_TEXT}, /* of attempts, newest last: . well, x failed */
+	{"syn_lost", COLUMN_INT8},
+	{"rtt_ms", COLUMN_FLOAT8}, /* NULL: not known, as for the next and delivery_bit_s */
+	{"min_rtt_ms", COLUMN_FLOAT8},
+	{"retransmit_ratio", COLUMN_FLOAT8},
+	{"retransmits", COLUMN_INT8},
+	{"delivery_bit_s", COLUMN_INT8},
 	table_end(t);
+}
+
+static const struct column stage_columns[] = {
+	{"stage", COLUMN_TEXT},
+	{"samples", COLUMN_INT4},
+	{"min_ms", COLUMN_FLOAT8}, /* NULL: none succeeded lately */
+	{"p50_ms", COLUMN_FLOAT8},
+	{"p95_ms", COLUMN_FLOAT8},
+	{"failures", COLUMN_INT4}, /* of the last 64 that got there */
+	{"history", COLUMN_TEXT},
+};
+
+static void fill_stage(
+	struct table *t, const char *name, const struct quantiles *q, const struct history *h)
+{
+	static const double parts[] = {0.0, 0.5, 0.95};
+	char history[HISTORY_MAX + 1];
+	table_row(t);
+	table_text(t, name);
+	table_int(t, (int64_t)q->held);
+	for (int i = 0; i < COUNT(parts); i++)
+		if (q->held > 0)
+			table_real(t, real_ms(quantiles_value(q, parts[i])));
+		else
+			table_null(t);
+	table_int(t, history_failures(h, HISTORY_MAX));
+	history_text(h, 'x', history);
+	table_text(t, history);
+	table_end(t);
+}
+
+static void fill_stages(const struct client *c, struct table *t)
+{
+	const struct path *p = &c->hub->engine.path;
+	for (enum stage stage = 0; stage < STAGE_READY; stage++)
+		fill_stage(t, stage_name(stage), &p->stages[stage].took, &p->stages[stage].history);
+	fill_stage(t, "total", &p->total, &p->history);
 }
 
 static const struct column budget_columns[] = {
@@ -150,6 +234,7 @@ static void fill_startup(const struct client *c, struct table *t)
 const struct console_show console_own[] = {
 	SHOW("breaker", breaker_columns, fill_breaker),
 	SHOW("path", path_columns, fill_path),
+	SHOW("stages", stage_columns, fill_stages),
 	SHOW("budget", budget_columns, fill_budget),
 	SHOW("startup", startup_columns, fill_startup),
 };

@@ -112,61 +112,6 @@ json_t *describe_phases(const struct gate_view *view)
 	return list;
 }
 
-/* Newest last: '.' connected, 'x' failed, 't' timed out. */
-static json_t *path_history(const struct path *p)
-{
-	char text[64 + 1];
-	int count = p->attempts < 64 ? (int)p->attempts : 64;
-	for (int i = 0; i < count; i++) {
-		int age = count - 1 - i;
-		bool failed = p->history >> age & 1, timed_out = p->timeouts >> age & 1;
-		text[i] = timed_out ? 't' : failed ? 'x' : '.';
-	}
-	text[count] = 0;
-	return json_string(text);
-}
-
-static json_t *quantiles(int64_t half_ns, int64_t most_ns)
-{
-	json_t *o = object();
-	set(o, "p50", seconds(half_ns));
-	set(o, "p95", seconds(most_ns));
-	return o;
-}
-
-static json_t *path_connect_times(const struct path *p)
-{
-	if (p->samples == 0)
-		return json_null();
-	json_t *o = object();
-	for (enum stage stage = STAGE_DNS; stage < STAGE_READY; stage++)
-		set(o, stage_name(stage),
-			quantiles(path_stage_quantile(p, stage, 0.5),
-				path_stage_quantile(p, stage, 0.95)));
-	set(o, "total", quantiles(path_connect_quantile(p, 0.5), path_connect_quantile(p, 0.95)));
-	set(o, "least", seconds(p->least_ns));
-	return o;
-}
-
-json_t *describe_path(const struct gate_view *view)
-{
-	const struct path *p = &view->engine->path;
-	json_t *o = object();
-	set(o, "state", literal(path_state_name(p->state)));
-	set(o, "since", describe_time(view, p->changed_at));
-	set(o, "utilisation", json_real(path_utilisation(p)));
-	set(o, "connections", json_integer(p->connections));
-	set(o, "limit", json_integer(p->settings.limit));
-	set(o, "threshold", json_real(p->settings.threshold));
-	set(o, "throughput_bit_s", json_real(p->throughput_bit_s));
-	set(o, "attempts", json_integer(p->attempts));
-	set(o, "failures", json_integer(p->failures));
-	set(o, "scaling_events", json_integer(p->scaling_events));
-	set(o, "history", path_history(p));
-	set(o, "connect_s", path_connect_times(p));
-	return o;
-}
-
 json_t *describe_pool(const struct gate_view *view)
 {
 	const struct engine *e = view->engine;
@@ -345,7 +290,7 @@ json_t *describe_timeout(const struct gate_view *view, enum deadline_kind kind, 
 	enum path_state state = state_behind(e, kind, used_ns);
 	double factor = d->capacity_aware ? deadline_factor(state) : 1.0;
 	int64_t buffer_ns = d->capacity_aware && state == PATH_SCALING ? d->scaling_buffer_ns : 0;
-	int64_t measured_ns = path_connect_quantile(&e->path, 0.95);
+	int64_t measured_ns = path_connect_p95(&e->path);
 	int64_t stretched_ns = deadline_span(d, kind, state, 0);
 	json_t *o = object();
 	set(o, "kind", literal(deadline_kind_name(kind)));

@@ -63,6 +63,26 @@ static void started(struct gate *g)
 	gate_manager_ready(g);
 }
 
+static void scaling_changed(struct gate *g, bool begins)
+{
+	const struct path *p = &g->hub.engine.path;
+	const struct scaling_event *e = scaling_event_at(&p->scaling, 0);
+	if (begins) {
+		log_warning(g->log, "the path begins to scale",
+			field_int("connections", e->before.connections),
+			field_s("connect_before_s", e->before.connect_ns),
+			field_s("connect_s", e->during.connect_ns),
+			field_int("syn_lost", p->syn_lost));
+		return;
+	}
+	log_info(g->log, "the path has scaled", field_s("lasted_s", e->ended_at - e->began_at),
+		field_int("connections_before", e->before.connections),
+		field_int("connections_after", e->after.connections),
+		field_s("connect_before_s", e->before.connect_ns),
+		field_s("connect_most_s", e->during.connect_ns),
+		field_s("connect_after_s", e->after.connect_ns));
+}
+
 void gate_noticed(struct gate *g, const struct engine_action *a)
 {
 	switch (a->notice) {
@@ -80,6 +100,9 @@ void gate_noticed(struct gate *g, const struct engine_action *a)
 		log_info(g->log, "path", field_text("from", path_state_name(a->from)),
 			field_text("to", path_state_name(a->to)),
 			field_real("utilisation", path_utilisation(&g->hub.engine.path)));
+		break;
+	case NOTICE_SCALING:
+		scaling_changed(g, a->to);
 		break;
 	case NOTICE_AVAILABILITY:
 		log_info(g->log, "availability", field_text("from", availability_name(a->from)),

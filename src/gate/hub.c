@@ -126,14 +126,17 @@ static void before_wait(void *context)
 /* What passed since the last time, as the path's estimator wants it. */
 static void tell_throughput(struct hub *h, instant now)
 {
-	int64_t bytes = h->counters.bytes_in + h->counters.bytes_out;
-	double bits = 8.0 * (double)(bytes - h->bytes_told);
+	const struct gate_counters *c = &h->counters;
+	double sent_bits = 8.0 * (double)(c->bytes_in - h->bytes_in_told);
+	double received_bits = 8.0 * (double)(c->bytes_out - h->bytes_out_told);
 	double seconds = s_from_ns(now - h->bytes_told_at);
-	h->bytes_told = bytes;
+	h->bytes_in_told = c->bytes_in;
+	h->bytes_out_told = c->bytes_out;
 	h->bytes_told_at = now;
 	if (seconds > 0)
-		hub_tell(h,
-			(struct engine_event){.kind = EVENT_THROUGHPUT, .bit_s = bits / seconds});
+		hub_tell(h, (struct engine_event){.kind = EVENT_THROUGHPUT,
+				    .bit_s = (sent_bits + received_bits) / seconds,
+				    .sent_bit_s = sent_bits / seconds});
 }
 
 static void turn_stats(struct hub *h, instant now)

@@ -101,7 +101,7 @@ struct hub {
 	struct error database_error; /* the last failed attempt's or lost server's */
 	struct histogram connect_times[STAGE_COUNT];
 	struct gate_counters counters;
-	int64_t bytes_told; /* of the counters, when the path was last told */
+	int64_t bytes_in_told, bytes_out_told; /* the counters when the path was last told */
 	instant bytes_told_at;
 };
 

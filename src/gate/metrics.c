@@ -124,8 +124,70 @@ static void add_states(struct buffer *b, const struct gate_view *view)
 		e->path.connections);
 	gauge(b, "path_connections_limit", "Connections that the path carries.",
 		e->path.settings.limit);
+}
+
+/* In the brackets of the quantiles' label. */
+static void add_span(
+	struct buffer *b, const char *name, enum stage stage, const char *quantile, int64_t span_ns)
+{
+	add(b, "standpipe_%s{stage=\"%s\",quantile=\"%s\"} %.9g\n", name,
+		stage == STAGE_READY ? "total" : stage_name(stage), quantile, s_from_ns(span_ns));
+}
+
+static void add_recent_connects(struct buffer *b, const struct path *p)
+{
+	head(b, "path_connect_seconds", "gauge",
+		"Times of the last connects, of the last ten minutes, by stage; 0 is the least.");
+	for (enum stage stage = 0; stage < STAGE_COUNT; stage++) {
+		const struct quantiles *q = stage == STAGE_READY ? &p->total
+								 : &p->stages[stage].took;
+		if (q->held == 0)
+			continue;
+		add_span(b, "path_connect_seconds", stage, "0", quantiles_value(q, 0.0));
+		add_span(b, "path_connect_seconds", stage, "0.5", quantiles_value(q, 0.5));
+		add_span(b, "path_connect_seconds", stage, "0.95", quantiles_value(q, 0.95));
+	}
+	head(b, "path_stage_failures", "gauge", "Of the last 64 attempts that got to a stage.");
+	for (enum stage stage = 0; stage < STAGE_READY; stage++)
+		add(b, "standpipe_path_stage_failures{stage=\"%s\"} %d\n", stage_name(stage),
+			history_failures(&p->stages[stage].history, HISTORY_MAX));
+}
+
+static void add_flow(struct buffer *b, const struct flow *f, instant now)
+{
+	gauge(b, "path_rtt_seconds", "Smoothed round trip of server connections; 0: not known.",
+		s_from_ns(f->rtt_ns));
+	gauge(b, "path_rtt_min_seconds", "The least of the last ten minutes; 0: not known.",
+		s_from_ns(minmax_value(&f->floor)));
+	gauge(b, "path_retransmit_ratio", "Share of segments sent again lately.",
+		flow_retransmit_rate(f, now));
+	counter(b, "path_segments_total", "Segments with data to the database, of those sampled.",
+		f->segments_total);
+	counter(b, "path_retransmits_total", "Of them, those sent again.", f->retransmits_total);
+	gauge(b, "path_delivery_bits_per_second",
+		"The highest rate at which a connection's data was acknowledged lately.",
+		(double)minmax_value(&f->delivery));
+}
+
+static void add_path(struct buffer *b, const struct gate_view *view)
+{
+	const struct path *p = &view->engine->path;
+	const struct scaling_event *last = scaling_event_at(&p->scaling, 0);
+	gauge(b, "path_sent_bytes_per_second", "To the database, the fleet's as far as known.",
+		p->sent_bit_s / 8.0);
+	gauge(b, "path_received_bytes_per_second", "From the database, the same way.",
+		(p->throughput_bit_s - p->sent_bit_s) / 8.0);
+	add_recent_connects(b, p);
+	counter(b, "path_syn_lost_total",
+		"Handshakes' SYNs that were dropped, as an exhausted connector does.", p->syn_lost);
+	add_flow(b, &p->flow, view->now);
 	counter(b, "path_scaling_events_total", "Steps in connect latency under load.",
-		e->path.scaling_events);
+		p->scaling.begun);
+	gauge(b, "path_scaling", "1 while such an event goes on.", scaling_goes_on(&p->scaling));
+	gauge(b, "path_scaling_last_seconds", "How long the last one took, or has taken so far.",
+		!last ? 0.0
+		      : s_from_ns((last->ended_at < 0 ? view->now : last->ended_at) -
+				  last->began_at));
 }
 
 static const char *stage_label(enum stage stage)
@@ -295,6 +357,7 @@ char *metrics_text(const struct gate_view *view)
 	add_process(&b, view);
 	add_startup(&b, view);
 	add_states(&b, view);
+	add_path(&b, view);
 	add_connects(&b, view);
 	add_pool(&b, view);
 	add_traffic(&b, view);

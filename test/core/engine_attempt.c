@@ -242,6 +242,75 @@ static void a_redial_and_the_end_at_once_is_the_end(void **state)
 	assert_int_equal(rig_count(r, ACTION_ABANDON), 1);
 }
 
+static void a_handshake_that_is_dialled_afresh_has_lost_a_syn(void **state)
+{
+	struct rig *r = fresh();
+	rig_init(r, SEED);
+	rig_to_database(r);
+	for (int i = 0; i < 3; i++) {
+		rig_stage(r, 0, STAGE_TCP);
+		rig_go(r, r->attempts[0].dial_until);
+	}
+	assert_int_equal(r->attempts[0].path.syn_lost, 3);
+	rig_stage(r, 0, STAGE_TCP);
+	r->now += 50 * NS_PER_MS;
+	rig_stage(r, 0, STAGE_AUTH);
+	rig_ok(r, 0);
+	assert_int_equal(r->engine.recent[0].path.syn_lost, 3);
+	assert_int_equal(r->engine.path.syn_lost, 3);
+}
+
+static void a_short_patience_is_no_proof_of_a_lost_syn(void **state)
+{
+	struct rig *r = fresh();
+	r->settings.dial_patience_ns = 100 * NS_PER_MS;
+	rig_init(r, SEED);
+	rig_to_database(r);
+	rig_stage(r, 0, STAGE_TCP);
+	rig_go(r, r->attempts[0].dial_until);
+	assert_int_equal(r->attempts[0].dials, 2);
+	assert_int_equal(r->attempts[0].path.syn_lost, 0);
+}
+
+/* A handshake of that time, with the kernel's count of what it lost, or -1. */
+static int syns_lost(int64_t tcp_ns, int counted)
+{
+	struct rig *r = fresh();
+	r->settings.dial_patience_ns = 0;
+	rig_init(r, SEED);
+	rig_to_database(r);
+	rig_stage(r, 0, STAGE_TCP);
+	r->now = tcp_ns;
+	rig_tell(r, (struct engine_event){.kind = EVENT_CONNECT_STAGE,
+			    .stage = STAGE_TLS,
+			    .syn_known = counted >= 0,
+			    .syn_lost = counted});
+	rig_ok(r, 0);
+	int lost = (int)r->engine.path.syn_lost;
+	r->now = 0;
+	return lost;
+}
+
+static void a_handshakes_time_tells_what_it_lost_where_the_kernel_does_not(void **state)
+{
+	assert_int_equal(syns_lost(20 * NS_PER_MS, -1), 0);
+	assert_int_equal(syns_lost(1020 * NS_PER_MS, -1), 1);
+	assert_int_equal(syns_lost(3020 * NS_PER_MS, -1), 2);
+	assert_int_equal(syns_lost(3020 * NS_PER_MS, 3), 3);
+	assert_int_equal(syns_lost(1020 * NS_PER_MS, 0), 0); /* the loop was late, not the SYN */
+}
+
+static void a_handshake_that_times_out_has_lost_its_syns(void **state)
+{
+	struct rig *r = fresh();
+	r->settings.dial_patience_ns = 0;
+	rig_init(r, SEED);
+	rig_to_database(r);
+	rig_stage(r, 0, STAGE_TCP);
+	rig_go(r, 60 * S);
+	assert_int_equal(r->engine.path.syn_lost, 1);
+}
+
 static void a_stage_told_of_an_attempt_that_is_over_is_ignored(void **state)
 {
 	struct rig *r = fresh();
@@ -314,6 +383,10 @@ int main(void)
 		cmocka_unit_test(past_the_handshake_nothing_is_dialled_afresh),
 		cmocka_unit_test(without_a_patience_there_is_no_redial),
 		cmocka_unit_test(a_redial_and_the_end_at_once_is_the_end),
+		cmocka_unit_test(a_handshake_that_is_dialled_afresh_has_lost_a_syn),
+		cmocka_unit_test(a_short_patience_is_no_proof_of_a_lost_syn),
+		cmocka_unit_test(a_handshakes_time_tells_what_it_lost_where_the_kernel_does_not),
+		cmocka_unit_test(a_handshake_that_times_out_has_lost_its_syns),
 		cmocka_unit_test(a_stage_told_of_an_attempt_that_is_over_is_ignored),
 		cmocka_unit_test(the_last_sixteen_are_remembered),
 		cmocka_unit_test(patience_follows_the_path),

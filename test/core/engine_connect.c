@@ -547,7 +547,7 @@ static void a_count_of_backends_is_not_believed_for_ever(void **state)
 	assert_int_equal(r->engine.path.state, PATH_OVERLOADED);
 	rig_go(r, r->now + 59 * S);
 	assert_int_equal(r->engine.path.state, PATH_OVERLOADED);
-	rig_go(r, r->now + 2 * S);
+	rig_go(r, r->now + 2 * S + PATH_SETTLE_NS);
 	assert_int_equal(r->engine.path.state, PATH_NORMAL);
 	assert_int_equal(r->engine.path.connections, 1);
 }
