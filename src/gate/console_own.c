@@ -112,17 +112,14 @@ static void fill_path(const struct client *c, struct table *t)
 	table_int(t, e->connects.under_way);
 	table_real(t, e->connects.window);
 	table_text(t, connects_rule_name(e->settings.connects.rule));
-	table_int(t, p->scaling_events);
-	{"since_ms", COLUMN_INT8}, /* that it is in that state */
-	{"sent_bytes_s", COLUMN_FLOAT8},
-	{"received_bytes_s", COLUMN_FLOAT8},
-	{"history", COLUMN_TEXT}, /* of attempts, newest last: . well, x failed */
-	{"syn_lost", COLUMN_INT8},
-	{"rtt_ms", COLUMN_FLOAT8}, /* NULL: not known, as for the next and delivery_bit_s */
-	{"min_rtt_ms", COLUMN_FLOAT8},
-	{"retransmit_ratio", COLUMN_FLOAT8},
-	{"retransmits", COLUMN_INT8},
-	{"delivery_bit_s", COLUMN_INT8},
+	table_int(t, p->scaling.begun);
+	table_int(t, MS(hub_now(c->hub) - p->changed_at));
+	table_real(t, p->sent_bit_s / 8.0);
+	table_real(t, (p->throughput_bit_s - p->sent_bit_s) / 8.0);
+	history_text(&p->history, 'x', history);
+	table_text(t, history);
+	table_int(t, p->syn_lost);
+	fill_flow(t, &p->flow, hub_now(c->hub));
 	table_end(t);
 }
 
