@@ -159,44 +159,101 @@ static void show_ratio(const struct result *r, char *text, size_t size)
 		snprintf(text, size, "%.2f x", ratio);
 }
 
+static void show_died(const struct result *r, char *text, size_t size)
+{
+	snprintf(text, size, "%d", value(r, METRIC_DIED));
+}
+
+static void show_requests(const struct result *r, char *text, size_t size)
+{
+	snprintf(text, size, "%.0f", r->values[METRIC_REQUESTS]);
+}
+
+static void show_served(const struct result *r, char *text, size_t size)
+{
+	if (isnan(r->values[METRIC_SERVED_RATE]))
+		snprintf(text, size, "-");
+	else
+		snprintf(text, size, "%.1f %%", floor(1000 * r->values[METRIC_SERVED_RATE]) / 10);
+}
+
+static void show_recovered(const struct result *r, char *text, size_t size)
+{
+	seconds(r->values[METRIC_RECOVERED_S], "never", text, size);
+}
+
+static void show_recovery_bound(const struct result *r, char *text, size_t size)
+{
+	seconds(r->values[METRIC_RECOVERY_BOUND_S], "?", text, size);
+}
+
+static bool has_load(const struct scenario *s)
+{
+	return s->load.rate > 0;
+}
+
+static bool has_faults(const struct scenario *s)
+{
+	return s->fault_count > 0;
+}
+
+/* Is there anything that ends what is up? */
+static bool has_deaths(const struct scenario *s)
+{
+	return has_faults(s) || s->platform.liveness_path[0] != '\0';
+}
+
 static const struct {
 	const char *label; /* NULL: an empty line */
 	cell *show;
+	bool (*when)(const struct scenario *s); /* NULL: always */
 } rows[] = {
-	{"path to the database", show_way},
-	{"behind standpipe", show_standpipe},
-	{"connections the service opens, each", show_warm},
-	{"the database allows", show_limit},
-	{NULL, NULL},
-	{"starts tried", show_starts},
-	{"  succeeded", show_succeeded},
-	{"  still under way at the end", show_unfinished},
-	{"  exits", show_exits},
-	{"instances up at the end", show_ready},
-	{NULL, NULL},
-	{"connections at most, at the database", show_peak},
-	{"  of these may be used (budget)", show_budget},
-	{"  refused for want of room (53300)", show_refused},
-	{"connections at most, on the path", show_flows},
-	{"  handshakes: completed + SYNs dropped", show_handshakes},
-	{"  connector machines at the end", show_grown},
-	{NULL, NULL},
-	{"time until an instance is up: median", show_median},
-	{"  95 of 100", show_most},
-	{"time until all are up", show_makespan},
-	{"  at least needed (bound)", show_bound},
-	{"  times the bound", show_ratio},
+	{"path to the database", show_way, NULL},
+	{"behind standpipe", show_standpipe, NULL},
+	{"connections the service opens, each", show_warm, NULL},
+	{"the database allows", show_limit, NULL},
+	{NULL, NULL, NULL},
+	{"starts tried", show_starts, NULL},
+	{"  succeeded", show_succeeded, NULL},
+	{"  still under way at the end", show_unfinished, NULL},
+	{"  exits", show_exits, NULL},
+	{"  died when they had been up", show_died, has_deaths},
+	{"instances up at the end", show_ready, NULL},
+	{NULL, NULL, NULL},
+	{"connections at most, at the database", show_peak, NULL},
+	{"  of these may be used (budget)", show_budget, NULL},
+	{"  refused for want of room (53300)", show_refused, NULL},
+	{"connections at most, on the path", show_flows, NULL},
+	{"  handshakes: completed + SYNs dropped", show_handshakes, NULL},
+	{"  connector machines at the end", show_grown, NULL},
+	{NULL, NULL, NULL},
+	{"time until an instance is up: median", show_median, NULL},
+	{"  95 of 100", show_most, NULL},
+	{"time until all are up", show_makespan, NULL},
+	{"  at least needed (bound)", show_bound, NULL},
+	{"  times the bound", show_ratio, NULL},
+	{NULL, NULL, has_load},
+	{"requests of users", show_requests, has_load},
+	{"  served in the end", show_served, has_load},
+	{NULL, NULL, has_faults},
+	{"from the fault until all is well", show_recovered, has_faults},
+	{"  at least needed (bound)", show_recovery_bound, has_faults},
 };
 #define ROWS (sizeof rows / sizeof rows[0])
 
-static void measure(struct table *t)
+static bool is_shown(const struct scenario *s, size_t row)
+{
+	return !rows[row].when || rows[row].when(s);
+}
+
+static void measure(const struct scenario *s, struct table *t)
 {
 	char text[CELL_MAX];
 
 	for (int c = 0; c < t->count; c++) {
 		t->widths[c] = (int)strlen(t->columns[c]->arm->name);
 		for (size_t i = 0; i < ROWS; i++) {
-			if (!rows[i].label)
+			if (!rows[i].label || !is_shown(s, i))
 				continue;
 			rows[i].show(t->columns[c], text, sizeof text);
 			int width = (int)strlen(text);
@@ -205,16 +262,18 @@ static void measure(struct table *t)
 	}
 }
 
-static void print_table(struct table *t, FILE *to)
+static void print_table(const struct scenario *s, struct table *t, FILE *to)
 {
 	char text[CELL_MAX];
 
-	measure(t);
+	measure(s, t);
 	fprintf(to, "%-*s", LABEL_WIDTH, "");
 	for (int c = 0; c < t->count; c++)
 		fprintf(to, "  %*s", t->widths[c], t->columns[c]->arm->name);
 	fputs("\n", to);
 	for (size_t i = 0; i < ROWS; i++) {
+		if (!is_shown(s, i))
+			continue;
 		if (rows[i].label)
 			fprintf(to, "%-*s", LABEL_WIDTH, rows[i].label);
 		for (int c = 0; rows[i].label && c < t->count; c++) {
@@ -234,12 +293,12 @@ static void print_tables(const struct report *report, FILE *to)
 		if (report->arms[i].ran)
 			t.columns[t.count++] = &report->arms[i];
 		if (t.count == COLUMNS_MAX) {
-			print_table(&t, to);
+			print_table(report->scenario, &t, to);
 			t.count = 0;
 		}
 	}
 	if (t.count > 0)
-		print_table(&t, to);
+		print_table(report->scenario, &t, to);
 }
 
 /* What the client's kernel does with a handshake that is not answered. */
@@ -363,6 +422,12 @@ void report_table(const struct report *report, FILE *to)
 		if (report->arms[i].ran && report->arms[i].last_words[0] != '\0')
 			fprintf(to, "%s's last failure: %s\n", s->arms[i].name,
 				report->arms[i].last_words);
+	for (int i = 0; i < s->arm_count; i++)
+		if (report->arms[i].turned_away > 0)
+			fprintf(to,
+				"%s: %lld requests were not made, and count as lost: the lab has "
+				"no room for more at a time.\n",
+				s->arms[i].name, (long long)report->arms[i].turned_away);
 	for (int i = 0; i < s->expect_count; i++)
 		print_expectation(report, i, to);
 }

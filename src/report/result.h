@@ -44,6 +44,7 @@ struct result {
 	int max_connections;
 	int64_t samples;
 	struct result_connector connector;
+	int64_t turned_away; /* requests that the lab itself could not make; they count as lost */
 	struct series series;
 	struct {
 		int code, count;

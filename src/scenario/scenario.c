@@ -125,6 +125,18 @@ static int read_arms(struct scenario *s, struct error *error)
 	return check_references(s, node, error);
 }
 
+/* By their time; those of one time stay as they are. */
+static void sort_faults(struct scenario *s)
+{
+	for (int i = 1; i < s->fault_count; i++) {
+		struct scenario_fault one = s->faults[i];
+		int k = i;
+		for (; k > 0 && s->faults[k - 1].at_ns > one.at_ns; k--)
+			s->faults[k] = s->faults[k - 1];
+		s->faults[k] = one;
+	}
+}
+
 static int read_faults(struct scenario *s, struct error *error)
 {
 	const struct tree_node *node = s->faults_node;
@@ -143,6 +155,7 @@ static int read_faults(struct scenario *s, struct error *error)
 			return -1;
 		s->fault_count++;
 	}
+	sort_faults(s);
 	return 0;
 }
 

@@ -134,7 +134,7 @@ struct scenario {
 	struct setting_texts command;
 	const char *directory; /* the command's working directory, from the scenario's file on */
 	const struct tree_node *env_node, *timeouts_node, *faults_node, *arms_node, *expect_node;
-	struct scenario_fault faults[SCENARIO_FAULTS_MAX];
+	struct scenario_fault faults[SCENARIO_FAULTS_MAX]; /* by their time */
 	int fault_count;
 	struct scenario_arm *arms;
 	int arm_count;
