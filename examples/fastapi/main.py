@@ -15,6 +15,7 @@ import time
 
 import uvicorn
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
+from fastapi.responses import JSONResponse
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -32,7 +33,9 @@ class Settings:
         self.pool_size = int(environment.get("DB_POOL_SIZE", "20"))
         self.max_overflow = int(environment.get("DB_MAX_OVERFLOW", "30"))
         self.pool_warm = int(environment.get("DB_POOL_WARM", self.pool_size))
+        self.pool_timeout_s = float(environment.get("DB_POOL_TIMEOUT", "30"))
         self.timeout_s = float(environment.get("DB_INITIALIZATION_TIMEOUT", "20"))
+        self.health_timeout_s = float(environment.get("DB_HEALTH_CHECK_TIMEOUT", "5"))
         self.port = int(environment.get("PORT", "8080"))
         if self.pool_warm > self.pool_size + self.max_overflow:
             raise ValueError("DB_POOL_WARM is more than DB_POOL_SIZE + DB_MAX_OVERFLOW")
@@ -95,6 +98,7 @@ def make_app(settings):
         settings.database_url,
         pool_size=settings.pool_size,
         max_overflow=settings.max_overflow,
+        pool_timeout=settings.pool_timeout_s,
         pool_pre_ping=True,
     )
 
@@ -121,6 +125,20 @@ def make_app(settings):
 
     @app.get("/health")
     async def health():
+        return {"status": "ok"}
+
+    @app.get("/health/database")
+    async def health_database():
+        """Is the database there? As a liveness probe this is a trap: see README.md."""
+
+        async def ask():
+            async with engine.connect() as connection:
+                await connection.execute(text("select 1"))
+
+        try:
+            await asyncio.wait_for(ask(), settings.health_timeout_s)
+        except Exception as error:
+            return JSONResponse({"error": why(error)}, status_code=503)
         return {"status": "ok"}
 
     @app.get("/items")
