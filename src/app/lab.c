@@ -175,7 +175,7 @@ int lab_main(int argc, char **argv)
 	error_init(&error);
 	if (code == 0 && scenario_load(s, a.scenario, &error) < 0)
 		code = config_error(&error);
-	if (code == 0 && lab_can_play(s, &error) < 0)
+	if (code == 0 && lab_can_play(s, a.options.time_scale, &error) < 0)
 		code = config_error(&error);
 	if (code == 0)
 		code = check_arms(&a, s);

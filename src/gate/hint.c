@@ -63,9 +63,6 @@ static const struct {
 	{OUTCOME_TLS, ANY, NULL,
 		"TLS fails: compare sslmode and sslrootcert with the server's certificate (name, "
 		"authority, expiry), or the server does not offer TLS"},
-	{OUTCOME_SETTINGS, ANY, NULL,
-		"the server does not take a setting that the session is to begin with: look at "
-		"`options` and the other parameters in DATABASE_URL"},
 	{OUTCOME_TOKEN, ANY, NULL,
 		"database.password_command gave no password: run it by hand, as the user and in "
 		"the "
@@ -103,15 +100,15 @@ static const struct {
 		"connections are held, or the path broke after the start"},
 };
 
-const char *hint_for_connect(enum outcome outcome, enum stage stage, const char *sqlstate)
+static const char *connect_hint(const struct hint_question *q)
 {
 	for (size_t i = 0; i < sizeof(connect_hints) / sizeof(connect_hints[0]); i++) {
-		const char *beginning = connect_hints[i].sqlstate;
-		if (connect_hints[i].outcome != (int)outcome)
+		const char *sqlstate = connect_hints[i].sqlstate;
+		if (connect_hints[i].outcome != (int)q->outcome)
 			continue;
-		if (connect_hints[i].stage != ANY && connect_hints[i].stage != (int)stage)
+		if (connect_hints[i].stage != ANY && connect_hints[i].stage != (int)q->stage)
 			continue;
-		if (!beginning || strncmp(sqlstate, beginning, strlen(beginning)) == 0)
+		if (!sqlstate || strncmp(q->sqlstate, sqlstate, strlen(sqlstate)) == 0)
 			return connect_hints[i].text;
 	}
 	return "see the error";
@@ -132,7 +129,7 @@ static const char *database_hint(const struct hint_question *q)
 		return "the database connects, but the first query through the gate failed: see "
 		       "the "
 		       "error";
-	return hint_for_connect(q->outcome, q->stage, q->sqlstate);
+	return connect_hint(q);
 }
 
 static const char *command_hint(int code)

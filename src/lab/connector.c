@@ -18,6 +18,7 @@
 #define FIRST_ADDRESS 0x7f000101u /* 127.0.1.1 */
 #define SWEEP_MS      50 /* dropped SYNs are counted so often */
 #define PORT_TRIES    10
+#define DELAY_MIN_NS  1000000 /* real ones */
 
 /* An address at which nothing gets through yet. */
 struct cold {
@@ -40,6 +41,8 @@ struct connector {
 
 	uv_mutex_t mutex; /* of all that follows, which both threads use */
 	bool stop, partitioned, refuse;
+	bool restarting, cut; /* nothing begins; all flows are to be cut, once */
+	int64_t delay_ns;
 	struct cold *cold; /* by client */
 	int clients;
 	struct connector_stats stats;
@@ -53,7 +56,7 @@ static void door_ready(uv_poll_t *handle, int status, int events)
 
 static void accept_all(struct connector *c, instant now)
 {
-	bool blocked = c->relay.partitioned || c->door.refusing;
+	bool blocked = c->relay.partitioned || c->restarting || c->door.refusing;
 	uint32_t address;
 	int fd;
 
@@ -75,7 +78,7 @@ static void count_dropped(struct connector *c, instant now)
 {
 	int64_t at_door = doorway_dropped(&c->door), cold = 0;
 
-	if (at_door > c->dropped_seen && !c->relay.partitioned)
+	if (at_door > c->dropped_seen && !c->relay.partitioned && !c->restarting)
 		capacity_refuse(&c->capacity, now);
 	c->dropped_seen = at_door;
 	for (int i = 0; i < c->clients; i++)
@@ -121,6 +124,10 @@ static void turn(struct connector *c)
 		uv_poll_stop(&c->door_poll);
 		doorway_refuse(&c->door, c->refuse);
 	}
+	if (c->cut)
+		relay_end(&c->relay);
+	c->cut = false;
+	c->relay.delay_ns = c->delay_ns;
 	next = warm_up(c, now);
 	count_dropped(c, now);
 	accept_all(c, now);
@@ -294,6 +301,23 @@ void connector_partition(struct connector *c, bool partitioned)
 {
 	uv_mutex_lock(&c->mutex);
 	c->partitioned = partitioned;
+	uv_mutex_unlock(&c->mutex);
+	uv_async_send(&c->wake);
+}
+
+void connector_restart(struct connector *c, bool down)
+{
+	uv_mutex_lock(&c->mutex);
+	c->restarting = down;
+	c->cut = c->cut || down;
+	uv_mutex_unlock(&c->mutex);
+	uv_async_send(&c->wake);
+}
+
+void connector_delay(struct connector *c, int64_t delay_ns)
+{
+	uv_mutex_lock(&c->mutex);
+	c->delay_ns = (double)delay_ns * c->relay.time_scale < DELAY_MIN_NS ? 0 : delay_ns;
 	uv_mutex_unlock(&c->mutex);
 	uv_async_send(&c->wake);
 }

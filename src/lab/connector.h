@@ -56,6 +56,13 @@ void connector_cold(struct connector *c, int client, int64_t for_ns);
 /* Nothing passes and nothing begins, or all is well again. */
 void connector_partition(struct connector *c, bool partitioned);
 
+/* It is restarting: every flow is cut, and nothing begins; or it is there again. */
+void connector_restart(struct connector *c, bool down);
+
+/* What passes arrives so much later, each way, in the scenario's time. What is less than a
+ * millisecond of real time is passed over: a loop's timers are no finer. */
+void connector_delay(struct connector *c, int64_t delay_ns);
+
 /* The database's host refuses connects (it is stopped), or takes them again. */
 void connector_refuse(struct connector *c, bool refuse);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define REQUEST_MAX 512
+#define SCRAP       2048 /* for what is read and forgotten */
 
 struct fetch {
 	uv_tcp_t tcp;
@@ -17,8 +18,9 @@ struct fetch {
 	fetch_done *done; /* NULL: told, or cancelled */
 	void *context;
 	char request[REQUEST_MAX];
-	char answer[FETCH_ANSWER_MAX + 1];
-	size_t len;
+	char scrap[SCRAP];
+	size_t room, len;
+	char answer[]; /* `room` bytes and a zero */
 };
 
 static void handle_closed(uv_handle_t *handle)
@@ -59,26 +61,23 @@ static void late(uv_timer_t *timer)
 	tell(timer->data, false);
 }
 
-static void room(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+static void give_room(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
 	struct fetch *f = handle->data;
 
 	(void)suggested;
-	*buffer = uv_buf_init(f->answer + f->len, (unsigned)(FETCH_ANSWER_MAX - f->len));
+	*buffer = f->len < f->room ? uv_buf_init(f->answer + f->len, (unsigned)(f->room - f->len))
+				   : uv_buf_init(f->scrap, sizeof f->scrap);
 }
 
 static void came(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
 {
 	struct fetch *f = stream->data;
 
-	(void)buffer;
-	if (n > 0) {
+	if (n > 0 && buffer->base != f->scrap)
 		f->len += (size_t)n;
-		if (f->len < FETCH_ANSWER_MAX)
-			return;
-	}
-	if (n != 0)
-		tell(f, n > 0 || n == UV_EOF || f->len > 0);
+	if (n < 0)
+		tell(f, n == UV_EOF || f->len > 0);
 }
 
 static void written(uv_write_t *write, int status)
@@ -97,21 +96,22 @@ static void connected(uv_connect_t *connect, int status)
 	if (!f->done)
 		return;
 	f->write.data = f;
-	if (status < 0 || uv_read_start((uv_stream_t *)&f->tcp, room, came) < 0 ||
+	if (status < 0 || uv_read_start((uv_stream_t *)&f->tcp, give_room, came) < 0 ||
 		uv_write(&f->write, (uv_stream_t *)&f->tcp, &buffer, 1, written) < 0)
 		tell(f, false);
 }
 
 struct fetch *fetch_start(uv_loop_t *loop, uint16_t port, const char *path, int timeout_ms,
-	fetch_done *done, void *context)
+	size_t room, fetch_done *done, void *context)
 {
-	struct fetch *f = calloc(1, sizeof *f);
+	struct fetch *f = calloc(1, sizeof *f + room + 1);
 	struct sockaddr_in to;
 
 	if (!f)
 		abort();
 	f->done = done;
 	f->context = context;
+	f->room = room;
 	/* 1.0: the server closes when all is said. */
 	snprintf(f->request, sizeof f->request,
 		"GET %s HTTP/1.0\r\nHost: 127.0.0.1:%d\r\nAccept: application/json\r\n\r\n", path,

@@ -12,6 +12,7 @@
 #include <uv.h>
 
 #include "lab/connector.h"
+#include "lab/faults.h"
 #include "lab/postgres.h"
 #include "lab/process.h"
 #include "lab/progress.h"
@@ -46,9 +47,7 @@ struct lab {
 	struct connector *connector;
 	struct sampler *sampler;
 	struct storm *storm;
-	bool fault_begun[SCENARIO_FAULTS_MAX], fault_ended[SCENARIO_FAULTS_MAX];
 	int max_connections;
-	bool database_down; /* on purpose */
 };
 
 static void end_signal_came(uv_signal_t *handle, int number)
@@ -180,93 +179,15 @@ static int make_database(struct lab *lab, struct error *error)
 	return 0;
 }
 
-static uint64_t wall_ms(const struct lab *lab, int64_t span_ns)
+static int watch_storm(struct lab *lab, struct error *error)
 {
-	return (uint64_t)((double)span_ns * lab->time_scale / 1e6);
-}
-
-static int begin_fault(struct lab *lab, const struct scenario_fault *fault)
-{
-	switch (fault->kind) {
-	case FAULT_DATABASE_RESTART:
-		lab->database_down = true;
-		if (lab->connector)
-			connector_refuse(lab->connector, true);
-		postgres_stop(&lab->postgres, false);
-		break;
-	case FAULT_PARTITION:
-		if (lab->connector)
-			connector_partition(lab->connector, true);
-		break;
-	case FAULT_CONNECTOR_RESTART:
-	case FAULT_SLOW:
-	case FAULT_DEPLOY:
-	case FAULT_SCALE_OUT:
-		break; /* lab_can_play refused them */
-	}
-	return 0;
-}
-
-static int end_fault(struct lab *lab, const struct scenario_fault *fault, struct error *error)
-{
-	switch (fault->kind) {
-	case FAULT_DATABASE_RESTART:
-		lab->database_down = false;
-		if (postgres_start(&lab->postgres, lab->max_connections,
-			    lab->scenario->database.superuser_reserved, error) < 0)
-			return -1;
-		if (lab->connector)
-			connector_refuse(lab->connector, false);
-		break;
-	case FAULT_PARTITION:
-		if (lab->connector)
-			connector_partition(lab->connector, false);
-		break;
-	case FAULT_CONNECTOR_RESTART:
-	case FAULT_SLOW:
-	case FAULT_DEPLOY:
-	case FAULT_SCALE_OUT:
-		break;
-	}
-	return 0;
-}
-
-static int run_faults(struct lab *lab, uint64_t begun_ns, struct error *error)
-{
-	uint64_t at_ms = (uv_hrtime() - begun_ns) / 1000000;
-
-	for (int i = 0; i < lab->scenario->fault_count; i++) {
-		const struct scenario_fault *fault = &lab->scenario->faults[i];
-		if (!lab->fault_begun[i] && at_ms >= wall_ms(lab, fault->at_ns)) {
-			lab->fault_begun[i] = true;
-			begin_fault(lab, fault);
-		}
-		/* A database that is still stopping is waited for. */
-		if (lab->fault_begun[i] && !lab->fault_ended[i] &&
-			at_ms >= wall_ms(lab, fault->at_ns + fault->for_ns) &&
-			(fault->kind != FAULT_DATABASE_RESTART || lab->postgres.pid == 0)) {
-			lab->fault_ended[i] = true;
-			if (end_fault(lab, fault, error) < 0)
-				return -1;
-		}
-	}
-	return 0;
-}
-
-/* A reference measures what the same instances take without trouble: no faults. */
-static int watch_storm(struct lab *lab, bool with_faults, struct error *error)
-{
-	uint64_t begun_ns = uv_hrtime();
-
 	while (!storm_is_over(lab->storm) && !lab->signal) {
 		uv_run(&lab->loop, UV_RUN_ONCE);
 		if (storm_error(lab->storm)) {
 			*error = *storm_error(lab->storm);
 			return -1;
 		}
-		if (with_faults && run_faults(lab, begun_ns, error) < 0)
-			return -1;
-		if (lab->postgres.pid == 0 && !lab->database_down) {
+		if (lab->postgres.pid == 0 && !storm_database_is_down(lab->storm)) {
 			char words[ERROR_TEXT_MAX / 2];
 			postgres_last_words(&lab->postgres, "postgres.log", words, sizeof words);
 			return error_set(error, "postgres", 0, "PostgreSQL ended: %s", words);
@@ -293,19 +214,17 @@ static void end_storm(struct lab *lab)
 	lab->connector = NULL;
 }
 
-static int begin_storm(struct lab *lab, const struct scenario_arm *arm, struct error *error)
+static int begin_storm(
+	struct lab *lab, const struct scenario_arm *arm, bool calm, struct error *error)
 {
 	struct connector_settings connector = {
 		.capacity = lab->scenario->path,
 		.time_scale = lab->time_scale,
 		.database_port = lab->postgres.port,
-		.clients = lab->scenario->instances,
+		.clients = faults_instances(lab->scenario),
 	};
 
 	postgres_forget(&lab->postgres);
-	memset(lab->fault_begun, 0, sizeof lab->fault_begun);
-	memset(lab->fault_ended, 0, sizeof lab->fault_ended);
-	lab->database_down = false;
 	if (arm->path == ARM_PATH_CONNECTOR) {
 		lab->connector = connector_new(&connector, error);
 		if (!lab->connector)
@@ -316,6 +235,7 @@ static int begin_storm(struct lab *lab, const struct scenario_arm *arm, struct e
 		.loop = &lab->loop,
 		.scenario = lab->scenario,
 		.arm = arm,
+		.calm = calm,
 		.postgres = &lab->postgres,
 		.connector = lab->connector,
 		.sampler = lab->sampler,
@@ -328,7 +248,8 @@ static int begin_storm(struct lab *lab, const struct scenario_arm *arm, struct e
 	return lab->storm ? storm_start(lab->storm, error) : -1;
 }
 
-static int run_arm(struct lab *lab, const struct scenario_arm *arm, bool with_faults,
+/* `calm`: a reference, that measures what the same instances take without trouble. */
+static int run_arm(struct lab *lab, const struct scenario_arm *arm, bool calm,
 	struct result *result, struct error *error)
 {
 	int status;
@@ -338,9 +259,9 @@ static int run_arm(struct lab *lab, const struct scenario_arm *arm, bool with_fa
 	progress_begin(&lab->progress, arm->name);
 	if (start_database(lab, lab->max_connections, error) < 0)
 		return -1;
-	status = lab->signal ? 0 : begin_storm(lab, arm, error);
+	status = lab->signal ? 0 : begin_storm(lab, arm, calm, error);
 	if (status == 0 && lab->storm)
-		status = watch_storm(lab, with_faults, error);
+		status = watch_storm(lab, error);
 	if (status == 0 && lab->storm)
 		storm_measure(lab->storm, result);
 	progress_end(&lab->progress);
@@ -371,7 +292,7 @@ static int find_bound(struct lab *lab, struct report *report, int i, struct erro
 		else
 			reference_make(s, arm, &report->reference_arms[i],
 				report->reference_names[i], sizeof report->reference_names[i]);
-		if (run_arm(lab, &report->reference_arms[i], false, &report->references[i], error) <
+		if (run_arm(lab, &report->reference_arms[i], true, &report->references[i], error) <
 			0)
 			return error_wrap(error, "reference");
 		found = &report->references[i];
@@ -395,7 +316,7 @@ static int run_arms(struct lab *lab, struct report *report, struct error *error)
 
 	for (int i = 0; i < s->arm_count && !lab->signal; i++)
 		if (is_chosen(lab->options, s->arms[i].name) &&
-			run_arm(lab, &s->arms[i], true, &report->arms[i], error) < 0)
+			run_arm(lab, &s->arms[i], false, &report->arms[i], error) < 0)
 			return -1;
 	for (int i = 0; i < s->arm_count && !lab->signal; i++)
 		if (report->arms[i].ran && find_bound(lab, report, i, error) < 0)
@@ -437,19 +358,21 @@ static void end_all(struct lab *lab)
 	assert(!busy);
 }
 
-int lab_can_play(const struct scenario *s, struct error *error)
+int lab_can_play(const struct scenario *s, double time_scale, struct error *error)
 {
-	if (s->instances > LAB_INSTANCES_MAX)
+	double rate = s->load.rate / (time_scale > 0 ? time_scale : s->time_scale);
+	int instances = faults_instances(s);
+
+	if (instances > LAB_INSTANCES_MAX)
 		return error_set(error, "config", 0,
-			"the lab starts %d instances at most, not %d: use standpipe sim",
-			LAB_INSTANCES_MAX, s->instances);
-	for (int i = 0; i < s->fault_count; i++)
-		if (s->faults[i].kind != FAULT_DATABASE_RESTART &&
-			s->faults[i].kind != FAULT_PARTITION)
-			return error_set(error, "config", 0,
-				"faults[%d]: the lab plays database_restart and partition only: "
-				"use standpipe sim",
-				i);
+			"the lab starts %d instances at most, with those of its faults, not %d: "
+			"use standpipe sim",
+			LAB_INSTANCES_MAX, instances);
+	if (rate > LAB_RATE_MAX)
+		return error_set(error, "config", 0,
+			"load.rate is %g requests in a real second, and the lab gives %d at most: "
+			"a lower rate or a larger time_scale is needed, or standpipe sim",
+			rate, LAB_RATE_MAX);
 	return 0;
 }
 

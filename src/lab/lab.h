@@ -12,6 +12,7 @@
 #include "scenario/scenario.h"
 
 #define LAB_INSTANCES_MAX 1000
+#define LAB_RATE_MAX      2000 /* requests in a real second */
 
 struct lab_options {
 	double time_scale; /* 0: the scenario's */
@@ -24,7 +25,7 @@ struct lab_options {
 };
 
 /* 0, or -1 with `error`: what of the scenario is beyond the lab. */
-int lab_can_play(const struct scenario *s, struct error *error);
+int lab_can_play(const struct scenario *s, double time_scale, struct error *error);
 
 /* Runs them. Afterwards nothing is left: no process, no directory.
  * 0; -1 with `error`; or the number of the signal (SIGINT, SIGTERM, SIGHUP) that ended it.

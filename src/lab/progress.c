@@ -28,12 +28,14 @@ void progress_show(struct progress *p, struct storm *storm, const struct scenari
 	fprintf(stderr,
 		"%s%s %3.0f s: %d of %d up, %d starting, %d waiting; %d starts, %d failed; "
 		"%d connections, %lld refused",
-		p->terminal ? "\r" : "", p->title, at.elapsed_s, at.ready, s->instances,
-		at.starting, at.waiting, at.starts, at.failed, at.connections,
-		(long long)at.refused);
+		p->terminal ? "\r" : "", p->title, at.elapsed_s, at.ready, at.wanted, at.starting,
+		at.waiting, at.starts, at.failed, at.connections, (long long)at.refused);
 	if (at.connector_instances)
 		fprintf(stderr, "; %d flows of %d", at.flows,
 			at.connector_instances * s->path.flows);
+	if (s->load.rate > 0)
+		fprintf(stderr, "; %lld requests served, %lld lost", (long long)at.served,
+			(long long)at.lost);
 	fputs(p->terminal ? "\x1b[K" : "\n", stderr);
 	p->shown = true;
 }

@@ -12,12 +12,22 @@
 
 enum { CLIENT, SERVER };
 
+/* Bytes on their way to a side; none: the end of what the other one sends. */
+struct parcel {
+	struct parcel *next;
+	instant due;
+	size_t at, len;
+	uint8_t bytes[];
+};
+
 struct side {
 	uv_poll_t poll;
 	int fd;
 	bool ended; /* it sends no more */
-	uint8_t *pending; /* to be written to it, owned; NULL: nothing */
-	size_t pending_at, pending_len;
+	bool shut; /* and the other one knows */
+	struct parcel *first, **last; /* to be written to it, owned */
+	size_t queued;
+	instant last_due;
 };
 
 struct flow {
@@ -27,6 +37,7 @@ struct flow {
 	int instance;
 	int handles; /* that are open */
 	bool connecting; /* to the database */
+	bool begun; /* the client has sent something */
 	bool waiting; /* for bandwidth */
 	bool closed;
 };
@@ -43,8 +54,12 @@ static void handle_closed(uv_handle_t *handle)
 	if (--flow->handles > 0)
 		return;
 	for (int s = CLIENT; s <= SERVER; s++) {
+		struct parcel *parcel;
 		close(flow->side[s].fd);
-		free(flow->side[s].pending);
+		while ((parcel = flow->side[s].first)) {
+			flow->side[s].first = parcel->next;
+			free(parcel);
+		}
 	}
 	free(flow);
 }
@@ -69,43 +84,90 @@ static void flow_close(struct flow *flow, bool reset)
 	}
 }
 
-/* Writes what waits for this side. True when nothing waits any more. */
-static bool flush(struct flow *flow, struct side *to)
+static void remove_first(struct side *to)
 {
-	while (to->pending_len > 0) {
-		ssize_t n = send(
-			to->fd, to->pending + to->pending_at, to->pending_len, MSG_NOSIGNAL);
-		if (n < 0 && (errno == EAGAIN || errno == EINTR))
-			return false;
-		if (n < 0) {
-			flow_close(flow, true);
-			return false;
-		}
-		to->pending_at += (size_t)n;
-		to->pending_len -= (size_t)n;
-	}
-	free(to->pending);
-	to->pending = NULL;
-	return true;
+	struct parcel *parcel = to->first;
+
+	to->first = parcel->next;
+	if (!to->first)
+		to->last = &to->first;
+	free(parcel);
 }
 
-static void keep(struct side *to, const uint8_t *at, size_t len)
+/* The other side sends no more, and this one has all of it. */
+static void end_reached(struct flow *flow, int to)
 {
-	assert(!to->pending);
-	to->pending = malloc(len);
-	if (!to->pending)
+	shutdown(flow->side[to].fd, SHUT_WR);
+	flow->side[!to].shut = true;
+	if (flow->side[to].shut)
+		flow_close(flow, false);
+}
+
+/* Writes what has arrived for this side, as far as it takes it. */
+static void flush(struct flow *flow, int s)
+{
+	struct side *to = &flow->side[s];
+	instant now = relay_now(flow->relay);
+
+	while (!flow->closed && to->first && to->first->due <= now) {
+		struct parcel *parcel = to->first;
+		if (parcel->len == 0) {
+			remove_first(to);
+			end_reached(flow, s);
+			return;
+		}
+		ssize_t n = send(
+			to->fd, parcel->bytes + parcel->at, parcel->len - parcel->at, MSG_NOSIGNAL);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (n < 0) {
+			flow_close(flow, true);
+			return;
+		}
+		parcel->at += (size_t)n;
+		to->queued -= (size_t)n;
+		if (parcel->at == parcel->len)
+			remove_first(to);
+	}
+}
+
+/* Sends it on its way; what is sent later does not arrive before it. */
+static void post(struct flow *flow, int s, const uint8_t *bytes, size_t len)
+{
+	struct side *to = &flow->side[s];
+	struct relay *r = flow->relay;
+	struct parcel *parcel = malloc(sizeof *parcel + len);
+	int64_t delay_ns = r->delay_ns;
+
+	if (!parcel)
 		abort();
-	memcpy(to->pending, at, len);
-	to->pending_at = 0;
-	to->pending_len = len;
+	if (!flow->begun)
+		delay_ns += 2 * r->delay_ns; /* the handshake's round trip */
+	flow->begun = true;
+	to->last_due = instant_max(to->last_due, instant_add(relay_now(r), delay_ns));
+	parcel->next = NULL;
+	parcel->due = to->last_due;
+	parcel->at = 0;
+	parcel->len = len;
+	memcpy(parcel->bytes, bytes, len);
+	*to->last = parcel;
+	to->last = &parcel->next;
+	to->queued += len;
 }
 
 static void source_ended(struct flow *flow, int from)
 {
 	flow->side[from].ended = true;
-	shutdown(flow->side[!from].fd, SHUT_WR);
-	if (flow->side[!from].ended)
-		flow_close(flow, false);
+	post(flow, !from, flow->relay->scratch, 0);
+	flush(flow, !from);
+}
+
+/* May more be read for this side? */
+static bool has_room(const struct flow *flow, int s)
+{
+	const struct side *to = &flow->side[s];
+
+	return flow->relay->delay_ns > 0 ? to->queued < RELAY_QUEUE_MAX : !to->first;
 }
 
 /* One read from a side and its write to the other. False: that is all for now. */
@@ -129,6 +191,11 @@ static bool move(struct flow *flow, int from)
 	}
 	capacity_spend(r->capacity, flow->instance, n);
 	r->bytes += n;
+	if (r->delay_ns > 0 || flow->side[!from].first) {
+		post(flow, !from, r->scratch, (size_t)n);
+		return has_room(flow, !from);
+	}
+	flow->begun = true;
 	ssize_t sent = send(flow->side[!from].fd, r->scratch, (size_t)n, MSG_NOSIGNAL);
 	if (sent < 0 && errno != EAGAIN && errno != EINTR) {
 		flow_close(flow, true);
@@ -137,15 +204,18 @@ static bool move(struct flow *flow, int from)
 	if (sent < 0)
 		sent = 0;
 	if (sent < n)
-		keep(&flow->side[!from], r->scratch + sent, (size_t)(n - sent));
+		post(flow, !from, r->scratch + sent, (size_t)(n - sent));
 	return sent == n;
 }
 
 static void pump(struct flow *flow, int from)
 {
-	if (flow->closed || !flush(flow, &flow->side[!from]))
+	if (flow->closed)
 		return;
-	for (int i = 0; i < READS_MAX && !flow->closed && !flow->side[from].ended; i++)
+	flush(flow, !from);
+	for (int i = 0;
+		i < READS_MAX && !flow->closed && !flow->side[from].ended && has_room(flow, !from);
+		i++)
 		if (!move(flow, from))
 			return;
 }
@@ -155,14 +225,16 @@ static void ready(uv_poll_t *handle, int status, int events);
 /* Tells the loop what the flow waits for. */
 static void watch(struct flow *flow)
 {
+	instant now = relay_now(flow->relay);
+
 	if (flow->closed)
 		return;
 	for (int s = CLIENT; s <= SERVER; s++) {
 		struct side *side = &flow->side[s];
 		int events = 0;
-		if (!flow->connecting && !flow->waiting && !side->ended && !flow->side[!s].pending)
+		if (!flow->connecting && !flow->waiting && !side->ended && has_room(flow, !s))
 			events |= UV_READABLE;
-		if (side->pending || (s == SERVER && flow->connecting))
+		if ((side->first && side->first->due <= now) || (s == SERVER && flow->connecting))
 			events |= UV_WRITABLE;
 		if (flow->relay->partitioned || events == 0)
 			uv_poll_stop(&side->poll);
@@ -243,6 +315,7 @@ void relay_begin(struct relay *r, int client, int instance)
 		int failed = uv_poll_init(r->loop, &flow->side[s].poll, flow->side[s].fd);
 		assert(!failed);
 		flow->side[s].poll.data = flow;
+		flow->side[s].last = &flow->side[s].first;
 		flow->handles++;
 	}
 	flow->next = r->flows;
@@ -260,20 +333,38 @@ void relay_partition(struct relay *r, bool partitioned)
 		watch(flow);
 }
 
+/* When something is to be done for it without an event; INSTANT_NEVER: that is not known. */
+static instant flow_next(struct flow *flow)
+{
+	struct relay *r = flow->relay;
+	instant next = INSTANT_NEVER;
+
+	if (flow->connecting)
+		return next;
+	if (flow->waiting)
+		next = capacity_bytes_at(r->capacity, flow->instance);
+	for (int s = CLIENT; s <= SERVER; s++)
+		if (flow->side[s].first && flow->side[s].first->due > r->woken)
+			next = instant_min(next, flow->side[s].first->due);
+	return next;
+}
+
 void relay_wake(struct relay *r)
 {
 	struct flow *next;
+	instant now = relay_now(r);
 
 	if (r->partitioned)
 		return;
 	for (struct flow *flow = r->flows; flow; flow = next) {
 		next = flow->next;
-		if (!flow->waiting ||
-			capacity_bytes(r->capacity, flow->instance, relay_now(r)) == 0)
+		if (flow_next(flow) > now)
 			continue;
-		flow->waiting = false;
+		flow->waiting = flow->waiting &&
+				capacity_bytes(r->capacity, flow->instance, now) == 0;
 		go_on(flow);
 	}
+	r->woken = now;
 }
 
 instant relay_next(struct relay *r)
@@ -283,8 +374,7 @@ instant relay_next(struct relay *r)
 	if (r->partitioned)
 		return next;
 	for (struct flow *flow = r->flows; flow; flow = flow->next)
-		if (flow->waiting)
-			next = instant_min(next, capacity_bytes_at(r->capacity, flow->instance));
+		next = instant_min(next, flow_next(flow));
 	return next;
 }
 

@@ -272,6 +272,55 @@ static void a_partition_stops_all_and_heals(void **state)
 	connector_free(c);
 }
 
+static void a_long_way_delays_all_and_loses_nothing(void **state)
+{
+	struct connector *c = start(10, 0, 0);
+	char text[8];
+	int fd;
+
+	(void)state;
+	connector_delay(c, 5 * NS_PER_MS);
+	fd = client(c, 1);
+	assert_true(becomes(fd, POLLOUT, SAFETY_MS));
+	echoes(fd, "there and back");
+	connector_delay(c, NS_PER_S);
+	usleep(100000); /* for the other thread to see it; if it did not, the test below fails */
+	assert_int_equal(send(fd, "late", 4, MSG_NOSIGNAL), 4);
+	assert_false(becomes(fd, POLLIN, 200));
+	assert_true(becomes(fd, POLLIN, SAFETY_MS));
+	assert_int_equal(read(fd, text, sizeof text), 4);
+	connector_delay(c, 5 * NS_PER_MS);
+	/* The half-close keeps its place behind the bytes. */
+	echoes_much(fd, 2 << 20);
+	close(fd);
+	connector_free(c);
+}
+
+static void a_restart_cuts_all_and_lets_none_in(void **state)
+{
+	struct connector *c = start(10, 0, 0);
+	int fd = client(c, 0), late;
+	char text[8];
+
+	(void)state;
+	assert_true(becomes(fd, POLLOUT, SAFETY_MS));
+	echoes(fd, "before");
+	connector_restart(c, true);
+	assert_true(becomes(fd, POLLIN, SAFETY_MS));
+	assert_int_equal(read(fd, text, sizeof text), -1);
+	assert_int_equal(errno, ECONNRESET);
+	close(fd);
+	late = client(c, 1);
+	while (connector_stats(c).dropped < 1)
+		usleep(1000);
+	assert_false(becomes(late, POLLOUT, 0));
+	connector_restart(c, false);
+	assert_true(becomes(late, POLLOUT, SAFETY_MS));
+	echoes(late, "after");
+	close(late);
+	connector_free(c);
+}
+
 static void a_stopped_database_refuses(void **state)
 {
 	struct connector *c = start(10, 0, 0);
@@ -307,6 +356,8 @@ int main(void)
 		cmocka_unit_test(a_burst_beyond_the_rate_is_dropped),
 		cmocka_unit_test(a_cold_instance_gets_nothing_through),
 		cmocka_unit_test(a_partition_stops_all_and_heals),
+		cmocka_unit_test(a_long_way_delays_all_and_loses_nothing),
+		cmocka_unit_test(a_restart_cuts_all_and_lets_none_in),
 		cmocka_unit_test(a_stopped_database_refuses),
 	};
 	return cmocka_run_group_tests(tests, start_echo, NULL);

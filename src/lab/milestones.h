@@ -1,0 +1,36 @@
+/*
+ * milestones - the moments of an arm that its report tells: when as many instances were up as fit,
+ * when all were, and when, after a fault, all was well again. No clock: what happens is told with
+ * its time (uv_hrtime()'s), which never goes back.
+ */
+#ifndef STANDPIPE_LAB_MILESTONES_H
+#define STANDPIPE_LAB_MILESTONES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct milestones {
+	int fitting; /* instances that fit */
+	bool load; /* there are requests, so that recovery needs a second in which all are served */
+	int ready, wanted; /* instances that are up, and that there are */
+	/* 0: not yet */
+	uint64_t fit_ns, all_ns;
+	uint64_t fault_ns, fault_over_ns; /* of the first fault */
+	int ready_before; /* instances up when it began */
+	uint64_t up_again_ns; /* since then as many are up; 0: fewer are */
+	uint64_t recovered_ns;
+};
+
+void milestones_init(struct milestones *m, int fitting, bool load);
+
+/* How many are up, and are wanted; also when it is as before. */
+void milestones_up(struct milestones *m, int ready, int wanted, uint64_t now);
+
+/* The first fault begins; it is over. */
+void milestones_fault(struct milestones *m, uint64_t now);
+void milestones_fault_over(struct milestones *m, uint64_t now);
+
+/* All requests that came in the second from `begun_ns` on have been served, at once, by now. */
+void milestones_served(struct milestones *m, uint64_t begun_ns, uint64_t now);
+
+#endif
