@@ -12,6 +12,7 @@
 int run_main(int argc, char **argv);
 int serve_main(int argc, char **argv);
 int check_main(int argc, char **argv);
+int probe_main(int argc, char **argv);
 int lab_main(int argc, char **argv);
 
 /* Prints "standpipe COMMAND: ..." and how to get help on stderr. Returns EXIT_USAGE. */

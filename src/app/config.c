@@ -49,8 +49,17 @@ static int apply_written(struct config *c, const struct tree_node *root, struct 
 	return settings_environment(&c->settings, c->variables, error);
 }
 
+/* The URL of the command line, if one was given there. */
+static int apply_url(struct config *c, const char *url, struct error *error)
+{
+	if (!url)
+		return 0;
+	return settings_set(&c->settings, settings_find(&c->settings, "database.url"), url,
+		SETTING_VARIABLE, "the URL given", error);
+}
+
 /* Sets the settings, each source over the one before. */
-static int apply_all(struct config *c, struct error *error)
+static int apply_all(struct config *c, const char *url, struct error *error)
 {
 	const struct tree_node *root = NULL;
 	if (c->file) {
@@ -63,7 +72,7 @@ static int apply_all(struct config *c, struct error *error)
 	if (apply_written(c, root, error) < 0)
 		return -1;
 	config_presets(c);
-	if (apply_written(c, root, error) < 0)
+	if (apply_written(c, root, error) < 0 || apply_url(c, url, error) < 0)
 		return -1;
 	config_derive(c);
 	return 0;
@@ -194,7 +203,7 @@ int config_load(struct config *c, const struct config_options *options, struct e
 	const struct setting *rows = config_rows(&count);
 	settings_init(&c->settings, rows, count, c, &c->arena);
 	c->file = find_file(c, options->file);
-	if (apply_all(c, error) < 0 || config_rules(c, error) < 0 ||
+	if (apply_all(c, options->url, error) < 0 || config_rules(c, error) < 0 ||
 		config_database(c, error) < 0 || config_pools(c, error) < 0)
 		return -1;
 	config_fill_gate(c);

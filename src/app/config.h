@@ -38,6 +38,7 @@ struct config_options {
 	const char *file; /* -c; NULL: $STANDPIPE_CONFIG, ./standpipe.yaml, /etc/standpipe.yaml */
 	const char *const *environment; /* NAME=value, NULL-ended; borrowed for the config's life */
 	enum config_mode mode;
+	const char *url; /* the database's, wherever else one is written; NULL: as written */
 };
 
 struct config {

@@ -63,6 +63,9 @@ static const struct {
 	{OUTCOME_TLS, ANY, NULL,
 		"TLS fails: compare sslmode and sslrootcert with the server's certificate (name, "
 		"authority, expiry), or the server does not offer TLS"},
+	{OUTCOME_SETTINGS, ANY, NULL,
+		"the server does not take a setting that the session is to begin with: look at "
+		"`options` and the other parameters in DATABASE_URL"},
 	{OUTCOME_TOKEN, ANY, NULL,
 		"database.password_command gave no password: run it by hand, as the user and in "
 		"the "
@@ -100,15 +103,15 @@ static const struct {
 		"connections are held, or the path broke after the start"},
 };
 
-static const char *connect_hint(const struct hint_question *q)
+const char *hint_for_connect(enum outcome outcome, enum stage stage, const char *sqlstate)
 {
 	for (size_t i = 0; i < sizeof(connect_hints) / sizeof(connect_hints[0]); i++) {
-		const char *sqlstate = connect_hints[i].sqlstate;
-		if (connect_hints[i].outcome != (int)q->outcome)
+		const char *beginning = connect_hints[i].sqlstate;
+		if (connect_hints[i].outcome != (int)outcome)
 			continue;
-		if (connect_hints[i].stage != ANY && connect_hints[i].stage != (int)q->stage)
+		if (connect_hints[i].stage != ANY && connect_hints[i].stage != (int)stage)
 			continue;
-		if (!sqlstate || strncmp(q->sqlstate, sqlstate, strlen(sqlstate)) == 0)
+		if (!beginning || strncmp(sqlstate, beginning, strlen(beginning)) == 0)
 			return connect_hints[i].text;
 	}
 	return "see the error";
@@ -129,7 +132,7 @@ static const char *database_hint(const struct hint_question *q)
 		return "the database connects, but the first query through the gate failed: see "
 		       "the "
 		       "error";
-	return connect_hint(q);
+	return hint_for_connect(q->outcome, q->stage, q->sqlstate);
 }
 
 static const char *command_hint(int code)

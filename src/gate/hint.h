@@ -24,6 +24,7 @@ struct hint_question {
 };
 
 /* Static text, never NULL. */
+const char *hint_for_connect(enum outcome outcome, enum stage stage, const char *sqlstate);
 const char *hint_for(const struct hint_question *question);
 
 #endif

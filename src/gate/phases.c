@@ -9,14 +9,6 @@
 
 #define READY_BY_NOTIFY "notify"
 
-/* What the database says of its limits, and how many clients it has now. */
-#define LIMITS_SQL                                                       \
-	"select current_setting('max_connections'),"                     \
-	" current_setting('superuser_reserved_connections'),"            \
-	" coalesce(current_setting('reserved_connections', true), '0')," \
-	" (select count(*) from pg_catalog.pg_stat_activity"             \
-	"  where backend_type = 'client backend')"
-
 enum database_step { DATABASE_LIMITS, DATABASE_SCHEMA, DATABASE_MIGRATE, DATABASE_DONE };
 
 static void try_now(struct phases *p);
@@ -219,7 +211,7 @@ static void database_step(struct phases *p, enum database_step step)
 	p->step = step;
 	switch (step) {
 	case DATABASE_LIMITS:
-		inquire(p, LIMITS_SQL);
+		inquire(p, PHASES_LIMITS_SQL);
 		return;
 	case DATABASE_SCHEMA:
 		if (*settings->schema_check) {

@@ -19,8 +19,6 @@
 #define AGAIN_MAX_NS (30 * NS_PER_S)
 #define AGAIN_MIN_NS (1 * NS_PER_S)
 
-#define VARIABLES 4 /* that tell the command what it is for */
-
 static const char *command_of(const struct token *t)
 {
 	const char *command = t->hub->settings->password_command;
@@ -141,19 +139,19 @@ static const char *value_of(const PQconninfoOption *options, const char *keyword
 	return "";
 }
 
-/* Our own environment, and where the password is for. */
-static const char **make_environment(const struct token *t, char texts[VARIABLES][1024])
+const char **token_environment(
+	const char *conninfo, char texts[TOKEN_VARIABLES][TOKEN_VARIABLE_MAX])
 {
-	static const char *const pairs[VARIABLES][2] = {{"host", "PGHOST"}, {"port", "PGPORT"},
-		{"user", "PGUSER"}, {"dbname", "PGDATABASE"}};
+	static const char *const pairs[TOKEN_VARIABLES][2] = {{"host", "PGHOST"},
+		{"port", "PGPORT"}, {"user", "PGUSER"}, {"dbname", "PGDATABASE"}};
 	size_t count = 0, at = 0;
 	while (environ[count])
 		count++;
-	const char **list = calloc(count + VARIABLES + 1, sizeof(*list));
+	const char **list = calloc(count + TOKEN_VARIABLES + 1, sizeof(*list));
 	if (!list)
 		abort();
-	PQconninfoOption *options = PQconninfoParse(t->hub->settings->conninfo, NULL);
-	for (int i = 0; i < VARIABLES; i++) {
+	PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
+	for (int i = 0; i < TOKEN_VARIABLES; i++) {
 		const char *value = value_of(options, pairs[i][0]);
 		*texts[i] = 0;
 		if (*value) {
@@ -165,7 +163,7 @@ static const char **make_environment(const struct token *t, char texts[VARIABLES
 	/* The first of a name is the one that a shell takes; ours must not come twice. */
 	for (size_t i = 0; i < count; i++) {
 		bool ours = false;
-		for (int v = 0; v < VARIABLES; v++) {
+		for (int v = 0; v < TOKEN_VARIABLES; v++) {
 			size_t len = strlen(pairs[v][1]);
 			ours = ours || (*texts[v] && strncmp(environ[i], pairs[v][1], len) == 0 &&
 					       environ[i][len] == '=');
@@ -179,7 +177,7 @@ static const char **make_environment(const struct token *t, char texts[VARIABLES
 void token_fetch(struct token *t)
 {
 	struct hub *h = t->hub;
-	char texts[VARIABLES][1024];
+	char texts[TOKEN_VARIABLES][TOKEN_VARIABLE_MAX];
 	struct error error;
 	if (t->run || !*command_of(t))
 		return;
@@ -187,7 +185,7 @@ void token_fetch(struct token *t)
 	t->command = strdup(command_of(t));
 	if (!t->command)
 		abort();
-	const char **environment = make_environment(t, texts);
+	const char **environment = token_environment(h->settings->conninfo, texts);
 	t->run = command_start(h->loop, t->command, environment,
 		engine_deadline_span(&h->engine, DEADLINE_HEALTH_CHECK), on_ended, t, &error);
 	free(environment);

@@ -20,6 +20,9 @@ struct hub;
 struct gate_pool;
 struct command;
 
+#define TOKEN_VARIABLES    4 /* that tell the command what the password is for */
+#define TOKEN_VARIABLE_MAX 1024
+
 struct token {
 	struct hub *hub; /* borrowed */
 	struct secrets *secrets; /* borrowed; NULL: nobody hides it */
@@ -49,5 +52,10 @@ void token_fetch(struct token *t);
 
 /* The server refused the one of `fetched_at`: it is not used any more. */
 void token_refused(struct token *t, instant fetched_at);
+
+/* For the command: our own environment, and PGHOST, PGPORT, PGUSER and PGDATABASE of `conninfo`.
+ * NULL-ended; to be freed, with `texts` and our environment behind it. */
+const char **token_environment(
+	const char *conninfo, char texts[TOKEN_VARIABLES][TOKEN_VARIABLE_MAX]);
 
 #endif

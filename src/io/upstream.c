@@ -286,6 +286,18 @@ void upstream_redial(struct upstream_login *login)
 	dial_begin(login);
 }
 
+int upstream_fd(const struct upstream_login *login)
+{
+	const struct dial *d = login->dial;
+	return d->working || !d->conn ? -1 : PQsocket(d->conn);
+}
+
+bool upstream_is_encrypted(const struct upstream_login *login)
+{
+	const struct dial *d = login->dial;
+	return !d->working && d->conn && PQsslInUse(d->conn);
+}
+
 unsigned upstream_abandon(struct upstream_login *login)
 {
 	unsigned next = login->target.turn + 1;
