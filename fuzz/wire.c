@@ -55,6 +55,12 @@ static void parse_body(struct bytes body)
 	struct message_target target;
 	if (message_parse_target(body, &target) == 0)
 		inside(body, target.name);
+	struct bytes rest = body;
+	struct message_column column;
+	while (message_parse_column(&rest, &column) == 0) {
+		inside(body, column.name);
+		assert(rest.at + rest.len == body.at + body.len);
+	}
 	struct message_error error;
 	if (message_parse_error(body, &error) == 0) {
 		inside(body, error.severity);

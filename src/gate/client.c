@@ -234,6 +234,8 @@ bool client_is_held(const struct client *c)
 	/* But a copy waits for it. */
 	if (c->unsure && s->clearing && !debts_are_doubtful(&s->debts) && !s->copying_in)
 		return true;
+	if (c->awaits_shape && s->debts.shapes > 0 && !s->copying_in)
+		return true;
 	if (c->unsure && (s->debts.named.synced > 0 || s->debts.unnamed.synced > 0))
 		return true;
 	return c->leaving && ((s->debts.readies > 0 && !s->copying_in) || buffer_len(&s->out) > 0);

@@ -58,6 +58,7 @@ struct client {
 	bool closed; /* its stream is, or it has none */
 	bool blocked; /* bytes of it wait in `in` until it is not held any more */
 	bool skipping; /* what it asked for was cancelled before it went: all of it up to its Sync is dropped */
+	bool awaits_shape; /* what its next message names is being looked at (relay_shape.c) */
 	bool unsure; /* what its next message is about depends on answers that are to come */
 	bool leaving; /* it said goodbye, or nonsense: what it is owed comes first */
 	uint8_t big_unnamed; /* its unnamed statement is too large to be remembered (enum big_unnamed) */

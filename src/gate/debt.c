@@ -59,10 +59,11 @@ void debts_add(struct debts *d, struct debt debt)
 	if (d->count == d->size)
 		debts_grow(d);
 	d->count++;
-	debt.in_named = debt.serial || debt.name || debt.statement;
+	debt.in_named = debt.kind != DEBT_SHAPE && (debt.serial || debt.name || debt.statement);
 	debt.in_unnamed = changes_unnamed(&debt);
 	*debts_at(d, d->count - 1) = debt;
 	d->readies += is_ready(&debt);
+	d->shapes += debt.kind == DEBT_SHAPE;
 	d->named.all += debt.in_named;
 	d->unnamed.all += debt.in_unnamed;
 	if (!is_last_word(&debt))
@@ -107,6 +108,7 @@ void debts_doubt_first(struct debts *d)
 static void let_go(struct debts *d, struct debt *debt, struct statements *all)
 {
 	d->readies -= is_ready(debt);
+	d->shapes -= debt->kind == DEBT_SHAPE;
 	if (debt->in_named)
 		changes_drop(&d->named);
 	if (debt->in_unnamed)

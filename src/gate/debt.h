@@ -19,6 +19,7 @@ enum debt_kind {
 	DEBT_PARSE, /* ParseComplete */
 	DEBT_BIND, /* BindComplete */
 	DEBT_DESCRIBE, /* RowDescription or NoData */
+	DEBT_SHAPE, /* the same, to the gate: what a statement that was just prepared gives */
 	DEBT_EXECUTE, /* CommandComplete, EmptyQueryResponse or PortalSuspended */
 	DEBT_CLOSE, /* CloseComplete */
 	DEBT_COPY_END, /* nothing: the end of data that was sent before it was asked for */
@@ -31,14 +32,16 @@ struct debt {
 	bool again; /* PARSE: the server had it, and was asked to close it first */
 	bool perhaps; /* SYNC: ignored if the data of a copy was still being taken */
 	bool unnamed; /* PARSE, CLOSE, QUERY: of the unnamed statement */
+	bool reshaped; /* BIND, DESCRIBE: of a statement that gives something else than it gave: is to fail */
 	uint8_t big_before; /* what the client's big_unnamed was */
 	uint32_t serial; /* the client's definition of the name; 0: none */
-	struct statement *statement; /* PARSE: what is being prepared here; CLOSE of ours: what made
+	struct statement
+		*statement; /* PARSE, SHAPE: what is being prepared here; CLOSE of ours: what made
 	                              * room; a reference, or NULL */
 	uint64_t bound; /* BIND: the statement's id; 0: none that we know */
 	struct statement *before; /* what the unnamed one was, a reference, or NULL */
 	struct statement *gone; /* what the name that goes stood for, a reference, or NULL */
-	char *name; /* PARSE: the client's name for it; CLOSE, and QUERY and BIND of a DEALLOCATE: the
+	char *name; /* PARSE, SHAPE: the client's name for it; CLOSE, and QUERY and BIND of a DEALLOCATE: the
 	             * name that goes; owned, or NULL */
 	bool in_named, in_unnamed; /* counted in debts.named, .unnamed */
 };
@@ -55,6 +58,7 @@ struct debt_changes {
 struct debts {
 	struct debt *ring;
 	uint32_t first, count, size;
+	uint32_t shapes; /* those of that kind */
 	uint32_t readies; /* those that ReadyForQuery is sure to answer */
 	struct debt_changes named, unnamed;
 };

@@ -24,6 +24,12 @@ size_t relay_from_server(struct server *s, struct bytes in);
  * this was cancelled, and goes on behind it, as PostgreSQL does. */
 void relay_cancel_waiting(struct client *c);
 
+/* relay_shape.c. The server's first debt, of that kind, is being paid: by a RowDescription or, NULL: NoData. */
+void relay_shape_told(struct server *s, const struct bytes *row_description);
+/* The server was made to fail at what a client may not be given: that client is told so in place of `error`, into
+ * `out`. False: it says what it means. */
+bool relay_shape_explain(const struct server *s, struct bytes error, struct buffer *out);
+
 /* The answers that the gate itself owes and whose turn has come: puts them into `to`, unless that
  * is NULL. Says whether there were any. */
 bool relay_settle(struct server *s, struct buffer *to);

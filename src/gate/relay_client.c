@@ -429,7 +429,7 @@ size_t relay_from_client(struct client *c, struct bytes in)
 {
 	struct bytes left = in;
 	struct stretch stretch = {0};
-	c->blocked = c->unsure = false;
+	c->blocked = c->unsure = c->awaits_shape = false;
 	while (left.len > 0) {
 		if (c->streaming > 0) {
 			move_through(c, &left, &stretch);

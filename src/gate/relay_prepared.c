@@ -79,10 +79,12 @@ static void prepare_first(struct sending *m, struct statement *statement, const 
 void sending_ensure(struct sending *m, struct statement *statement, char name[STATEMENT_NAME_MAX])
 {
 	statement_name(statement, name);
-	if (statement_is_on(statement, m->s->id))
+	if (statement_is_on(statement, m->s->id)) {
 		statements_touch(&m->c->hub->statements, statement, m->s->id);
-	else
-		prepare_first(m, statement, name);
+		return;
+	}
+	prepare_first(m, statement, name);
+	sending_ask_shape(m, statement, name, NULL, 0);
 }
 
 /* Under which settings the client's texts are read now. While a transaction may have changed some that
@@ -221,6 +223,7 @@ static enum sending_progress send_named_parse(struct sending *m, const struct me
 	stretch_end(&m->stretch, &s->out);
 	message_parse(&s->out, name, statement_query(statement), statement_types(statement));
 	sending_owe(m, debt);
+	sending_ask_shape(m, statement, name, parse->name, debt.serial);
 	return DONE;
 }
 
@@ -263,19 +266,27 @@ static struct statement *read_anew(struct sending *m, const char *name, struct s
 	return anew;
 }
 
+/* One that did not come by protocol (it may be one by SQL's PREPARE), as the server is to have it. */
+static const char *name_by_sql(const char *name)
+{
+	/* Nobody gets at another client's by guessing. */
+	bool guess = strncmp(name, STATEMENT_PREFIX, strlen(STATEMENT_PREFIX)) == 0;
+	return guess ? STATEMENT_PREFIX "?" : name;
+}
+
 /* The statement's name as the server has it, preparing it there if need be; `name` itself when it
- * is none of those that came by protocol (it may be one by SQL's PREPARE). */
-static const char *name_on_server(
-	struct sending *m, const char *name, char ours[STATEMENT_NAME_MAX])
+ * is none of those that came by protocol. BLOCKED, DROP: as sending_check_shape. */
+static enum sending_progress name_on_server(struct sending *m, enum debt_kind kind,
+	const char *name, char ours[STATEMENT_NAME_MAX], const char **there)
 {
 	struct statement *statement = statement_names_find(&m->c->names, name);
+	*there = ours;
 	if (!statement) {
-		/* Nobody gets at another client's by guessing. */
-		bool guess = strncmp(name, STATEMENT_PREFIX, strlen(STATEMENT_PREFIX)) == 0;
-		return guess ? STATEMENT_PREFIX "?" : name;
+		*there = name_by_sql(name);
+		return PASS;
 	}
 	sending_ensure(m, read_anew(m, name, statement), ours);
-	return ours;
+	return sending_check_shape(m, name, kind);
 }
 
 /* What is bound is about to be run. False: more of the message is needed to tell what that may leave
@@ -353,6 +364,7 @@ enum sending_progress sending_bind(struct sending *m)
 	char ours[STATEMENT_NAME_MAX];
 	if (sending_is_unsure(m, bind.statement))
 		return BLOCKED;
+	const char *name = bind.statement;
 	enum sending_progress progress = look_at_bound(m, &bind, &debt, ours);
 	if (progress == MORE || progress == BLOCKED)
 		return progress;
@@ -365,7 +377,9 @@ enum sending_progress sending_bind(struct sending *m)
 		sending_owe(m, debt);
 		return PASS;
 	}
-	const char *name = name_on_server(m, bind.statement, ours);
+	progress = name_on_server(m, DEBT_BIND, bind.statement, ours, &name);
+	if (progress != PASS)
+		return progress;
 	sending_owe(m, debt);
 	if (name == bind.statement)
 		return PASS;
@@ -393,8 +407,7 @@ static enum sending_progress send_close(struct sending *m, const char *name)
 	}
 	const struct statement_entry *entry = statement_names_entry(&c->names, name);
 	if (!entry) {
-		char ours[STATEMENT_NAME_MAX];
-		const char *there = name_on_server(m, name, ours);
+		const char *there = name_by_sql(name);
 		sending_owe(m, debt);
 		if (there == name)
 			return PASS;
@@ -430,10 +443,13 @@ enum sending_progress sending_target(struct sending *m, enum debt_kind kind)
 		return send_close(m, target.name);
 	char ours[STATEMENT_NAME_MAX];
 	const char *name = target.name;
-	if (*name)
-		name = name_on_server(m, target.name, ours);
-	else
+	if (*name) {
+		enum sending_progress progress = name_on_server(m, kind, target.name, ours, &name);
+		if (progress != PASS)
+			return progress;
+	} else {
 		ensure_unnamed(m);
+	}
 	sending_owe(m, debt);
 	if (name == target.name)
 		return PASS;

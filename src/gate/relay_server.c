@@ -176,6 +176,19 @@ static bool is_ours(struct server *s)
 	return first && first->ours;
 }
 
+/* Is the next answer what the gate has asked about a statement? */
+static bool owes_shape(const struct server *s)
+{
+	const struct debt *first = debts_first(&s->debts);
+	return first && first->kind == DEBT_SHAPE;
+}
+
+static bool pays(int kind, const struct debt *debt)
+{
+	return kind >= 0 && debt &&
+	       (debt->kind == kind || (debt->kind == DEBT_SHAPE && kind == DEBT_DESCRIBE));
+}
+
 /* ---- what is inspected ---- */
 
 /* The server forgot all statements for its client, but for those whose Parse is still to come. */
@@ -237,8 +250,9 @@ static void note_tag(struct server *s, const char *tag)
 /* May a client be told something else than this message, which has been inspected? */
 static bool is_reworded(const struct server *s, uint8_t type)
 {
+	const struct debt *first = debts_first(&s->debts);
 	return (type == MSG_PARAMETER_STATUS && s->resetting) ||
-	       (type == MSG_ERROR && s->overdue_at);
+	       (type == MSG_ERROR && (s->overdue_at || (first && first->reshaped)));
 }
 
 /* What it is told then: the value that it means by RESET, the limit that it met. False: the message
@@ -249,7 +263,7 @@ static bool reword(const struct server *s, const struct frame *frame, struct byt
 	struct bytes body = frame_body(in, frame);
 	const char *name, *value, *meant;
 	if (frame->type == MSG_ERROR)
-		return overtime_explain(s, body, &c->out);
+		return relay_shape_explain(s, body, &c->out) || overtime_explain(s, body, &c->out);
 	if (message_parse_parameter(body, &name, &value) != 0)
 		return false;
 	meant = profile_value(c->origin, name);
@@ -331,6 +345,11 @@ static bool inspect(struct server *s, const struct frame *frame, struct bytes bo
 		if (s->errand == ERRAND_ASK)
 			traces_row(s, body);
 		return true;
+	case MSG_ROW_DESCRIPTION:
+	case MSG_NO_DATA:
+		if (owes_shape(s))
+			relay_shape_told(s, frame->type == MSG_NO_DATA ? NULL : &body);
+		return true;
 	default:
 		return true;
 	}
@@ -347,6 +366,11 @@ static bool is_inspected(const struct server *s, const struct frame *frame)
 		return frame->len <= REPORT_MAX;
 	case MSG_COMMAND_COMPLETE:
 		return frame->len - FRAME_HEADER <= TAG_MAX;
+	case MSG_ROW_DESCRIPTION:
+	case MSG_NO_DATA:
+		if (owes_shape(s))
+			return frame->len <= REPORT_MAX;
+		return s->client && s->client->inquiry && frame->len <= REPORT_MAX;
 	default:
 		return (frame->type == MSG_DATA_ROW && s->errand == ERRAND_ASK) ||
 		       (s->client && s->client->inquiry && frame->len <= REPORT_MAX);
@@ -388,7 +412,7 @@ static bool settle(struct receiving *r, uint8_t type)
 	else if (type == MSG_COPY_IN)
 		s->copying_in = s->debts.count == 0 ||
 				!debts_begin_copy(&s->debts, statements_of(s));
-	else if (kind >= 0 && first && first->kind == kind)
+	else if (pays(kind, first))
 		debts_drop_first(&s->debts, statements_of(s));
 	if (s->debts.count == 0)
 		s->since = hub_now(s->hub);

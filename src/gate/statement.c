@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wire/message.h"
 #include "wire/sql.h"
 
 #define SLOTS_MIN 64
@@ -31,6 +32,25 @@ static uint64_t hash_bytes(uint64_t hash, const void *at, size_t len)
 void statement_name(const struct statement *s, char name[STATEMENT_NAME_MAX])
 {
 	snprintf(name, STATEMENT_NAME_MAX, STATEMENT_PREFIX "%llu", (unsigned long long)s->id);
+}
+
+uint32_t statement_shape(struct bytes row_description)
+{
+	uint64_t hash = HASH_START;
+	if (row_description.len < 2)
+		return STATEMENT_SHAPE_UNKNOWN;
+	struct bytes rest = {row_description.at + 2, row_description.len - 2};
+	for (int count = bytes_u16(row_description.at); count > 0; count--) {
+		struct message_column c;
+		if (message_parse_column(&rest, &c) != 0)
+			return STATEMENT_SHAPE_UNKNOWN;
+		hash = hash_bytes(hash, c.name, strlen(c.name) + 1);
+		hash = hash_bytes(hash, &c.type, sizeof(c.type));
+		hash = hash_bytes(hash, &c.size, sizeof(c.size));
+		hash = hash_bytes(hash, &c.modifier, sizeof(c.modifier));
+	}
+	uint32_t shape = (uint32_t)(hash ^ hash >> 32);
+	return shape > STATEMENT_SHAPE_NONE ? shape : ~shape;
 }
 
 /* ---- the registry ---- */
@@ -283,7 +303,7 @@ void statement_names_restore(struct statement_names *names, const char *name,
 		resize(names, names->size ? names->size * 2 : NAMES_MIN);
 	struct statement_entry *entry = &names->entries[slot_of(names, name)];
 	assert(!entry->name);
-	*entry = (struct statement_entry){must(strdup(name)), statement, serial};
+	*entry = (struct statement_entry){must(strdup(name)), statement, serial, statement->shape};
 	names->count++;
 }
 
@@ -326,6 +346,18 @@ void statement_names_replace(struct statement_names *names, struct statements *a
 	assert(entry->name);
 	statements_drop(all, entry->statement);
 	entry->statement = statement;
+}
+
+bool statement_names_shape(
+	struct statement_names *names, const char *name, uint32_t serial, uint32_t shape)
+{
+	if (names->size == 0)
+		return false;
+	struct statement_entry *entry = &names->entries[slot_of(names, name)];
+	if (!entry->name || entry->serial != serial)
+		return false;
+	entry->shape = shape;
+	return true;
 }
 
 void statement_names_undo(

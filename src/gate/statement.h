@@ -31,6 +31,10 @@ struct statement {
 	uint32_t query_len; /* with its zero */
 	uint32_t types_len;
 	uint32_t traits; /* what it may do to a session (wire/sql.h) */
+	uint32_t
+		shape; /* of what it gave where it was last prepared (statement_shape), or one of: */
+#define STATEMENT_SHAPE_UNKNOWN 0
+#define STATEMENT_SHAPE_NONE    1 /* no rows */
 	uint64_t reading; /* under which settings it was given */
 	uint64_t generation; /* of the schema; 0: it is known to be out of date */
 	uint16_t *places; /* on each server's shelf, from 1; 0: that does not have it */
@@ -49,6 +53,11 @@ static inline struct bytes statement_types(const struct statement *s)
 
 #define STATEMENT_NAME_MAX 40
 void statement_name(const struct statement *s, char name[STATEMENT_NAME_MAX]);
+
+/* What PostgreSQL compares to tell whether a statement gives what it gave when it was prepared: the
+ * names and types of a RowDescription's columns, as one number above STATEMENT_SHAPE_NONE. UNKNOWN for
+ * one that is malformed. */
+uint32_t statement_shape(struct bytes row_description);
 
 /* What one server has. */
 struct statement_shelf {
@@ -130,6 +139,7 @@ struct statement_entry {
 	char *name; /* owned; NULL: an empty slot */
 	struct statement *statement;
 	uint32_t serial; /* tells this definition of the name from another one */
+	uint32_t shape; /* the statement's when the client prepared it */
 };
 
 /* NULL if there is none of this name. */
@@ -149,6 +159,9 @@ void statement_names_remove(
 /* The name, which is there, stands for another one from now on. Takes over the reference. */
 void statement_names_replace(struct statement_names *names, struct statements *all,
 	const char *name, struct statement *statement);
+/* Notes what the client was given, if the name still has the definition of this serial: false else. */
+bool statement_names_shape(
+	struct statement_names *names, const char *name, uint32_t serial, uint32_t shape);
 /* Removes it, if it still has the definition of this serial. */
 void statement_names_undo(
 	struct statement_names *names, struct statements *all, const char *name, uint32_t serial);

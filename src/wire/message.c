@@ -221,6 +221,20 @@ int message_parse_values(struct bytes rest, struct bytes *at, int max)
 	return read_values(&c, at, max);
 }
 
+int message_parse_column(struct bytes *rest, struct message_column *column)
+{
+	struct cursor c = cursor_of(*rest);
+	column->name = read_text(&c);
+	skip(&c, 4 + 2); /* the table's OID, the column's number */
+	column->type = read_u32(&c);
+	column->size = read_u16(&c);
+	column->modifier = read_u32(&c);
+	skip(&c, 2); /* the format */
+	rest->len -= (size_t)(c.at - rest->at);
+	rest->at = c.at;
+	return result_of(&c);
+}
+
 /* ---- writing ---- */
 
 void message_begin(struct buffer *out, char type, size_t *mark)
@@ -337,6 +351,20 @@ void message_error(struct buffer *out, const char *severity, const char *sqlstat
 	const char *message, const char *detail, const char *hint)
 {
 	report(out, MSG_ERROR, severity, sqlstate, message, detail, hint);
+}
+
+void message_error_of(
+	struct buffer *out, const char *sqlstate, const char *message, const char *routine)
+{
+	size_t mark;
+	message_begin(out, MSG_ERROR, &mark);
+	append_field(out, 'S', "ERROR");
+	append_field(out, 'V', "ERROR");
+	append_field(out, 'C', sqlstate);
+	append_field(out, 'M', message);
+	append_field(out, 'R', routine);
+	buffer_append_u8(out, 0);
+	message_end(out, mark);
 }
 
 void message_notice(struct buffer *out, const char *message, const char *detail)

@@ -85,6 +85,16 @@ int message_parse_execute(struct bytes body, struct message_execute *m);
 /* Bind's values: `rest` is its body from there on, whole. As message_parse_row. */
 int message_parse_values(struct bytes rest, struct bytes *at, int max);
 
+/* A column of a RowDescription, but for where it comes from. */
+struct message_column {
+	const char *name;
+	uint32_t type; /* its OID */
+	uint16_t size;
+	uint32_t modifier;
+};
+/* One column after the other: `rest` is the body behind its count, and moves on. */
+int message_parse_column(struct bytes *rest, struct message_column *column);
+
 /* Describe and Close: 'S'tatement or 'P'ortal, and its name. */
 struct message_target {
 	char kind;
@@ -132,6 +142,9 @@ void message_ready(struct buffer *out, char status);
 /* `detail` and `hint` may be NULL. */
 void message_error(struct buffer *out, const char *severity, const char *sqlstate,
 	const char *message, const char *detail, const char *hint);
+/* The same of an error that names the function of PostgreSQL's that says so. */
+void message_error_of(
+	struct buffer *out, const char *sqlstate, const char *message, const char *routine);
 void message_notice(struct buffer *out, const char *message, const char *detail);
 void message_complete(struct buffer *out, const char *tag);
 void message_query(struct buffer *out, const char *sql);

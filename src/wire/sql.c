@@ -435,3 +435,17 @@ bool sql_deallocates(struct bytes text, char name[SQL_NAME_MAX])
 		token = sql_token_next(&s);
 	return token.kind == TOKEN_END;
 }
+
+bool sql_is_planned(struct bytes text)
+{
+	static const char *const words[] = {
+		"select", "insert", "update", "delete", "merge", "with", "values", "table"};
+	struct scanner s = scanner_of(text);
+	struct token token = sql_token_next(&s);
+	while (is_sign(&token, '(') || is_sign(&token, ';'))
+		token = sql_token_next(&s);
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (is_word(&token, words[i]))
+			return true;
+	return false;
+}

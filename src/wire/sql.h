@@ -56,4 +56,7 @@ bool sql_is_custom_name(struct bytes name);
  * unless it is quoted, and cut to what fits. False for ALL. */
 bool sql_deallocates(struct bytes text, char name[SQL_NAME_MAX]);
 
+/* Does the text begin as what PostgreSQL plans does, and not as a utility command (FETCH, SHOW)? */
+bool sql_is_planned(struct bytes text);
+
 #endif

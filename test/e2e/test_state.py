@@ -13,7 +13,8 @@ import pytest
 
 import harness
 from pgwire import (
-    Session, assert_same, bind, close_statement, describe_portal, execute, parse, query, rows_of, sync)
+    Session, assert_same, bind, close_statement, describe_portal, describe_statement, error_fields, execute, parse,
+    query, rows_of, sync)
 from test_wire import SERVERS, serve
 
 
@@ -491,6 +492,55 @@ def test_after_the_schema_changed_a_text_that_is_prepared_again_gives_what_is(po
         assert rows_or_state(old, bind("", "a"), execute()) == "0A000"
         old.ask(close_statement("a"), sync())
         assert b"new" in rows_or_state(old, parse("a", text), bind("", "a"), execute())[0]
+
+
+def held_elsewhere(client, other):
+    """`other` holds the server that the client was given last."""
+    pid = int(client.rows("select pg_backend_pid()")[0][0])
+
+    def hold():
+        other.run("begin")
+        if other.pid() == pid:
+            return True
+        other.run("rollback")
+        client.rows("select pg_backend_pid()")
+        return False
+    harness.wait_until(hold, "the other client to be given that server")
+
+
+@pytest.mark.parametrize("ask", ["bind", "describe"])
+def test_a_server_that_never_had_a_statement_gives_nothing_else_than_was_prepared(postgres, gate, ask):
+    """There PostgreSQL knows of no change; who goes by the columns it was told is told so nevertheless."""
+    postgres.query(f"drop table if exists moved; create table moved (a int); alter table moved owner to app;"
+                   f"insert into moved values (1) /* {ask} */")
+    texts = {"r": f"select * from moved /* {ask} */", "w": f"insert into moved values (2) returning * /* {ask} */"}
+    first = {"bind": bind("", "r") + execute(), "describe": describe_statement("r")}[ask]
+    with Session(gate.gate_port) as old, Session(gate.gate_port) as new, sessions(postgres, gate, 1) as (other,):
+        for name, text in texts.items():
+            old.ask(parse(name, text), sync())
+        postgres.query("alter table moved add b text default 'new'")
+        held_elsewhere(old, other)
+        told = old.ask(first, execute(), sync(), query("select 1"), ready=2)
+        kinds = "".join(kind for kind, _ in told)
+        assert kinds == "EZTDCZ"
+        error = error_fields(told[0][1])
+        assert (error["C"], error["R"], error["S"]) == ("0A000", "RevalidateCachedQuery", "ERROR")
+        # It ends what an error ends, and has no effect.
+        told = old.ask(query("begin"), bind("", "w"), execute(), sync(), query("select 1"), query("rollback"), ready=4)
+        assert [error_fields(b)["C"] for k, b in told if k == "E"] == ["0A000", "25P02"], told
+        assert [b for k, b in told if k == "Z"] == [b"T", b"E", b"E", b"I"]
+        # Who prepares it again gets what there is, on every server, and so does who prepares it for the first time.
+        for session, name in (old, "r2"), (new, "r"):
+            assert b"new" in rows_or_state(session, parse(name, texts["r"]), bind("", name), execute())[0]
+        other.run("rollback")
+        for session, name in (old, "r2"), (new, "r"):
+            for holds in False, True:
+                if holds:
+                    held_elsewhere(session, other)
+                assert len(rows_or_state(session, bind("", name), execute())) == 1
+            other.run("rollback")
+        assert rows_or_state(old, bind("", "r"), execute()) == "0A000"
+        assert old.rows("select count(*) from moved") == [["1"]]
 
 
 def test_a_text_is_another_statement_where_settings_make_it_mean_something_else(postgres, gate):

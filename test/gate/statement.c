@@ -336,6 +336,48 @@ static void texts_have_a_bound_together(void **state)
 	statements_release(&all);
 }
 
+#define COLUMN(name, table, type, modifier) \
+	name "\0\0\0\0" table "\0\2\0\0\0" type "\0\4\xff\xff\xff" modifier "\0\0"
+#define SHAPE(body) statement_shape((struct bytes){(const uint8_t *)(body), sizeof(body) - 1})
+
+static void a_shape_is_the_names_and_types_of_columns(void **state)
+{
+	uint32_t one = SHAPE("\0\1" COLUMN("a", "\1", "\x17", "\xff"));
+	assert_true(one > STATEMENT_SHAPE_NONE);
+	assert_true(SHAPE("\0\0") > STATEMENT_SHAPE_NONE); /* rows without columns */
+	/* A table that was created anew gives the same. */
+	assert_int_equal(SHAPE("\0\1" COLUMN("a", "\7", "\x17", "\xff")), one);
+	assert_int_not_equal(SHAPE("\0\1" COLUMN("b", "\1", "\x17", "\xff")), one);
+	assert_int_not_equal(SHAPE("\0\1" COLUMN("a", "\1", "\x19", "\xff")), one);
+	assert_int_not_equal(SHAPE("\0\1" COLUMN("a", "\1", "\x17", "\x08")), one);
+	assert_int_not_equal(
+		SHAPE("\0\2" COLUMN("a", "\1", "\x17", "\xff") COLUMN("a", "\1", "\x17", "\xff")),
+		one);
+	assert_int_equal(SHAPE("\0\2" COLUMN("a", "\1", "\x17", "\xff")), STATEMENT_SHAPE_UNKNOWN);
+	assert_int_equal(SHAPE("\0"), STATEMENT_SHAPE_UNKNOWN);
+}
+
+static void a_name_remembers_what_was_prepared(void **state)
+{
+	struct statements all;
+	struct statement_names names = {0};
+	statements_init(&all, 1, 1 << 20);
+	struct statement *s = statements_intern(&all, "select 1", no_types, 0);
+	s->shape = 5;
+	uint32_t serial = statement_names_add(&names, "a", s);
+	assert_int_equal(statement_names_entry(&names, "a")->shape, 5);
+	assert_true(statement_names_shape(&names, "a", serial, 7));
+	s->shape = 9;
+	statement_names_replace(
+		&names, &all, "a", statements_intern(&all, "select 2", no_types, 0));
+	assert_int_equal(statement_names_entry(&names, "a")->shape, 7);
+	assert_false(statement_names_shape(&names, "a", serial + 1, 8));
+	assert_false(statement_names_shape(&names, "b", serial, 8));
+	assert_int_equal(statement_names_entry(&names, "a")->shape, 7);
+	statement_names_clear(&names, &all);
+	statements_release(&all);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -349,6 +391,8 @@ int main(void)
 		cmocka_unit_test(forgetting_a_server_leaves_what_is_named_and_what_others_have),
 		cmocka_unit_test(each_server_has_a_bit_of_its_own),
 		cmocka_unit_test(thousands_are_found_again),
+		cmocka_unit_test(a_shape_is_the_names_and_types_of_columns),
+		cmocka_unit_test(a_name_remembers_what_was_prepared),
 		cmocka_unit_test(names_are_found_and_removed),
 		cmocka_unit_test(two_names_may_mean_one_statement),
 		cmocka_unit_test(undoing_takes_back_one_definition_and_not_a_later_one),

@@ -171,6 +171,28 @@ static void a_row_has_columns_that_may_be_null_or_empty(void **state)
 	EACH_CUT_IS_BAD(bytes, parse_row, columns);
 }
 
+static int parse_column(struct bytes body, struct message_column *column)
+{
+	return message_parse_column(&body, column);
+}
+
+static void a_column_has_a_name_and_a_type(void **state)
+{
+	static const char bytes[] = "id\0\0\0\1\0\0\2\0\0\0\x17\0\4\xff\xff\xff\xfe\0\0";
+	struct message_column column;
+	struct bytes body = EXACT(bytes), rest = body;
+	assert_int_equal(message_parse_column(&rest, &column), 0);
+	assert_string_equal(column.name, "id");
+	assert_int_equal(column.type, 23);
+	assert_int_equal(column.size, 4);
+	assert_int_equal(column.modifier, 0xfffffffe);
+	assert_int_equal(rest.len, 0);
+	assert_ptr_equal(rest.at, body.at + body.len);
+	assert_int_equal(message_parse_column(&rest, &column), -1);
+	exact_free(body);
+	EACH_CUT_IS_BAD(bytes, parse_column, &column);
+}
+
 static void a_row_of_wrong_lengths_is_malformed(void **state)
 {
 	struct bytes columns[3];
@@ -363,6 +385,7 @@ int main(void)
 		cmocka_unit_test(fields_that_are_missing_are_empty),
 		cmocka_unit_test(a_parameter_has_a_name_and_a_value),
 		cmocka_unit_test(a_row_has_columns_that_may_be_null_or_empty),
+		cmocka_unit_test(a_column_has_a_name_and_a_type),
 		cmocka_unit_test(a_row_of_wrong_lengths_is_malformed),
 		cmocka_unit_test(whatever_is_sent_nothing_is_read_past_the_end),
 		cmocka_unit_test(messages_of_the_login),

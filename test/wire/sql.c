@@ -229,6 +229,24 @@ static void deallocate_of_one_name_is_told(void **state)
 	assert_null(deallocates("select 1", name));
 }
 
+static bool is_planned(const char *text)
+{
+	return sql_is_planned((struct bytes){(const uint8_t *)text, strlen(text)});
+}
+
+static void what_is_planned_is_told_by_its_first_word(void **state)
+{
+	assert_true(is_planned("select 1"));
+	assert_true(is_planned(" /* x */ ((SELECT 1) union values (2))"));
+	assert_true(is_planned("with a as (select 1) table a"));
+	assert_true(is_planned("-- x\nInsert into t default values returning *"));
+	assert_false(is_planned("fetch 2 from c"));
+	assert_false(is_planned("execute a"));
+	assert_false(is_planned("\"select\""));
+	assert_false(is_planned("'"));
+	assert_false(is_planned(""));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -239,6 +257,7 @@ int main(void)
 		cmocka_unit_test(what_depends_on_how_quotes_are_read_is_told),
 		cmocka_unit_test(custom_settings_are_told_by_name),
 		cmocka_unit_test(a_custom_name_is_words_with_dots),
+		cmocka_unit_test(what_is_planned_is_told_by_its_first_word),
 		cmocka_unit_test(deallocate_of_one_name_is_told),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
