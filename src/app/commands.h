@@ -14,6 +14,7 @@ int serve_main(int argc, char **argv);
 int check_main(int argc, char **argv);
 int probe_main(int argc, char **argv);
 int lab_main(int argc, char **argv);
+int sim_main(int argc, char **argv);
 
 /* Prints "standpipe COMMAND: ..." and how to get help on stderr. Returns EXIT_USAGE. */
 __attribute__((format(printf, 2, 3))) int usage_error(const char *command, const char *format, ...);

@@ -31,11 +31,12 @@ const char *config_variable(const struct config *c, const char *name)
 }
 
 /* The file that is to be read, or NULL: none. */
-static const char *find_file(const struct config *c, const char *given)
+static const char *find_file(const struct config *c, const struct config_options *options)
 {
 	static const char *const places[] = {"standpipe.yaml", "/etc/standpipe.yaml"};
-	const char *file = given ? given : config_variable(c, "STANDPIPE_CONFIG");
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]) && !file; i++) {
+	const char *file = options->file ? options->file : config_variable(c, "STANDPIPE_CONFIG");
+	size_t count = options->only_variables ? 0 : sizeof(places) / sizeof(places[0]);
+	for (size_t i = 0; i < count && !file; i++) {
 		if (access(places[i], F_OK) == 0)
 			file = places[i];
 	}
@@ -202,7 +203,7 @@ int config_load(struct config *c, const struct config_options *options, struct e
 	*c = (struct config){.mode = options->mode, .variables = options->environment};
 	const struct setting *rows = config_rows(&count);
 	settings_init(&c->settings, rows, count, c, &c->arena);
-	c->file = find_file(c, options->file);
+	c->file = find_file(c, options);
 	if (apply_all(c, options->url, error) < 0 || config_rules(c, error) < 0 ||
 		config_database(c, error) < 0 || config_pools(c, error) < 0)
 		return -1;

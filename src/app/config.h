@@ -39,6 +39,7 @@ struct config_options {
 	const char *const *environment; /* NAME=value, NULL-ended; borrowed for the config's life */
 	enum config_mode mode;
 	const char *url; /* the database's, wherever else one is written; NULL: as written */
+	bool only_variables; /* no file is looked for where none is named */
 };
 
 struct config {

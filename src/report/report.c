@@ -338,9 +338,38 @@ static void print_connector(const struct scenario *s, FILE *to)
 		syn_again());
 }
 
+static bool is_simulated(const struct report *report)
+{
+	return report->postgres_version[0] == '\0';
+}
+
+static void print_simulated_head(const struct report *report, FILE *to)
+{
+	const struct scenario *s = report->scenario;
+
+	fprintf(to, "standpipe sim: %s", s->name);
+	if (s->description[0] != '\0')
+		fprintf(to, ": %s", s->description);
+	fprintf(to,
+		"\n\nSimulated: all but Standpipe's engine, which is the real one: time, %d "
+		"instances, their\n  connections, the database, the connector, the platform. "
+		"Seed %s.\n",
+		s->instances, report->seed);
+	fprintf(to,
+		"The connector: %d machine%s growing to %d, each carries %d connections. The SYNs "
+		"of all\n  others are dropped, and sent again after 1, 3, 7, 15 s.\n\n",
+		s->path.instances_min, s->path.instances_min == 1 ? "" : "s", s->path.instances_max,
+		s->path.flows);
+}
+
 static void print_head(const struct report *report, FILE *to)
 {
 	const struct scenario *s = report->scenario;
+
+	if (is_simulated(report)) {
+		print_simulated_head(report, to);
+		return;
+	}
 
 	fprintf(to, "standpipe lab: %s", s->name);
 	if (s->description[0] != '\0')
@@ -406,11 +435,13 @@ void report_table(const struct report *report, FILE *to)
 
 	print_head(report, to);
 	print_tables(report, to);
-	fputs("The bound is the larger of: what the same instances take with nothing between them "
-	      "and "
-	      "a\ndatabase that has room for all (measured now), and the earliest moment at which "
-	      "connector\nand database can have admitted one connection for each (computed).\n\n",
-		to);
+	fprintf(to,
+		"The bound is the larger of: what the same instances take with nothing between "
+		"them "
+		"and "
+		"a\ndatabase that has room for all (%s), and the earliest moment at which "
+		"connector\nand database can have admitted one connection for each (computed).\n\n",
+		is_simulated(report) ? "simulated with the same seed" : "measured now");
 	if (beats_bound(report))
 		fputs("An arm can be quicker than that: it may open fewer connections than the "
 		      "measured "

@@ -15,7 +15,8 @@
 struct report {
 	const struct scenario *scenario; /* borrowed */
 	double time_scale; /* of the lab */
-	char postgres_version[16]; /* of the lab; empty: all is simulated */
+	char postgres_version[16]; /* of the lab; empty: all is simulated, */
+	char seed[80]; /* with this seed, as it was given and as a number */
 	struct result arms[SCENARIO_ARMS_MAX]; /* as in the scenario; some may not have run */
 	struct result references[SCENARIO_ARMS_MAX]; /* measured for the arm of the same index */
 	struct scenario_arm reference_arms[SCENARIO_ARMS_MAX];

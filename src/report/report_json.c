@@ -113,8 +113,12 @@ json_t *report_json(const struct report *report)
 		if (report->arms[i].ran)
 			set(arms, s->arms[i].name, arm(&report->arms[i]));
 	set(root, "scenario", json_string(s->name));
-	set(root, "time_scale", json_real(report->time_scale));
-	set(root, "postgresql", json_string(report->postgres_version));
+	if (report->postgres_version[0] != '\0') {
+		set(root, "time_scale", json_real(report->time_scale));
+		set(root, "postgresql", json_string(report->postgres_version));
+	} else {
+		set(root, "seed", json_string(report->seed));
+	}
 	set(root, "arms", arms);
 	set(root, "expect", expectations(report));
 	return root;

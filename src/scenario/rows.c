@@ -8,6 +8,9 @@
 #define AT(member)  offsetof(struct scenario, member)
 #define ARM(member) offsetof(struct scenario_arm, member)
 
+static const struct setting_choice health_choices[] = {
+	{"process", HEALTH_PROCESS}, {"database", HEALTH_DATABASE}, {NULL, 0}};
+
 const struct setting scenario_rows[] = {
 	{.key = "name", .type = SETTING_TEXT, .offset = AT(name), .min = 1, .max = 60,
 	 .required = true, .help = "the scenario's name, in reports"},
@@ -88,6 +91,9 @@ const struct setting scenario_rows[] = {
 	{.key = "service.spread", .type = SETTING_DURATION, .offset = AT(service.spread_ns),
 	 .min = 0, .max = 86400, .preset = "0s",
 	 .help = "the instances are started evenly over so long"},
+	{.key = "service.health", .type = SETTING_CHOICE,
+	 .offset = AT(service.health), .choices = health_choices,
+	 .preset = "process", .help = "what its liveness looks at (simulator)"},
 	{.key = "load.rate", .type = SETTING_REAL, .offset = AT(load.rate), .min = 0, .max = 1e6,
 	 .preset = "0", .help = "requests a second, of the whole fleet; 0: none"},
 	{.key = "load.at", .type = SETTING_DURATION, .offset = AT(load.at_ns), .min = 0,

@@ -53,12 +53,17 @@ struct scenario_database {
 	int buffer;
 };
 
+/* What a service's own liveness endpoint looks at, in the simulator. Behind Standpipe it is the gate
+ * that is asked, and that never fails for the database's sake. */
+enum scenario_health { HEALTH_PROCESS, HEALTH_DATABASE };
+
 /* What instances do of themselves. The lab's are real processes and take the time that they take;
  * the simulator's take these. */
 struct scenario_service {
 	int64_t start_min_ns; /* from its start until it asks for the database, drawn evenly */
 	int64_t start_max_ns;
 	int64_t spread_ns; /* the instances are started evenly over so long; 0: all at once */
+	enum scenario_health health;
 };
 
 /* What the instances' users ask for, from `at` on: requests that come as a Poisson process, each to

@@ -1,0 +1,266 @@
+/*
+ * standpipe sim SCENARIO - the same scenario in virtual time. Exit codes: 0; 1 an expectation does not
+ * hold, or an invariant was broken; 2 usage or scenario.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "app/commands.h"
+#include "app/config.h"
+#include "report/picture.h"
+#include "report/report.h"
+#include "sim/sim.h"
+
+#define JSON_FORMAT (JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12))
+
+struct arguments {
+	const char *scenario;
+	const char *seed; /* NULL: the scenario's */
+	const char *output, *picture;
+	bool json;
+	const char *arms[SCENARIO_ARMS_MAX];
+	int arm_count;
+};
+
+static int parse_option(struct arguments *a, int option, char **argv)
+{
+	switch (option) {
+	case 'j':
+		a->json = true;
+		return 0;
+	case 's':
+		a->seed = optarg;
+		return *optarg ? 0 : usage_error("sim", "--seed must not be empty");
+	case 'a':
+		if (a->arm_count == SCENARIO_ARMS_MAX)
+			return usage_error("sim", "too many arms");
+		a->arms[a->arm_count++] = optarg;
+		return 0;
+	case 'o':
+		a->output = optarg;
+		return 0;
+	case 'p':
+		a->picture = optarg;
+		return 0;
+	default:
+		return option_error("sim", option, argv);
+	}
+}
+
+static int parse(struct arguments *a, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"json", no_argument, NULL, 'j'},
+		{"seed", required_argument, NULL, 's'},
+		{"arm", required_argument, NULL, 'a'},
+		{"output", required_argument, NULL, 'o'},
+		{"picture", required_argument, NULL, 'p'},
+		{NULL, 0, NULL, 0},
+	};
+	int option, code;
+
+	*a = (struct arguments){0};
+	opterr = 0;
+	optind = 0;
+	while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1)
+		if ((code = parse_option(a, option, argv)) != 0)
+			return code;
+	if (argc - optind != 1)
+		return usage_error("sim", "one scenario is needed");
+	a->scenario = argv[optind];
+	return 0;
+}
+
+/* ---- what Standpipe would be told ---- */
+
+#define ADDED 2 /* variables that every instance has */
+
+/* The environment that `standpipe run` would have in this arm. */
+static const char **environment_of(struct arena *arena, const struct scenario_arm *arm)
+{
+	const char **list = arena_alloc(arena, sizeof *list * (size_t)(arm->env_count + ADDED + 1));
+	int count = 0;
+
+	/* Of a name that comes twice the last counts; the configuration takes the first. */
+	for (int i = arm->env_count - 1; i >= 0; i--) {
+		const struct scenario_variable *v = &arm->env[i];
+		list[count++] = v->value_ns < 0 ? v->text
+						: arena_format(arena, "%s=%.9g", v->text,
+							  (double)v->value_ns / 1e9);
+	}
+	list[count++] = "DATABASE_URL=postgresql://app@database/app";
+	list[count++] = "PORT=8080";
+	return list;
+}
+
+static int settings_of(
+	const struct scenario_arm *arm, struct sim_settings *settings, struct error *error)
+{
+	struct config *config = calloc(1, sizeof *config);
+	struct arena arena = ARENA_INIT;
+
+	*settings = (struct sim_settings){0};
+	if (!config)
+		abort();
+	const struct config_options options = {
+		.environment = environment_of(&arena, arm),
+		.mode = CONFIG_RUN,
+		.only_variables = true,
+	};
+	int status = config_load(config, &options, error);
+	if (status == 0) {
+		settings->engine = config->gate.engine;
+		settings->check_interval_ns = config->gate.check_interval_ns;
+		settings->waits_for_ready = *config->gate.ready;
+	} else {
+		error_wrap(error, "arm %s", arm->name);
+	}
+	config_release(config);
+	free(config);
+	arena_release(&arena);
+	return status;
+}
+
+/* ---- running ---- */
+
+static bool is_chosen(const struct arguments *a, const char *name)
+{
+	for (int i = 0; i < a->arm_count; i++)
+		if (strcmp(a->arms[i], name) == 0)
+			return true;
+	return a->arm_count == 0;
+}
+
+static double now_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static int run_arms(const struct arguments *a, const struct scenario *s, uint64_t seed,
+	struct report *report, struct error *error)
+{
+	double began_s = now_s();
+	int64_t events = 0;
+
+	for (int i = 0; i < s->arm_count; i++) {
+		struct sim_settings settings;
+		struct sim_stats stats;
+		if (!is_chosen(a, s->arms[i].name))
+			continue;
+		if (settings_of(&s->arms[i], &settings, error) < 0)
+			return EXIT_USAGE;
+		if (sim_run(s, &s->arms[i], &settings, seed, &report->arms[i], &stats, error) < 0)
+			return 1;
+		events += stats.events;
+	}
+	for (int i = 0; i < s->expect_count; i++)
+		for (int k = 0; k < s->arm_count; k++)
+			if (report->arms[k].ran &&
+				strcmp(s->arms[k].name, s->expects[i].arm) == 0 &&
+				!expect_holds(&s->expects[i], report->arms[k].values))
+				report->expectations_hold = false;
+	double took_s = now_s() - began_s;
+	fprintf(stderr, "%lld events in %.2f s: %.2f million a second\n", (long long)events, took_s,
+		(double)events / took_s / 1e6);
+	return 0;
+}
+
+/* ---- the report ---- */
+
+static int cannot_write(const char *file)
+{
+	fprintf(stderr, "standpipe sim: cannot write %s: %s\n", file, strerror(errno));
+	return 1;
+}
+
+static int write_picture(const char *file, const struct report *report)
+{
+	FILE *to = fopen(file, "we");
+
+	if (!to)
+		return cannot_write(file);
+	picture_svg(report, to);
+	bool failed = ferror(to);
+	failed = fclose(to) != 0 || failed;
+	return failed ? cannot_write(file) : 0;
+}
+
+static int write_report(const struct arguments *a, const struct report *report)
+{
+	json_t *json = report_json(report);
+	int code = 0;
+
+	if (a->json) {
+		code = json_dumpf(json, stdout, JSON_FORMAT) != 0;
+		putchar('\n');
+	} else {
+		report_table(report, stdout);
+	}
+	if (fflush(stdout) != 0)
+		code = 1;
+	if (a->output && json_dump_file(json, a->output, JSON_FORMAT) < 0)
+		code = cannot_write(a->output);
+	if (a->picture && write_picture(a->picture, report) != 0)
+		code = 1;
+	json_decref(json);
+	return code;
+}
+
+static int run(const struct arguments *a, const struct scenario *s)
+{
+	struct report *report = calloc(1, sizeof *report);
+	struct error error;
+	uint64_t seed = a->seed ? sim_seed(a->seed) : (uint64_t)s->seed;
+
+	if (!report)
+		abort();
+	error_init(&error);
+	report_init(report, s);
+	if (a->seed)
+		snprintf(report->seed, sizeof report->seed, "%.50s (0x%llx)", a->seed,
+			(unsigned long long)seed);
+	else
+		snprintf(report->seed, sizeof report->seed, "%llu", (unsigned long long)seed);
+	int code = run_arms(a, s, seed, report, &error);
+	if (code == EXIT_USAGE)
+		config_error(&error);
+	else if (code != 0)
+		fprintf(stderr, "standpipe sim: a broken invariant: %s\n", error.text);
+	else
+		code = write_report(a, report);
+	if (code == 0 && !report->expectations_hold)
+		code = 1;
+	report_release(report);
+	free(report);
+	return code;
+}
+
+int sim_main(int argc, char **argv)
+{
+	struct scenario *s = calloc(1, sizeof *s);
+	struct arguments a;
+	struct error error;
+	int code = parse(&a, argc, argv);
+
+	if (!s)
+		abort();
+	error_init(&error);
+	if (code == 0 && scenario_load(s, a.scenario, &error) < 0)
+		code = config_error(&error);
+	for (int i = 0; i < a.arm_count && code == 0; i++)
+		if (!scenario_arm(s, a.arms[i]))
+			code = usage_error("sim", "%s has no arm %s", a.scenario, a.arms[i]);
+	if (code == 0)
+		code = run(&a, s);
+	scenario_release(s);
+	free(s);
+	return code;
+}

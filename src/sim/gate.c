@@ -1,0 +1,477 @@
+#include "sim/gate.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/invariant.h"
+#include "sim/world.h"
+
+/* The database's work for one of the gate's own questions. */
+#define QUESTION_NS NS_PER_MS
+
+static struct gate *gate_at(struct world *w, int instance)
+{
+	return fleet_at(w, instance)->gate;
+}
+
+/* ---- memory ---- */
+
+struct gate *gate_new(const struct engine_settings *settings, int clients)
+{
+	int servers_max = settings->budget.pool_size + settings->budget.pool_overflow;
+	int clients_max = clients + GATE_OWN_IDS;
+	struct engine_memory m = {
+		.servers_max = servers_max < 1 ? 1 : servers_max,
+		.clients_max = clients_max,
+		.groups_max = 1,
+	};
+	size_t servers = (size_t)m.servers_max;
+	size_t size = sizeof(struct gate) + servers * sizeof *m.servers +
+		      servers * sizeof *m.attempts + (size_t)clients_max * sizeof *m.clients +
+		      sizeof *m.pool_groups + sizeof *m.groups + servers * sizeof(int32_t);
+	struct gate *g = calloc(1, size);
+
+	if (!g)
+		abort();
+	m.servers = (struct pool_server *)(g + 1);
+	m.attempts = (struct engine_attempt *)(m.servers + servers);
+	m.clients = (struct pool_client *)(m.attempts + servers);
+	m.groups = (struct engine_group *)(m.clients + clients_max);
+	m.pool_groups = (struct pool_group *)(m.groups + 1);
+	g->conns = (int32_t *)(m.pool_groups + 1);
+	g->memory = m;
+	g->clients = clients;
+	return g;
+}
+
+void gate_free(struct gate *g)
+{
+	free(g);
+}
+
+/* ---- stepping ---- */
+
+static void begin_phase(struct world *w, int instance, enum phase phase);
+static void cancel_phase(struct world *w, int instance);
+
+static void ask_later(struct world *w, int instance)
+{
+	struct gate *g = gate_at(w, instance);
+
+	world_put(w, OCC_PHASE, instance, g->phase_serial, w->now + w->settings->check_interval_ns);
+}
+
+static void connect_server(struct world *w, int instance, int server)
+{
+	struct gate *g = gate_at(w, instance);
+
+	assert(g->conns[server] < 0);
+	g->conns[server] = conn_open(w, instance, server);
+	/* Names are resolved in no time. */
+	gate_conn_stage(w, instance, server, STAGE_TCP);
+}
+
+static void close_server(struct world *w, int instance, int server)
+{
+	struct gate *g = gate_at(w, instance);
+
+	assert(g->conns[server] >= 0);
+	conn_close(w, g->conns[server]);
+	g->conns[server] = -1;
+}
+
+static bool is_wanted(const struct world *w, const struct gate *g, int instance, int client)
+{
+	if (client >= g->clients)
+		return client == g->inquiry;
+	const struct slot *slot = &w->fleet.list[instance].service.slots[client];
+	return slot->state == SLOT_TAKEN && slot->request != REQUEST_NONE;
+}
+
+static void assign(struct world *w, int instance, const struct engine_action *a)
+{
+	struct gate *g = gate_at(w, instance);
+
+	if (!is_wanted(w, g, instance, a->client)) {
+		/* It left while the engine decided. */
+		gate_tell(w, instance,
+			(struct engine_event){.kind = EVENT_SERVER_RELEASED, .server = a->server});
+		return;
+	}
+	bool own = a->client >= g->clients;
+	int64_t work_ns = own || w->fleet.list[instance].service.state != SERVICE_UP
+				  ? QUESTION_NS
+				  : w->scenario->load.transaction_ns;
+	conn_ask(w, g->conns[a->server], work_ns, a->ping);
+}
+
+/* What a client asked for has come to nothing. */
+static void client_failed(struct world *w, int instance, int client)
+{
+	struct gate *g = gate_at(w, instance);
+
+	if (!is_wanted(w, g, instance, client))
+		return;
+	if (client < g->clients) {
+		service_slot_done(w, instance, client, false);
+		return;
+	}
+	g->inquiry = -1;
+	ask_later(w, instance);
+}
+
+static void probe(struct world *w, int instance, const struct engine_action *a)
+{
+	struct gate *g = gate_at(w, instance);
+
+	assert(g->probe < 0);
+	g->probe_began_at = w->now;
+	g->probe_connected_at = -1;
+	g->probe = conn_probe(w, instance, a->asks);
+	world_put(w, OCC_PROBE_LATE, g->probe, w->conns.list[g->probe].serial,
+		w->now + a->timeout_ns);
+}
+
+static void take_notice(struct world *w, int instance, const struct engine_action *a)
+{
+	if (a->notice == NOTICE_STARTED && fleet_at(w, instance)->service.state == SERVICE_UP)
+		fleet_answers(w, instance);
+}
+
+static void carry_out(struct world *w, int instance, const struct engine_action *a)
+{
+	switch (a->kind) {
+	case ACTION_PHASE_BEGIN:
+		begin_phase(w, instance, a->phase);
+		break;
+	case ACTION_PHASE_CANCEL:
+		cancel_phase(w, instance);
+		break;
+	case ACTION_CONNECT:
+		connect_server(w, instance, a->server);
+		break;
+	case ACTION_REDIAL:
+		conn_redial(w, gate_at(w, instance)->conns[a->server]);
+		gate_conn_stage(w, instance, a->server, STAGE_TCP);
+		break;
+	case ACTION_ABANDON:
+	case ACTION_CLOSE:
+		close_server(w, instance, a->server);
+		break;
+	case ACTION_ASSIGN:
+		assign(w, instance, a);
+		break;
+	case ACTION_REJECT:
+		client_failed(w, instance, a->client);
+		break;
+	case ACTION_PROBE:
+		probe(w, instance, a);
+		break;
+	case ACTION_NOTICE:
+		take_notice(w, instance, a);
+		break;
+	case ACTION_EXIT:
+		w->told.exit_code = a->code;
+		break;
+	}
+}
+
+static void step(struct world *w, int instance, const struct engine_event *event)
+{
+	struct gate *g = gate_at(w, instance);
+	int before = pool_servers(&g->engine.pool);
+	struct engine_actions actions;
+
+	engine_step(&g->engine, event, &actions);
+	for (int i = 0; i < actions.count; i++)
+		carry_out(w, instance, &actions.list[i]);
+	invariant_gate(w, instance, before);
+}
+
+/* The timer fires at the first time that was asked for; a later one is looked at then. */
+static void set_timer(struct world *w, int instance)
+{
+	struct gate *g = gate_at(w, instance);
+	instant at = engine_deadline(&g->engine);
+
+	if (at >= g->timer_at)
+		return;
+	g->timer_at = instant_max(at, w->now);
+	world_put(w, OCC_TICK, instance, 0, g->timer_at);
+}
+
+void gate_tell(struct world *w, int instance, struct engine_event event)
+{
+	struct gate_told *told = &w->told;
+
+	event.now = w->now;
+	if (told->stepping) {
+		assert(told->count < GATE_TOLD_MAX);
+		told->events[told->count++] = event;
+		return;
+	}
+	told->stepping = true;
+	told->exit_code = -1;
+	step(w, instance, &event);
+	for (int i = 0; i < told->count; i++)
+		step(w, instance, &told->events[i]);
+	told->count = 0;
+	told->stepping = false;
+	if (told->exit_code >= 0)
+		fleet_ended(w, instance, told->exit_code);
+	else
+		set_timer(w, instance);
+}
+
+void gate_tick(struct world *w, int instance)
+{
+	struct gate *g = gate_at(w, instance);
+
+	g->timer_at = INSTANT_NEVER;
+	if (engine_deadline(&g->engine) <= w->now)
+		gate_tell(w, instance, (struct engine_event){.kind = EVENT_TICK});
+	else
+		set_timer(w, instance);
+}
+
+/* ---- phases ---- */
+
+static void phase_done(struct world *w, int instance)
+{
+	struct gate *g = gate_at(w, instance);
+	enum phase phase = g->phase;
+
+	g->phase = PHASE_COUNT;
+	g->phase_serial++;
+	gate_tell(w, instance,
+		(struct engine_event){.kind = EVENT_PHASE_DONE, .phase = phase, .ok = true});
+}
+
+/* A question of the gate's own: the database phase's is patient, the last check's is a client as
+ * any other. */
+static void inquire(struct world *w, int instance)
+{
+	struct gate *g = gate_at(w, instance);
+	bool patient = g->phase == PHASE_DATABASE;
+
+	g->inquiry = g->clients + !patient;
+	if (g->engine.pool.clients[g->inquiry].state != CLIENT_NONE) {
+		/* The one before is still being answered. */
+		g->inquiry = -1;
+		ask_later(w, instance);
+		return;
+	}
+	gate_tell(w, instance,
+		(struct engine_event){
+			.kind = EVENT_CLIENT_WAITS, .client = g->inquiry, .patient = patient});
+}
+
+static void inquiry_answered(struct world *w, int instance)
+{
+	struct gate *g = gate_at(w, instance);
+	const struct database *d = &w->database;
+
+	g->inquiry = -1;
+	if (g->phase == PHASE_DATABASE) {
+		gate_tell(w, instance,
+			(struct engine_event){.kind = EVENT_SERVER_LIMITS,
+				.limits = {d->max_connections, d->superuser_reserved, 0,
+					d->sessions}});
+		gate_tell(w, instance,
+			(struct engine_event){.kind = EVENT_PHASE_STEP, .phase = PHASE_DATABASE});
+	}
+	if (g->phase != PHASE_COUNT)
+		phase_done(w, instance);
+}
+
+static void begin_phase(struct world *w, int instance, enum phase phase)
+{
+	struct gate *g = gate_at(w, instance);
+
+	g->phase = phase;
+	g->phase_serial++;
+	switch (phase) {
+	case PHASE_DATABASE:
+	case PHASE_FINALIZE:
+		inquire(w, instance);
+		break;
+	case PHASE_SERVICES:
+		service_start(w, instance);
+		if (!w->settings->waits_for_ready)
+			phase_done(w, instance);
+		break;
+	case PHASE_INIT:
+	case PHASE_DEPENDENCIES:
+	case PHASE_CACHE:
+	case PHASE_WEBSOCKET:
+	case PHASE_COUNT:
+		phase_done(w, instance);
+		break;
+	}
+}
+
+static void cancel_phase(struct world *w, int instance)
+{
+	struct gate *g = gate_at(w, instance);
+	int inquiry = g->inquiry;
+
+	g->phase = PHASE_COUNT;
+	g->phase_serial++;
+	g->inquiry = -1;
+	if (inquiry >= 0)
+		gate_tell(w, instance,
+			(struct engine_event){.kind = EVENT_CLIENT_LEFT, .client = inquiry});
+}
+
+void gate_phase_again(struct world *w, int instance)
+{
+	struct gate *g = gate_at(w, instance);
+
+	if (g->phase == PHASE_SERVICES)
+		phase_done(w, instance);
+	else if (g->phase != PHASE_COUNT)
+		inquire(w, instance);
+}
+
+void gate_service_exited(struct world *w, int instance, int code)
+{
+	gate_tell(w, instance, (struct engine_event){.kind = EVENT_COMMAND_EXITED, .code = code});
+}
+
+void gate_service_up(struct world *w, int instance)
+{
+	struct gate *g = gate_at(w, instance);
+
+	if (g->phase == PHASE_SERVICES)
+		/* The next check sees it. */
+		world_put(w, OCC_PHASE, instance, g->phase_serial,
+			world_next(w, g->engine.startup.phases[PHASE_SERVICES].began_at,
+				w->settings->check_interval_ns));
+	else if (g->engine.started_noticed)
+		fleet_answers(w, instance);
+}
+
+/* ---- starts and ends ---- */
+
+void gate_start(struct world *w, int instance)
+{
+	struct gate *g = gate_at(w, instance);
+	const struct engine_memory *m = &g->memory;
+	uint64_t number = (uint64_t)instance << 32 | fleet_at(w, instance)->serial;
+
+	memset(m->servers, 0, (size_t)m->servers_max * sizeof *m->servers);
+	memset(m->attempts, 0, (size_t)m->servers_max * sizeof *m->attempts);
+	memset(m->clients, 0, (size_t)m->clients_max * sizeof *m->clients);
+	memset(m->pool_groups, 0, sizeof *m->pool_groups);
+	memset(m->groups, 0, sizeof *m->groups);
+	for (int server = 0; server < m->servers_max; server++)
+		g->conns[server] = -1;
+	g->timer_at = INSTANT_NEVER;
+	g->phase = PHASE_COUNT;
+	g->inquiry = g->probe = -1;
+	engine_init(
+		&g->engine, &w->settings->engine, m, world_seed(w, STREAM_ENGINE, number), w->now);
+	gate_tell(w, instance, (struct engine_event){.kind = EVENT_START});
+}
+
+void gate_stop(struct world *w, int instance)
+{
+	struct gate *g = gate_at(w, instance);
+
+	for (int server = 0; server < g->memory.servers_max; server++)
+		if (g->conns[server] >= 0)
+			close_server(w, instance, server);
+	if (g->probe >= 0)
+		conn_close(w, g->probe);
+	g->timer_at = INSTANT_NEVER;
+	g->phase = PHASE_COUNT;
+	g->phase_serial++;
+	g->inquiry = g->probe = -1;
+}
+
+/* ---- the light probe ---- */
+
+void gate_probe_connected(struct world *w, int instance)
+{
+	gate_at(w, instance)->probe_connected_at = w->now;
+}
+
+void gate_probed(struct world *w, int instance, enum outcome outcome)
+{
+	struct gate *g = gate_at(w, instance);
+	bool connected = g->probe_connected_at >= 0;
+	instant tcp_at = connected ? g->probe_connected_at : w->now;
+
+	g->probe = -1;
+	gate_tell(w, instance,
+		(struct engine_event){.kind = EVENT_PROBED,
+			.probe = {
+				.stage_ns = {[STAGE_TCP] = tcp_at - g->probe_began_at,
+					[STAGE_TLS] = w->now - tcp_at},
+				.stage = g->engine.probe.asks && connected ? STAGE_TLS : STAGE_TCP,
+				.outcome = outcome,
+			}});
+}
+
+void gate_probe_late(struct world *w, int conn)
+{
+	int instance = w->conns.list[conn].instance;
+
+	conn_close(w, conn);
+	gate_probed(w, instance, OUTCOME_TIMEOUT);
+}
+
+/* ---- connections ---- */
+
+void gate_conn_stage(struct world *w, int instance, int id, enum stage stage)
+{
+	gate_tell(w, instance,
+		(struct engine_event){.kind = EVENT_CONNECT_STAGE, .server = id, .stage = stage});
+}
+
+void gate_conn_opened(struct world *w, int instance, int id)
+{
+	gate_tell(w, instance, (struct engine_event){.kind = EVENT_CONNECT_OK, .server = id});
+}
+
+void gate_conn_failed(struct world *w, int instance, int id, enum outcome outcome)
+{
+	gate_at(w, instance)->conns[id] = -1;
+	gate_tell(w, instance,
+		(struct engine_event){
+			.kind = EVENT_CONNECT_FAILED, .server = id, .outcome = outcome});
+}
+
+void gate_conn_lost(struct world *w, int instance, int id, enum outcome outcome, bool unused)
+{
+	struct gate *g = gate_at(w, instance);
+	int client = g->engine.pool.servers[id].client;
+	bool requeue = unused && client != POOL_NOBODY && is_wanted(w, g, instance, client);
+	uint32_t serial = fleet_at(w, instance)->serial;
+
+	g->conns[id] = -1;
+	gate_tell(w, instance,
+		(struct engine_event){.kind = EVENT_SERVER_GONE,
+			.server = id,
+			.outcome = outcome,
+			.requeue = requeue});
+	if (client != POOL_NOBODY && !requeue && fleet_at(w, instance)->serial == serial)
+		client_failed(w, instance, client);
+}
+
+void gate_conn_answered(struct world *w, int instance, int id)
+{
+	struct gate *g = gate_at(w, instance);
+	int client = g->engine.pool.servers[id].client;
+	uint32_t serial = fleet_at(w, instance)->serial;
+
+	assert(client != POOL_NOBODY);
+	gate_tell(w, instance, (struct engine_event){.kind = EVENT_SERVER_RELEASED, .server = id});
+	if (fleet_at(w, instance)->serial != serial || !is_wanted(w, g, instance, client))
+		return;
+	if (client < g->clients)
+		service_slot_done(w, instance, client, true);
+	else
+		inquiry_answered(w, instance);
+}

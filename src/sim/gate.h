@@ -1,0 +1,77 @@
+/*
+ * gate - an instance's Standpipe: the real engine, driven as gate/hub.c does it, and the work of
+ * the seven phases as gate/phases.c does it.
+ *
+ * Clients of the engine are the slots of the service's pool, by their number, and behind them two
+ * ids for the phases' own questions.
+ */
+#ifndef STANDPIPE_SIM_GATE_H
+#define STANDPIPE_SIM_GATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/engine.h"
+
+struct world;
+
+#define GATE_OWN_IDS 2
+
+struct gate {
+	struct engine engine;
+	struct engine_memory memory; /* in one block with this */
+	int32_t *conns; /* by server id; -1: none */
+	instant timer_at; /* the first tick that is under way; INSTANT_NEVER: none */
+	enum phase phase; /* being worked on; PHASE_COUNT: none */
+	int probe; /* connection that asks the path; -1: none */
+	instant probe_began_at, probe_connected_at;
+	uint32_t phase_serial; /* changes with it */
+	int inquiry; /* the client that asks for the phase; -1: nobody does */
+	int clients; /* the service's; the gate's own ids follow */
+};
+
+/* The most events that one event of the world leads to. */
+#define GATE_TOLD_MAX 256
+
+struct gate_told {
+	struct engine_event events[GATE_TOLD_MAX];
+	int count;
+	bool stepping;
+	int exit_code; /* -1: none; the instance ends after the step */
+};
+
+struct gate *gate_new(const struct engine_settings *settings, int clients);
+void gate_free(struct gate *g);
+
+/* A start of the instance: all over again, and EVENT_START. */
+void gate_start(struct world *w, int instance);
+
+/* The instance ends: its connections are closed. */
+void gate_stop(struct world *w, int instance);
+
+void gate_tell(struct world *w, int instance, struct engine_event event);
+
+/* A time that the engine wanted to be told of. */
+void gate_tick(struct world *w, int instance);
+
+/* The phase's work is tried again, or its check passes. */
+void gate_phase_again(struct world *w, int instance);
+
+/* The service has ended with a code, or is up. */
+void gate_service_exited(struct world *w, int instance, int code);
+void gate_service_up(struct world *w, int instance);
+
+/* Of the connection that asks the path: it is past TCP; it has ended. */
+void gate_probe_connected(struct world *w, int instance);
+void gate_probed(struct world *w, int instance, enum outcome outcome);
+/* The probe's time is over. */
+void gate_probe_late(struct world *w, int conn);
+
+/* Of its connections: sim/owner.h. */
+void gate_conn_opened(struct world *w, int instance, int id);
+void gate_conn_failed(struct world *w, int instance, int id, enum outcome outcome);
+void gate_conn_lost(struct world *w, int instance, int id, enum outcome outcome, bool unused);
+void gate_conn_answered(struct world *w, int instance, int id);
+void gate_conn_stage(struct world *w, int instance, int id, enum stage stage);
+
+#endif

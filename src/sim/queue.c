@@ -1,0 +1,72 @@
+#include "sim/queue.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#define SIZE_MIN 64
+
+/* 0: now; else one more than the highest bit that differs. */
+static int bucket_of(const struct queue *q, instant at)
+{
+	uint64_t differs = (uint64_t)at ^ (uint64_t)q->now;
+
+	return differs == 0 ? 0 : 64 - __builtin_clzll(differs);
+}
+
+static void grow(struct queue_bucket *b)
+{
+	b->size = b->size ? 2 * b->size : SIZE_MIN;
+	b->items = realloc(b->items, b->size * sizeof *b->items);
+	if (!b->items)
+		abort();
+}
+
+void queue_put(struct queue *q, struct occurrence o)
+{
+	if (o.at == INSTANT_NEVER)
+		return;
+	assert(o.at >= q->now);
+	int index = bucket_of(q, o.at);
+	struct queue_bucket *b = &q->buckets[index];
+	if (b->count == b->size)
+		grow(b);
+	b->items[b->count++] = o;
+	q->filled |= UINT64_C(1) << index;
+}
+
+/* The present becomes the first time in the lowest bucket, whose content moves down. */
+static void move_on(struct queue *q, int index)
+{
+	struct queue_bucket *b = &q->buckets[index];
+	uint32_t count = b->count;
+
+	q->now = INSTANT_NEVER;
+	for (uint32_t i = 0; i < count; i++)
+		q->now = instant_min(q->now, b->items[i].at);
+	q->filled &= ~(UINT64_C(1) << index);
+	b->count = 0;
+	for (uint32_t i = 0; i < count; i++)
+		queue_put(q, b->items[i]);
+}
+
+bool queue_take(struct queue *q, struct occurrence *o)
+{
+	struct queue_bucket *now = &q->buckets[0];
+
+	if (q->head == now->count) {
+		q->head = now->count = 0;
+		q->filled &= ~UINT64_C(1);
+		if (q->filled == 0)
+			return false;
+		move_on(q, __builtin_ctzll(q->filled));
+	}
+	*o = now->items[q->head++];
+	return true;
+}
+
+void queue_release(struct queue *q)
+{
+	for (int i = 0; i < QUEUE_BUCKETS; i++)
+		free(q->buckets[i].items);
+	*q = (struct queue){0};
+}
