@@ -63,6 +63,12 @@ static const struct setting_choice sql_prepares[] = {
 	{NULL, 0},
 };
 
+static const struct setting_choice queue_orders[] = {
+	{"fifo", QUEUE_FIFO},
+	{"adaptive", QUEUE_ADAPTIVE},
+	{NULL, 0},
+};
+
 static const struct setting_choice connects_rules[] = {
 	{"fixed", CONNECTS_FIXED},
 	{"aimd", CONNECTS_AIMD},
@@ -183,6 +189,12 @@ static const struct setting rows[] = {
 	.variables = "STANDPIPE_POOL_IDLE", .help = "idle ones above pool.keep are closed after this; 0: never"},
 {"pool.grow_interval", SETTING_DURATION, ENGINE(growth.interval_ns), RANGE(0, 60), .preset = "200ms",
 	.variables = "STANDPIPE_POOL_GROW_INTERVAL", .help = "a queue that is never empty for so long opens one more; 0: at once"},
+{"pool.queue", SETTING_CHOICE, ENGINE(queue.order), .choices = queue_orders, .preset = "adaptive",
+	.variables = "STANDPIPE_POOL_QUEUE", .help = "who is served first: who came first, or, while that can't be in time for all, who came last"},
+{"pool.queue_target", SETTING_DURATION, ENGINE(queue.target_ns), RANGE(0, 3600), .preset = "5ms",
+	.variables = "STANDPIPE_POOL_QUEUE_TARGET", .help = "a queue stands when nobody waits less; at least a tenth of timeouts.pool"},
+{"pool.queue_reject", SETTING_BOOL, ENGINE(queue.rejects), .preset = "true",
+	.variables = "STANDPIPE_POOL_QUEUE_REJECT", .help = "tell a client at once when its turn can't come in time"},
 {"pool.clients", SETTING_INT, GATE(clients_max), RANGE(1, 65535), .preset = "10000",
 	.restart = true, .variables = "STANDPIPE_POOL_CLIENTS", .help = "client connections at most"},
 

@@ -7,6 +7,7 @@
 #include "core/engine_attempt.h"
 #include "core/engine_pool.h"
 #include "core/engine_probe.h"
+#include "core/engine_queue.h"
 
 /* What the server counted is believed for so long: the count of a storm is not of the day after. */
 #define BACKENDS_FRESH_NS (60 * NS_PER_S)
@@ -33,12 +34,14 @@ static bool in_phase(const struct engine *e, enum phase phase)
 int64_t engine_deadline_span(const struct engine *e, enum deadline_kind kind)
 {
 	int64_t measured_ns = 0;
-	/* Observation knows connects, and so what waits for one. Once the startup is over the
+	/* Observation knows connects, and so what waits for one, and how fast the queue moves. Once the startup is over the
 	 * pool's wait is short on purpose: better an honest error than a long queue. */
 	if (kind == DEADLINE_POOL && startup_is_over(&e->startup))
 		return e->settings.deadlines.base_ns[kind];
 	if (kind == DEADLINE_CONNECTION || kind == DEADLINE_INITIALIZATION || kind == DEADLINE_POOL)
 		measured_ns = path_connect_p95(&e->path);
+	if (kind == DEADLINE_INITIALIZATION || kind == DEADLINE_POOL)
+		measured_ns += engine_expected_wait(e, ENGINE_OWN);
 	return deadline_span(&e->settings.deadlines, kind, e->path.state, measured_ns);
 }
 
@@ -76,6 +79,10 @@ const char *engine_reject_name(enum engine_reject reject)
 		return "breaker_open";
 	case REJECT_PERMANENT:
 		return "permanent";
+	case REJECT_OVERLOADED:
+		return "overloaded";
+	case REJECT_COUNT:
+		break;
 	}
 	return "unknown";
 }
@@ -140,14 +147,8 @@ static void server_ready(struct engine *e, int server, instant now)
 	if (life_ns > 0)
 		retire_at = now + life_ns - random_span(&e->random, life_ns / 10);
 	pool_server_ready(&e->pool, server, now, retire_at);
+	queue_resumes(&e->groups[e->pool.servers[server].group].queue, now);
 	look_at_released(e, server, now);
-}
-
-/* A queue that was empty does not stand yet. */
-static void queue_begins(struct engine *e, int group, instant now)
-{
-	if (e->pool.groups[group].waiting == 0)
-		standing_update(&e->groups[group].standing, false, now);
 }
 
 static void server_gone(struct engine *e, const struct engine_event *event)
@@ -164,7 +165,7 @@ static void server_gone(struct engine *e, const struct engine_event *event)
 	}
 	int client = pool_server_gone(&e->pool, event->server);
 	if (client != POOL_NOBODY && event->requeue) {
-		queue_begins(e, e->pool.clients[client].group, event->now);
+		engine_queue_begins(e, e->pool.clients[client].group, event->now);
 		pool_client_returns(&e->pool, client, patient, since);
 	}
 	/* Many lost at once are one failure: whoever backs off already has heard of it. One that
@@ -181,6 +182,7 @@ static void server_released(struct engine *e, int server, instant now)
 	 * failure say that others can be had again. */
 	if (e->retry.failures > 0 && e->attempts[server].ended_at >= e->failed_at)
 		retry_succeeded(&e->retry);
+	engine_queue_released(e, e->pool.servers[server].group, now);
 	pool_server_released(&e->pool, server, now);
 	look_at_released(e, server, now);
 }
@@ -226,8 +228,11 @@ static void set_group(
 	struct engine_group *own = &e->groups[group];
 	own->permanent = OUTCOME_OK;
 	own->retry_at = 0;
-	if (e->pool.groups[group].waiting == 0)
+	queue_resumes(&own->queue, now);
+	if (e->pool.groups[group].waiting == 0) {
 		standing_init(&own->standing, &e->settings.growth);
+		own->queue = (struct queue){0};
+	}
 }
 
 /* Each is closed when it is free; clients that wait, and those kept warm, get fresh ones. */
@@ -294,7 +299,7 @@ static void take_in(
 		pool_group_close(p, event->group);
 		break;
 	case EVENT_CLIENT_WAITS:
-		queue_begins(e, event->group, event->now);
+		engine_queue_begins(e, event->group, event->now);
 		pool_client_waits(p, event->client, event->group, event->patient, event->now);
 		break;
 	case EVENT_CLIENT_LEFT:
@@ -466,6 +471,8 @@ void engine_step(struct engine *e, const struct engine_event *event, struct engi
 	watch_startup(e, now, actions);
 	announce_phases(e, actions);
 	engine_assign(e, now, actions);
+	if (event->kind == EVENT_CLIENT_WAITS)
+		engine_queue_arrived(e, event->client, now, actions);
 	engine_turn_away(e, now, actions);
 	engine_open_servers(e, now, actions);
 	engine_probe(e, now, actions);

@@ -8,8 +8,8 @@
  * the simulator run this same code: what the simulator proves is what runs.
  *
  * It composes: startup (phases), breaker, retry, connects and standing (when to open a server
- * connection), budget (how many), pool (who gets one), path and deadline (how long to wait), probe
- * (asking the path when nothing else tells).
+ * connection), budget (how many), pool and queue (who gets one), path and deadline (how long to wait),
+ * probe (asking the path when nothing else tells).
  *
  * Whoever drives it must carry out every action in order and report what came of it. An action
  * that no longer makes sense when it is carried out (a client has gone) is answered by the event
@@ -32,6 +32,7 @@
 #include "core/path.h"
 #include "core/pool.h"
 #include "core/probe.h"
+#include "core/queue.h"
 #include "core/retry.h"
 #include "core/standing.h"
 #include "core/startup.h"
@@ -55,6 +56,7 @@ struct engine_settings {
 	struct budget_settings budget;
 	struct connects_settings connects;
 	struct standing_settings growth; /* of the pool, beyond its first server */
+	struct queue_settings queue;
 	int servers_kept; /* warm in group 0, even if nobody waits; 0 or more */
 	int64_t server_life_ns; /* recycled after this, less up to a tenth; 0: never */
 	int64_t server_idle_ns; /* idle ones above those kept are closed after this; 0: never */
@@ -122,6 +124,8 @@ enum engine_reject {
 	REJECT_POOL_TIMEOUT, /* waited as long as allowed */
 	REJECT_BREAKER_OPEN, /* nothing connected for it, and not to be tried now */
 	REJECT_PERMANENT, /* the database refuses for good: password, missing database */
+	REJECT_OVERLOADED, /* its turn can't come in the time that is allowed: `waiting`, `expected_ns` */
+	REJECT_COUNT
 };
 
 enum engine_action_kind {
@@ -155,6 +159,8 @@ struct engine_action {
 	int code;
 	enum phase phase;
 	enum engine_reject reject;
+	int waiting; /* of ACTION_REJECT: in its group's queue, itself included */
+	int64_t expected_ns; /* ... and the expected wait of the last of them; 0: not known */
 	enum engine_notice notice;
 	int from, to;
 	enum breaker_cause cause;
@@ -188,6 +194,7 @@ struct engine_attempt {
 /* What is the engine's of a group of the pool. */
 struct engine_group {
 	struct standing standing; /* means something while somebody waits */
+	struct queue queue;
 	enum outcome permanent; /* the permanent failure last met, OUTCOME_OK since a success */
 	instant retry_at; /* no attempt before, for that failure's sake */
 };
@@ -211,6 +218,7 @@ struct engine {
 	uint64_t attempt_serial;
 	int64_t attempts_ended[OUTCOME_COUNT];
 	int64_t redials, rejects, assigned;
+	int64_t rejects_by[REJECT_COUNT];
 	instant failed_at; /* the last attempt that failed or server that was lost */
 	enum outcome blamed; /* the breaker's last failure, OUTCOME_OK: none yet */
 	bool command_up; /* ready once, and not ended */
@@ -257,6 +265,9 @@ instant engine_deadline(const struct engine *e);
 
 /* The deadline in force now for a kind of wait. */
 int64_t engine_deadline_span(const struct engine *e, enum deadline_kind kind);
+
+/* The wait of the last in the group's queue, by what was served of late; 0: not known. */
+int64_t engine_expected_wait(const struct engine *e, int group);
 
 /* How long a client turned away should wait before it tries again, in whole seconds, 1 or more:
  * until the breaker or the retry lets the next attempt through. */

@@ -2,6 +2,7 @@
 
 #include "core/engine_actions.h"
 #include "core/engine_attempt.h"
+#include "core/engine_queue.h"
 
 /* How often idle servers are looked at for age. */
 #define SWEEP_NS NS_PER_S
@@ -277,8 +278,10 @@ static void assign_in(struct engine *e, int group, instant now, struct engine_ac
 			continue;
 		}
 		instant idle_since = e->pool.servers[g->idle_first].since;
-		if (!pool_assign(&e->pool, group, &server, &client, now))
-			break;
+		if (engine_queue_serves(e, group, now))
+			pool_assign_newest(&e->pool, group, &server, &client, now);
+		else
+			pool_assign(&e->pool, group, &server, &client, now);
 		struct engine_action *a = act(actions, ACTION_ASSIGN);
 		a->server = server;
 		a->client = client;
@@ -294,76 +297,6 @@ void engine_assign(struct engine *e, instant now, struct engine_actions *actions
 		next = e->pool.groups[group].next;
 		assign_in(e, group, now, actions);
 	}
-}
-
-/* ---- turning away ---- */
-
-/* The reason why nobody who waits in the group can be served soon, if there is one. */
-static bool is_hopeless(const struct engine *e, int group, instant now, enum engine_reject *reject)
-{
-	const struct engine_group *own = &e->groups[group];
-	if (pool_group_servers(&e->pool.groups[group]) > 0)
-		return false;
-	/* Once it is time to try again, it takes somebody who waits to do so. */
-	if (own->permanent != OUTCOME_OK && now < own->retry_at) {
-		*reject = REJECT_PERMANENT;
-		return true;
-	}
-	/* A service that is just starting would take the error for the end of its start; the next
-	 * probe is near then, and worth waiting for. */
-	if (e->breaker.state == BREAKER_OPEN && now < e->breaker.until &&
-		startup_is_over(&e->startup)) {
-		*reject = REJECT_BREAKER_OPEN;
-		return true;
-	}
-	return false;
-}
-
-static void turn_away_in(struct engine *e, int group, instant now, struct engine_actions *actions)
-{
-	int64_t patience_ns = engine_deadline_span(e, DEADLINE_POOL);
-	enum engine_reject reject = REJECT_POOL_TIMEOUT;
-	bool all = is_hopeless(e, group, now, &reject);
-	int next;
-	for (int client = e->pool.groups[group].queue_first; client != POOL_NOBODY; client = next) {
-		struct pool_client *c = &e->pool.clients[client];
-		next = c->next;
-		if (c->patient)
-			continue;
-		if (!all && now < instant_add(c->since, patience_ns))
-			break; /* first come, first served: those behind came later */
-		if (!has_room(e, actions, 1))
-			break;
-		pool_client_leaves(&e->pool, client);
-		struct engine_action *a = act(actions, ACTION_REJECT);
-		a->client = client;
-		a->reject = reject;
-		e->rejects++;
-	}
-}
-
-void engine_turn_away(struct engine *e, instant now, struct engine_actions *actions)
-{
-	int next;
-	for (int group = e->pool.waiting_first; group != POOL_NOBODY; group = next) {
-		next = e->pool.groups[group].next;
-		turn_away_in(e, group, now, actions);
-	}
-}
-
-instant engine_queues_deadline(const struct engine *e)
-{
-	instant first = INSTANT_NEVER;
-	for (int group = e->pool.waiting_first; group != POOL_NOBODY;
-		group = e->pool.groups[group].next) {
-		int c = e->pool.groups[group].queue_first;
-		while (c != POOL_NOBODY && e->pool.clients[c].patient)
-			c = e->pool.clients[c].next;
-		if (c != POOL_NOBODY)
-			first = instant_min(first, e->pool.clients[c].since);
-	}
-	return first == INSTANT_NEVER ? INSTANT_NEVER
-				      : instant_add(first, engine_deadline_span(e, DEADLINE_POOL));
 }
 
 /* ---- closing ---- */

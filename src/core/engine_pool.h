@@ -3,7 +3,7 @@
  *
  * Groups share one budget, so one group's wish may be another's loss. The rules:
  *
- *   - Within a group, first come, first served.
+ *   - Within a group, the order is core/engine_queue's: first come, first served, as long as it can.
  *   - A group in which somebody waits and that has no server gets one at once, and when there is no
  *     room, the one idle for the longest of another group is closed for it: one that its group is
  *     not to keep, if there is such a one.
@@ -22,7 +22,6 @@
 
 /* Each of these may be repeated: what found no room among the actions is found again. */
 void engine_assign(struct engine *e, instant now, struct engine_actions *actions);
-void engine_turn_away(struct engine *e, instant now, struct engine_actions *actions);
 void engine_open_servers(struct engine *e, instant now, struct engine_actions *actions);
 /* Closes what is idle and too old, or idle for too long and not to be kept. */
 void engine_sweep(struct engine *e, instant now, struct engine_actions *actions);
@@ -30,9 +29,6 @@ void engine_sweep(struct engine *e, instant now, struct engine_actions *actions)
 /* From when on another server is wanted, whether or not it may be tried then; INSTANT_NEVER: not
  * until something changes. */
 instant engine_wants_server_at(const struct engine *e);
-
-/* When the first who waits is to be turned away. */
-instant engine_queues_deadline(const struct engine *e);
 
 /* The database is wanted, its phase has been reached, and the program is not about to end. */
 bool engine_may_connect(const struct engine *e);

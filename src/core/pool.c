@@ -382,13 +382,13 @@ void pool_client_leaves(struct pool *p, int client)
 	client_become(p, client, CLIENT_NONE);
 }
 
-bool pool_assign(struct pool *p, int group, int *server, int *client, instant now)
+static bool assign(struct pool *p, int group, bool newest, int *server, int *client, instant now)
 {
 	const struct pool_group *g = group_at(p, group);
 	if (g->queue_first == POOL_NOBODY || g->idle_first == POOL_NOBODY)
 		return false;
 	*server = g->idle_first;
-	*client = g->queue_first;
+	*client = newest ? g->queue_last : g->queue_first;
 	server_become(p, *server, SERVER_BUSY);
 	client_become(p, *client, CLIENT_HOLDING);
 	struct pool_server *s = &p->servers[*server];
@@ -397,4 +397,14 @@ bool pool_assign(struct pool *p, int group, int *server, int *client, instant no
 	c->server = *server;
 	s->since = c->since = now;
 	return true;
+}
+
+bool pool_assign(struct pool *p, int group, int *server, int *client, instant now)
+{
+	return assign(p, group, false, server, client, now);
+}
+
+bool pool_assign_newest(struct pool *p, int group, int *server, int *client, instant now)
+{
+	return assign(p, group, true, server, client, now);
 }

@@ -128,6 +128,8 @@ void pool_client_leaves(struct pool *p, int client);
 /* The first in the group's queue gets its server idle for the shortest time: WAITING -> HOLDING,
  * IDLE -> BUSY. False if there is nobody or nothing. */
 bool pool_assign(struct pool *p, int group, int *server, int *client, instant now);
+/* The same for the last in the queue. */
+bool pool_assign_newest(struct pool *p, int group, int *server, int *client, instant now);
 
 /* Servers that are not NONE. */
 static inline int pool_servers(const struct pool *p)

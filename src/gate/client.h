@@ -131,7 +131,7 @@ static inline bool client_is_transactional(const struct client *c)
 /* Actions of the engine. */
 void client_assigned(struct client *c, struct server *s, bool ping);
 /* rejection.c */
-void client_rejected(struct client *c, enum engine_reject reject);
+void client_rejected(struct client *c, const struct engine_action *action);
 
 /* The server is ready for the client's own bytes (no ping, no failed setup in between). */
 void client_go(struct client *c);

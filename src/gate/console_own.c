@@ -1,4 +1,4 @@
-/* SHOW BREAKER, PATH, STAGES, BUDGET, STARTUP: what PgBouncer has no idea of. */
+/* SHOW BREAKER, PATH, STAGES, BUDGET, STARTUP, QUEUES: what PgBouncer has no idea of. */
 #include "gate/console_sockets.h"
 #include "gate/pools.h"
 
@@ -223,6 +223,56 @@ static void fill_startup(const struct client *c, struct table *t)
 	}
 }
 
+static const struct column queues_columns[] = {
+	{"database", COLUMN_TEXT},
+	{"user", COLUMN_TEXT},
+	{"waiting", COLUMN_INT4},
+	{"oldest_ms", COLUMN_INT8}, /* NULL: nobody waits */
+	{"served_per_s", COLUMN_FLOAT8}, /* while somebody waits; NULL: not known */
+	{"expected_ms", COLUMN_INT8}, /* of the last of them; NULL: not known */
+	{"allowed_ms", COLUMN_INT8},
+	{"standing", COLUMN_TEXT},
+	{"overloaded", COLUMN_TEXT},
+	{"overloads", COLUMN_INT8},
+};
+
+static void fill_queue(const struct engine *e, int group, instant now, struct table *t)
+{
+	const struct pool_group *g = &e->pool.groups[group];
+	const struct queue *q = &e->groups[group].queue;
+	double per_s = rate_per_s(&q->rate);
+	table_int(t, g->waiting);
+	if (g->waiting > 0)
+		table_int(t, MS(now - e->pool.clients[g->queue_first].since));
+	else
+		table_null(t);
+	if (per_s > 0.0) {
+		table_real(t, per_s);
+		table_int(t, MS(engine_expected_wait(e, group)));
+	} else {
+		table_null(t);
+		table_null(t);
+	}
+	table_int(t, MS(engine_deadline_span(e, DEADLINE_POOL)));
+	table_text(t, g->waiting > 0 && q->standing ? "yes" : "no");
+	table_text(t, g->waiting > 0 && q->overloaded ? "yes" : "no");
+	table_int(t, q->overloads);
+}
+
+static void fill_queues(const struct client *c, struct table *t)
+{
+	const struct pools *pools = &c->hub->pools;
+	for (int group = 0; group < pools->top; group++) {
+		if (!pools->by_group[group])
+			continue;
+		table_row(t);
+		table_text(t, pools->by_group[group]->database);
+		table_text(t, pools->by_group[group]->user);
+		fill_queue(&c->hub->engine, group, hub_now(c->hub), t);
+		table_end(t);
+	}
+}
+
 #define SHOW(word, columns, fill)                   \
 	{                                           \
 		word, columns, COUNT(columns), fill \
@@ -234,5 +284,6 @@ const struct console_show console_own[] = {
 	SHOW("stages", stage_columns, fill_stages),
 	SHOW("budget", budget_columns, fill_budget),
 	SHOW("startup", startup_columns, fill_startup),
+	SHOW("queues", queues_columns, fill_queues),
 };
 const int console_own_count = COUNT(console_own);

@@ -48,7 +48,7 @@ static void carry_out(struct hub *h, const struct engine_action *action)
 		client_assigned(c, &h->servers[action->server], action->ping);
 		break;
 	case ACTION_REJECT:
-		client_rejected(c, action->reject);
+		client_rejected(c, action);
 		break;
 	case ACTION_PROBE:
 		break; /* nothing asks for one as yet */

@@ -246,6 +246,16 @@ static void add_pool(struct buffer *b, const struct gate_view *view)
 	add(b, "standpipe_pool_clients{state=\"holding\"} %d\n", p->holding);
 	counter(b, "pool_assigned_total", "Server connections given to clients.", e->assigned);
 	counter(b, "pool_rejects_total", "Clients turned away.", e->rejects);
+	head(b, "pool_rejects_by_total", "counter", "The same, by reason.");
+	for (enum engine_reject r = 0; r < REJECT_COUNT; r++)
+		add(b, "standpipe_pool_rejects_by_total{reason=\"%s\"} %lld\n",
+			engine_reject_name(r), (long long)e->rejects_by[r]);
+	int overloaded = 0;
+	for (int group = p->waiting_first; group != POOL_NOBODY; group = p->groups[group].next)
+		overloaded += e->groups[group].queue.overloaded;
+	gauge(b, "pool_queues_overloaded", "Queues too long to be served in time.", overloaded);
+	gauge(b, "pool_expected_wait_seconds", "Of whoever is the last in the own pool's queue.",
+		s_from_ns(engine_expected_wait(e, ENGINE_OWN)));
 	const struct budget *g = &e->budget;
 	gauge(b, "budget_usable", "Connections that the database can give.", g->usable);
 	gauge(b, "budget_fleet", "Connections that all instances may use together.", g->fleet);

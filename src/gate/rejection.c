@@ -47,6 +47,26 @@ static void reject_late(struct client *c, const char *detail, int retry_s)
 	client_fail(c, "53300", "no server connection became free in time", detail, hint);
 }
 
+/* Told before its time: how long the queue is, how fast it moves, and how long that takes. */
+static void reject_overloaded(
+	struct client *c, const struct engine_action *action, const char *detail)
+{
+	const struct engine *e = &c->hub->engine;
+	char hint[ERROR_TEXT_MAX];
+	double per_s = rate_per_s(&e->groups[c->pool->group].queue.rate);
+	int64_t allowed_ns = engine_deadline_span(e, DEADLINE_POOL);
+	/* Until the queue is as short as one may be. */
+	int64_t over_ns = action->expected_ns - allowed_ns;
+	int retry_s = over_ns > 0 ? (int)(over_ns / NS_PER_S) + 1 : 1;
+	snprintf(hint, sizeof(hint),
+		"%d wait in the queue, %.3g a second are served: that takes %.3g s, and "
+		"timeouts.pool is %.3g s. Try again in %d s.",
+		action->waiting, per_s, s_from_ns(action->expected_ns), s_from_ns(allowed_ns),
+		retry_s);
+	client_fail(c, "53300", "overloaded: a server connection can't become free in time", detail,
+		hint);
+}
+
 /* What of it is the client's own doing is said as PostgreSQL says it. */
 static void reject_for_good(struct client *c, const char *detail)
 {
@@ -66,14 +86,14 @@ static void reject_for_good(struct client *c, const char *detail)
 				  "rules.");
 }
 
-void client_rejected(struct client *c, enum engine_reject reject)
+void client_rejected(struct client *c, const struct engine_action *action)
 {
 	if (!c || (c->state != CLIENT_QUEUED && c->state != CLIENT_LOGIN))
 		return;
 	char detail[ERROR_TEXT_MAX], hint[ERROR_TEXT_MAX];
 	int retry_s = engine_group_retry_after_s(&c->hub->engine, c->pool->group, hub_now(c->hub));
 	describe(c, detail);
-	switch (reject) {
+	switch (action->reject) {
 	case REJECT_POOL_TIMEOUT:
 		reject_late(c, detail, retry_s);
 		break;
@@ -84,6 +104,11 @@ void client_rejected(struct client *c, enum engine_reject reject)
 		break;
 	case REJECT_PERMANENT:
 		reject_for_good(c, detail);
+		break;
+	case REJECT_OVERLOADED:
+		reject_overloaded(c, action, detail);
+		break;
+	case REJECT_COUNT:
 		break;
 	}
 }

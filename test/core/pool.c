@@ -92,6 +92,25 @@ static void who_comes_first_is_served_first(void **state)
 	assert_int_equal(l.clients[3].since, 100);
 }
 
+static void the_newest_may_be_served_before_the_others(void **state)
+{
+	struct place l;
+	int server, client;
+	place_init(&l);
+	pool_client_waits(&l.pool, 2, 0, false, 10);
+	pool_client_waits(&l.pool, 0, 0, false, 20);
+	pool_client_waits(&l.pool, 3, 0, true, 30);
+	const int order[] = {3, 0, 2};
+	for (int i = 0; i < 3; i++) {
+		assert_false(pool_assign_newest(&l.pool, 0, &server, &client, 100));
+		int up = server_up(&l.pool, 100);
+		assert_true(pool_assign_newest(&l.pool, 0, &server, &client, 100));
+		assert_int_equal(client, order[i]);
+		assert_int_equal(server, up);
+	}
+	assert_int_equal(l.pool.waiting, 0);
+}
+
 static void the_server_used_last_is_used_next(void **state)
 {
 	struct place l;
@@ -445,6 +464,7 @@ int main(void)
 		cmocka_unit_test(connecting_counts_against_the_number_of_servers),
 		cmocka_unit_test(an_attempt_that_failed_gives_its_id_back),
 		cmocka_unit_test(who_comes_first_is_served_first),
+		cmocka_unit_test(the_newest_may_be_served_before_the_others),
 		cmocka_unit_test(the_server_used_last_is_used_next),
 		cmocka_unit_test(a_released_server_goes_to_who_waits),
 		cmocka_unit_test(who_leaves_the_queue_is_not_served),

@@ -1,6 +1,7 @@
 """Several databases and users, in three modes, under one budget."""
 
 import contextlib
+import re
 import signal
 import struct
 
@@ -229,6 +230,34 @@ def test_who_waits_in_vain_is_told_why(gate):
     for part in ("pool app/app", "transaction", "1 of 1", "share 3", "breaker closed", "path normal"):
         assert part in error["D"], error
     assert "databases.app.pool_size" in error["H"]
+
+
+def test_who_comes_too_late_to_be_served_in_time_is_told_at_once(gate):
+    g = gate(1, DB_POOL_TIMEOUT="2", STANDPIPE_POOL_QUEUE="fifo")
+    with contextlib.ExitStack() as stack:
+        shop = [stack.enter_context(client(g)) for _ in range(3)]
+        rate = re.compile(r'standpipe_pool_expected_wait_seconds [0-9.]*[1-9]')
+
+        def rate_is_known():  # two wait for each one that is served
+            for c in shop:
+                c.send(raw.query("select pg_sleep(0.1)"))
+            known = rate.search(g.standpipe.get("/metrics").body)
+            for c in shop:
+                c.until_ready()
+            return known
+
+        wait_until(rate_is_known, "enough to be served to know the rate")
+        crowd = [stack.enter_context(client(g)) for _ in range(60)]
+        for c in crowd:
+            c.send(raw.query("select pg_sleep(0.1)"))
+        answers = [c.until("ZE") for c in crowd]
+        errors = [raw.error(a) for a in answers if a[-1][0] == "E"]
+        early = [e for e in errors if e["M"].startswith("overloaded:")]
+        assert len(answers) - len(errors) >= 5 and len(early) >= 20
+        assert re.fullmatch(r"[0-9]+ wait in the queue, [0-9.]+ a second are served: that takes [0-9.]+ s, and "
+                            r"timeouts.pool is 2 s. Try again in [0-9]+ s.", early[0]["H"]), early[0]
+        assert early[0]["C"] == "53300" and "share 1" in early[0]["D"]
+    assert f'standpipe_pool_rejects_by_total{{reason="overloaded"}} {len(early)}' in g.standpipe.get("/metrics").body
 
 
 # --- other settings -----------------------------------------------------------------------------------
