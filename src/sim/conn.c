@@ -116,7 +116,7 @@ static void send_syn(struct world *w, int conn)
 			go_on_after(w, conn, CONN_TCP, 1);
 		return;
 	}
-	if (w->now < fleet_at(w, c->instance)->egress_at) {
+	if (w->now < instance_at(w, c->instance)->egress_at) {
 		connector_lost(&w->connector);
 		syn_dropped(w, conn);
 		return;

@@ -80,10 +80,10 @@ void faults_begin(struct world *w, int fault)
 			set_slow(w);
 		break;
 	case FAULT_DEPLOY:
-		fleet_deploy(w, f->instances);
+		instances_deploy(w, f->instances);
 		break;
 	case FAULT_SCALE_OUT:
-		fleet_scale_out(w, f->instances);
+		instances_scale_out(w, f->instances);
 		break;
 	}
 }

@@ -12,7 +12,7 @@
 
 static struct gate *gate_at(struct world *w, int instance)
 {
-	return fleet_at(w, instance)->gate;
+	return instance_at(w, instance)->gate;
 }
 
 /* ---- memory ---- */
@@ -135,8 +135,8 @@ static void probe(struct world *w, int instance, const struct engine_action *a)
 
 static void take_notice(struct world *w, int instance, const struct engine_action *a)
 {
-	if (a->notice == NOTICE_STARTED && fleet_at(w, instance)->service.state == SERVICE_UP)
-		fleet_answers(w, instance);
+	if (a->notice == NOTICE_STARTED && instance_at(w, instance)->service.state == SERVICE_UP)
+		instance_answers(w, instance);
 }
 
 static void carry_out(struct world *w, int instance, const struct engine_action *a)
@@ -219,7 +219,7 @@ void gate_tell(struct world *w, int instance, struct engine_event event)
 	told->count = 0;
 	told->stepping = false;
 	if (told->exit_code >= 0)
-		fleet_ended(w, instance, told->exit_code);
+		instance_ended(w, instance, told->exit_code);
 	else
 		set_timer(w, instance);
 }
@@ -349,7 +349,7 @@ void gate_service_up(struct world *w, int instance)
 			world_next(w, g->engine.startup.phases[PHASE_SERVICES].began_at,
 				w->settings->check_interval_ns));
 	else if (g->engine.started_noticed)
-		fleet_answers(w, instance);
+		instance_answers(w, instance);
 }
 
 /* ---- starts and ends ---- */
@@ -358,7 +358,7 @@ void gate_start(struct world *w, int instance)
 {
 	struct gate *g = gate_at(w, instance);
 	const struct engine_memory *m = &g->memory;
-	uint64_t number = (uint64_t)instance << 32 | fleet_at(w, instance)->serial;
+	uint64_t number = (uint64_t)instance << 32 | instance_at(w, instance)->serial;
 
 	memset(m->servers, 0, (size_t)m->servers_max * sizeof *m->servers);
 	memset(m->attempts, 0, (size_t)m->servers_max * sizeof *m->attempts);
@@ -448,7 +448,7 @@ void gate_conn_lost(struct world *w, int instance, int id, enum outcome outcome,
 	struct gate *g = gate_at(w, instance);
 	int client = g->engine.pool.servers[id].client;
 	bool requeue = unused && client != POOL_NOBODY && is_wanted(w, g, instance, client);
-	uint32_t serial = fleet_at(w, instance)->serial;
+	uint32_t serial = instance_at(w, instance)->serial;
 
 	g->conns[id] = -1;
 	gate_tell(w, instance,
@@ -456,7 +456,7 @@ void gate_conn_lost(struct world *w, int instance, int id, enum outcome outcome,
 			.server = id,
 			.outcome = outcome,
 			.requeue = requeue});
-	if (client != POOL_NOBODY && !requeue && fleet_at(w, instance)->serial == serial)
+	if (client != POOL_NOBODY && !requeue && instance_at(w, instance)->serial == serial)
 		client_failed(w, instance, client);
 }
 
@@ -464,11 +464,11 @@ void gate_conn_answered(struct world *w, int instance, int id)
 {
 	struct gate *g = gate_at(w, instance);
 	int client = g->engine.pool.servers[id].client;
-	uint32_t serial = fleet_at(w, instance)->serial;
+	uint32_t serial = instance_at(w, instance)->serial;
 
 	assert(client != POOL_NOBODY);
 	gate_tell(w, instance, (struct engine_event){.kind = EVENT_SERVER_RELEASED, .server = id});
-	if (fleet_at(w, instance)->serial != serial || !is_wanted(w, g, instance, client))
+	if (instance_at(w, instance)->serial != serial || !is_wanted(w, g, instance, client))
 		return;
 	if (client < g->clients)
 		service_slot_done(w, instance, client, true);

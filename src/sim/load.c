@@ -136,7 +136,7 @@ void load_user_timeout(struct world *w, int request)
 		return; /* a try that has failed already */
 	at(w, request)->alone = true;
 	if (left.liveness) {
-		fleet_not_alive(w, left.instance);
+		instance_not_alive(w, left.instance);
 		return;
 	}
 	/* The user goes on with another one. */
@@ -177,9 +177,9 @@ void load_request_done(struct world *w, int request, bool ok)
 	} else if (r.liveness) {
 		forget(w, request);
 		if (ok)
-			fleet_at(w, r.instance)->service.failures = 0;
+			instance_at(w, r.instance)->service.failures = 0;
 		else
-			fleet_not_alive(w, r.instance);
+			instance_not_alive(w, r.instance);
 	} else if (ok) {
 		served(w, request);
 		forget(w, request);

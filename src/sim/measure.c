@@ -60,7 +60,7 @@ void measure_ready(struct world *w)
 
 void measure_phases(struct world *w, int instance)
 {
-	const struct startup *startup = &fleet_at(w, instance)->gate->engine.startup;
+	const struct startup *startup = &instance_at(w, instance)->gate->engine.startup;
 
 	for (enum phase phase = 0; phase < PHASE_COUNT; phase++) {
 		const struct phase_record *p = &startup->phases[phase];

@@ -15,7 +15,7 @@
 
 static struct service *service_at(struct world *w, int instance)
 {
-	return &fleet_at(w, instance)->service;
+	return &instance_at(w, instance)->service;
 }
 
 /* ---- the pool ---- */
@@ -117,7 +117,7 @@ static void run_slot(struct world *w, int instance, int slot)
 static void start_failed(struct world *w, int instance)
 {
 	if (!w->arm->standpipe) {
-		fleet_ended(w, instance, EXIT_STARTUP_FAILED);
+		instance_ended(w, instance, EXIT_STARTUP_FAILED);
 		return;
 	}
 	service_stop(w, instance, true);
@@ -130,7 +130,7 @@ static void is_up(struct world *w, int instance)
 	if (w->arm->standpipe)
 		gate_service_up(w, instance);
 	else
-		fleet_answers(w, instance);
+		instance_answers(w, instance);
 }
 
 static void check_schema(struct world *w, int instance)
@@ -161,14 +161,14 @@ void service_start(struct world *w, int instance)
 	int64_t spread_ns = habits->start_max_ns - habits->start_min_ns;
 
 	service_at(w, instance)->state = SERVICE_LOADING;
-	world_put(w, OCC_LOADED, instance, fleet_at(w, instance)->serial,
+	world_put(w, OCC_LOADED, instance, instance_at(w, instance)->serial,
 		w->now + habits->start_min_ns + random_span(&w->random, spread_ns));
 }
 
 void service_loaded(struct world *w, int instance)
 {
 	struct service *s = service_at(w, instance);
-	uint32_t serial = fleet_at(w, instance)->serial;
+	uint32_t serial = instance_at(w, instance)->serial;
 
 	if (s->state != SERVICE_LOADING)
 		return;
@@ -177,7 +177,7 @@ void service_loaded(struct world *w, int instance)
 	world_put(w, OCC_LATE, instance, serial, w->now + w->habits.initialization_ns);
 	for (int i = 0; i < w->habits.warm; i++) {
 		run_slot(w, instance, take_slot(s, REQUEST_OWN));
-		if (s->state != SERVICE_WARMING || fleet_at(w, instance)->serial != serial)
+		if (s->state != SERVICE_WARMING || instance_at(w, instance)->serial != serial)
 			return;
 	}
 	if (w->habits.warm == 0)

@@ -130,7 +130,7 @@ static void happen(struct world *w, const struct occurrence *o)
 {
 	switch ((enum occurrence_kind)o->kind) {
 	case OCC_BEGIN:
-		fleet_begin(w, o->subject);
+		instance_begin(w, o->subject);
 		break;
 	case OCC_TICK:
 		gate_tick(w, o->subject);
@@ -145,16 +145,16 @@ static void happen(struct world *w, const struct occurrence *o)
 		service_late(w, o->subject);
 		break;
 	case OCC_PROBED:
-		fleet_probed(w, o->subject);
+		instance_probed(w, o->subject);
 		break;
 	case OCC_PROBE_TIMEOUT:
-		fleet_probe_timeout(w, o->subject);
+		instance_probe_timeout(w, o->subject);
 		break;
 	case OCC_LIVENESS:
-		fleet_liveness(w, o->subject);
+		instance_liveness(w, o->subject);
 		break;
 	case OCC_KILL:
-		fleet_kill(w, o->subject);
+		instance_kill(w, o->subject);
 		break;
 	case OCC_CONN_LATE:
 		service_conn_late(w, o->subject);
@@ -246,7 +246,7 @@ static void start(struct world *w)
 		.last = -1,
 	};
 	measure_start(w);
-	fleet_start(w);
+	instances_start(w);
 	load_start(w);
 	faults_start(w);
 }
@@ -274,7 +274,7 @@ static int run_world(const struct scenario *s, const struct scenario_arm *arm,
 	if (status < 0)
 		*error = w->broken;
 	measure_release(&w->measure);
-	fleet_release(&w->fleet);
+	instances_release(&w->fleet);
 	load_release(&w->load);
 	conns_release(&w->conns);
 	queue_release(&w->queue);

@@ -1,11 +1,11 @@
-#include "sim/fleet.h"
+#include "sim/instance.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 #include "sim/world.h"
 
-struct instance *fleet_at(struct world *w, int instance)
+struct instance *instance_at(struct world *w, int instance)
 {
 	return &w->fleet.list[instance];
 }
@@ -87,7 +87,7 @@ static int size_at_most(const struct world *w)
 	return size;
 }
 
-void fleet_start(struct world *w)
+void instances_start(struct world *w)
 {
 	struct fleet *f = &w->fleet;
 
@@ -112,7 +112,7 @@ static void let_go(struct instance *at)
 	service_release(&at->service);
 }
 
-void fleet_release(struct fleet *f)
+void instances_release(struct fleet *f)
 {
 	for (int i = 0; i < f->size; i++)
 		let_go(&f->list[i]);
@@ -123,10 +123,10 @@ void fleet_release(struct fleet *f)
 
 /* ---- a start ---- */
 
-void fleet_begin(struct world *w, int instance)
+void instance_begin(struct world *w, int instance)
 {
 	const struct scenario *s = w->scenario;
-	struct instance *at = fleet_at(w, instance);
+	struct instance *at = instance_at(w, instance);
 	int slots = w->habits.size + w->habits.overflow;
 
 	if (!at->service.slots)
@@ -148,9 +148,9 @@ void fleet_begin(struct world *w, int instance)
 		service_start(w, instance);
 }
 
-void fleet_answers(struct world *w, int instance)
+void instance_answers(struct world *w, int instance)
 {
-	const struct instance *at = fleet_at(w, instance);
+	const struct instance *at = instance_at(w, instance);
 
 	if (at->state == INSTANCE_STARTING)
 		world_put(w, OCC_PROBED, instance, at->serial,
@@ -159,9 +159,9 @@ void fleet_answers(struct world *w, int instance)
 
 static void retire_one(struct world *w);
 
-void fleet_probed(struct world *w, int instance)
+void instance_probed(struct world *w, int instance)
 {
-	struct instance *at = fleet_at(w, instance);
+	struct instance *at = instance_at(w, instance);
 
 	if (at->state != INSTANCE_STARTING)
 		return;
@@ -173,7 +173,7 @@ void fleet_probed(struct world *w, int instance)
 	if (w->arm->standpipe && !at->told_phases)
 		measure_phases(w, instance);
 	at->told_phases = true;
-	fleet_liveness(w, instance);
+	instance_liveness(w, instance);
 	if (at->revision == w->fleet.revision && w->fleet.revision > 0)
 		retire_one(w);
 }
@@ -182,7 +182,7 @@ void fleet_probed(struct world *w, int instance)
 
 static void tear_down(struct world *w, int instance)
 {
-	struct instance *at = fleet_at(w, instance);
+	struct instance *at = instance_at(w, instance);
 
 	at->serial++;
 	if (at->gate)
@@ -190,9 +190,9 @@ static void tear_down(struct world *w, int instance)
 	service_stop(w, instance, false);
 }
 
-void fleet_ended(struct world *w, int instance, int code)
+void instance_ended(struct world *w, int instance, int code)
 {
-	struct instance *at = fleet_at(w, instance);
+	struct instance *at = instance_at(w, instance);
 	bool was_ready = at->state == INSTANCE_READY;
 
 	if (!was_ready && at->state != INSTANCE_STARTING)
@@ -207,19 +207,19 @@ void fleet_ended(struct world *w, int instance, int code)
 		w->now + platform_restart_ns(&w->scenario->platform, at->failures));
 }
 
-void fleet_probe_timeout(struct world *w, int instance)
+void instance_probe_timeout(struct world *w, int instance)
 {
-	if (fleet_at(w, instance)->state == INSTANCE_STARTING)
-		fleet_ended(w, instance, FLEET_EXIT_KILLED);
+	if (instance_at(w, instance)->state == INSTANCE_STARTING)
+		instance_ended(w, instance, INSTANCE_EXIT_KILLED);
 }
 
 /* ---- liveness ---- */
 
 /* A gate's /live does not look at the database; nor do most services'. */
-void fleet_liveness(struct world *w, int instance)
+void instance_liveness(struct world *w, int instance)
 {
 	const struct platform_settings *p = &w->scenario->platform;
-	struct instance *at = fleet_at(w, instance);
+	struct instance *at = instance_at(w, instance);
 
 	if (*p->liveness_path == '\0' || w->arm->standpipe ||
 		w->scenario->service.health != HEALTH_DATABASE || at->state != INSTANCE_READY)
@@ -229,18 +229,18 @@ void fleet_liveness(struct world *w, int instance)
 		load_liveness(w, instance);
 }
 
-void fleet_not_alive(struct world *w, int instance)
+void instance_not_alive(struct world *w, int instance)
 {
-	struct instance *at = fleet_at(w, instance);
+	struct instance *at = instance_at(w, instance);
 
 	if (at->state == INSTANCE_READY &&
 		++at->service.failures == w->scenario->platform.liveness_failures)
 		world_put(w, OCC_KILL, instance, at->serial, w->now);
 }
 
-void fleet_kill(struct world *w, int instance)
+void instance_kill(struct world *w, int instance)
 {
-	fleet_ended(w, instance, FLEET_EXIT_KILLED);
+	instance_ended(w, instance, INSTANCE_EXIT_KILLED);
 }
 
 /* ---- deploys ---- */
@@ -278,7 +278,7 @@ static void retire_one(struct world *w)
 	}
 }
 
-void fleet_deploy(struct world *w, int at_a_time)
+void instances_deploy(struct world *w, int at_a_time)
 {
 	struct fleet *f = &w->fleet;
 	/* One that still goes on is overtaken. */
@@ -289,7 +289,7 @@ void fleet_deploy(struct world *w, int at_a_time)
 	add(w, first, 0);
 }
 
-void fleet_scale_out(struct world *w, int instances)
+void instances_scale_out(struct world *w, int instances)
 {
 	w->fleet.wanted += instances;
 	add(w, instances, 0);

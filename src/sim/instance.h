@@ -1,9 +1,9 @@
 /*
- * fleet - the instances, and the platform that starts them, probes them and starts them again
+ * instance - the instances, and the platform that starts them, probes them and starts them again
  * (scenario/platform.h has the arithmetic).
  */
-#ifndef STANDPIPE_SIM_FLEET_H
-#define STANDPIPE_SIM_FLEET_H
+#ifndef STANDPIPE_SIM_INSTANCE_H
+#define STANDPIPE_SIM_INSTANCE_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,7 +14,7 @@
 
 struct world;
 
-#define FLEET_EXIT_KILLED 137 /* 128 + SIGKILL */
+#define INSTANCE_EXIT_KILLED 137 /* 128 + SIGKILL */
 
 enum instance_state {
 	INSTANCE_ABSENT, /* of a revision that is still to come */
@@ -52,29 +52,29 @@ struct fleet {
 	int fitting;
 };
 
-void fleet_start(struct world *w);
-void fleet_release(struct fleet *f);
+void instances_start(struct world *w);
+void instances_release(struct fleet *f);
 
-struct instance *fleet_at(struct world *w, int instance);
+struct instance *instance_at(struct world *w, int instance);
 
 /* Its turn to be started. */
-void fleet_begin(struct world *w, int instance);
+void instance_begin(struct world *w, int instance);
 
 /* It answers as one that is ready: the next probe sees it. */
-void fleet_answers(struct world *w, int instance);
-void fleet_probed(struct world *w, int instance);
+void instance_answers(struct world *w, int instance);
+void instance_probed(struct world *w, int instance);
 /* The startup probe's time is over. */
-void fleet_probe_timeout(struct world *w, int instance);
+void instance_probe_timeout(struct world *w, int instance);
 /* Its liveness is to be asked for; it did not answer, or not well; it is killed for that. */
-void fleet_liveness(struct world *w, int instance);
-void fleet_not_alive(struct world *w, int instance);
-void fleet_kill(struct world *w, int instance);
+void instance_liveness(struct world *w, int instance);
+void instance_not_alive(struct world *w, int instance);
+void instance_kill(struct world *w, int instance);
 
 /* It ended with a code. */
-void fleet_ended(struct world *w, int instance, int code);
+void instance_ended(struct world *w, int instance, int code);
 
 /* A new revision, so many at a time (0: all); so many more. */
-void fleet_deploy(struct world *w, int at_a_time);
-void fleet_scale_out(struct world *w, int instances);
+void instances_deploy(struct world *w, int at_a_time);
+void instances_scale_out(struct world *w, int instances);
 
 #endif
