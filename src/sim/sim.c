@@ -210,7 +210,7 @@ static void play(struct world *w)
 {
 	struct occurrence o;
 
-	while (queue_take(&w->queue, &o)) {
+	while (agenda_take(&w->agenda, &o)) {
 		if (o.at > w->until) {
 			w->now = w->until;
 			break;
@@ -277,7 +277,7 @@ static int run_world(const struct scenario *s, const struct scenario_arm *arm,
 	instances_release(&w->fleet);
 	load_release(&w->load);
 	conns_release(&w->conns);
-	queue_release(&w->queue);
+	agenda_release(&w->agenda);
 	free(w);
 	return status;
 }

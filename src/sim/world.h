@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "report/result.h"
 #include "scenario/scenario.h"
+#include "sim/agenda.h"
 #include "sim/conn.h"
 #include "sim/connector.h"
 #include "sim/database.h"
@@ -19,7 +20,6 @@
 #include "sim/load.h"
 #include "sim/measure.h"
 #include "sim/owner.h"
-#include "sim/queue.h"
 #include "sim/service.h"
 #include "sim/sim.h"
 
@@ -68,7 +68,7 @@ struct world {
 	instant now, until;
 	bool over;
 	int64_t events;
-	struct queue queue;
+	struct agenda agenda;
 	struct random random; /* of the fleet: start times, warm-ups */
 	struct habits habits;
 	struct connector connector;
@@ -84,7 +84,7 @@ struct world {
 static inline void world_put(
 	struct world *w, enum occurrence_kind kind, int subject, uint32_t serial, instant at)
 {
-	queue_put(&w->queue, (struct occurrence){at, (uint32_t)kind, subject, serial});
+	agenda_put(&w->agenda, (struct occurrence){at, (uint32_t)kind, subject, serial});
 }
 
 /* The first of since, since + interval, since + 2 x interval ... that is not over. */

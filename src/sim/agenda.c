@@ -1,4 +1,4 @@
-#include "sim/queue.h"
+#include "sim/agenda.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -6,14 +6,14 @@
 #define SIZE_MIN 64
 
 /* 0: now; else one more than the highest bit that differs. */
-static int bucket_of(const struct queue *q, instant at)
+static int bucket_of(const struct agenda *q, instant at)
 {
 	uint64_t differs = (uint64_t)at ^ (uint64_t)q->now;
 
 	return differs == 0 ? 0 : 64 - __builtin_clzll(differs);
 }
 
-static void grow(struct queue_bucket *b)
+static void grow(struct agenda_bucket *b)
 {
 	b->size = b->size ? 2 * b->size : SIZE_MIN;
 	b->items = realloc(b->items, b->size * sizeof *b->items);
@@ -21,13 +21,13 @@ static void grow(struct queue_bucket *b)
 		abort();
 }
 
-void queue_put(struct queue *q, struct occurrence o)
+void agenda_put(struct agenda *q, struct occurrence o)
 {
 	if (o.at == INSTANT_NEVER)
 		return;
 	assert(o.at >= q->now);
 	int index = bucket_of(q, o.at);
-	struct queue_bucket *b = &q->buckets[index];
+	struct agenda_bucket *b = &q->buckets[index];
 	if (b->count == b->size)
 		grow(b);
 	b->items[b->count++] = o;
@@ -35,9 +35,9 @@ void queue_put(struct queue *q, struct occurrence o)
 }
 
 /* The present becomes the first time in the lowest bucket, whose content moves down. */
-static void move_on(struct queue *q, int index)
+static void move_on(struct agenda *q, int index)
 {
-	struct queue_bucket *b = &q->buckets[index];
+	struct agenda_bucket *b = &q->buckets[index];
 	uint32_t count = b->count;
 
 	q->now = INSTANT_NEVER;
@@ -46,12 +46,12 @@ static void move_on(struct queue *q, int index)
 	q->filled &= ~(UINT64_C(1) << index);
 	b->count = 0;
 	for (uint32_t i = 0; i < count; i++)
-		queue_put(q, b->items[i]);
+		agenda_put(q, b->items[i]);
 }
 
-bool queue_take(struct queue *q, struct occurrence *o)
+bool agenda_take(struct agenda *q, struct occurrence *o)
 {
-	struct queue_bucket *now = &q->buckets[0];
+	struct agenda_bucket *now = &q->buckets[0];
 
 	if (q->head == now->count) {
 		q->head = now->count = 0;
@@ -64,9 +64,9 @@ bool queue_take(struct queue *q, struct occurrence *o)
 	return true;
 }
 
-void queue_release(struct queue *q)
+void agenda_release(struct agenda *q)
 {
-	for (int i = 0; i < QUEUE_BUCKETS; i++)
+	for (int i = 0; i < AGENDA_BUCKETS; i++)
 		free(q->buckets[i].items);
-	*q = (struct queue){0};
+	*q = (struct agenda){0};
 }

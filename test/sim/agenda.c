@@ -6,18 +6,18 @@
 #include <cmocka.h>
 
 #include "base/random.h"
-#include "sim/queue.h"
+#include "sim/agenda.h"
 
 #define MANY 5000
 
-static void put(struct queue *q, instant at, int subject)
+static void put(struct agenda *q, instant at, int subject)
 {
-	queue_put(q, (struct occurrence){.at = at, .subject = subject});
+	agenda_put(q, (struct occurrence){.at = at, .subject = subject});
 }
 
 static void what_comes_first_is_taken_first(void **state)
 {
-	struct queue q = {0};
+	struct agenda q = {0};
 	struct occurrence o;
 
 	put(&q, 30, 3);
@@ -25,42 +25,42 @@ static void what_comes_first_is_taken_first(void **state)
 	put(&q, NS_PER_S, 4);
 	put(&q, 20, 2);
 	for (int i = 1; i <= 4; i++) {
-		assert_true(queue_take(&q, &o));
+		assert_true(agenda_take(&q, &o));
 		assert_int_equal(o.subject, i);
 	}
-	assert_false(queue_take(&q, &o));
-	queue_release(&q);
+	assert_false(agenda_take(&q, &o));
+	agenda_release(&q);
 }
 
 static void at_the_same_time_the_first_that_was_put_there_is_first(void **state)
 {
-	struct queue q = {0};
+	struct agenda q = {0};
 	struct occurrence o;
 
 	for (int i = 0; i < 100; i++)
 		put(&q, i % 2 ? 7 * NS_PER_S : 5 * NS_PER_S, i);
 	for (int i = 0; i < 100; i++) {
-		assert_true(queue_take(&q, &o));
+		assert_true(agenda_take(&q, &o));
 		assert_int_equal(o.subject, i < 50 ? 2 * i : 2 * (i - 50) + 1);
 		/* One that is put there for now comes after those that already wait for now. */
 		if (i == 10)
 			put(&q, o.at, 98 + 2);
 		if (i == 49) {
-			assert_true(queue_take(&q, &o));
+			assert_true(agenda_take(&q, &o));
 			assert_int_equal(o.subject, 100);
 		}
 	}
-	queue_release(&q);
+	agenda_release(&q);
 }
 
 static void never_does_not_come(void **state)
 {
-	struct queue q = {0};
+	struct agenda q = {0};
 	struct occurrence o;
 
 	put(&q, INSTANT_NEVER, 1);
-	assert_false(queue_take(&q, &o));
-	queue_release(&q);
+	assert_false(agenda_take(&q, &o));
+	agenda_release(&q);
 }
 
 /* Put and taken in any order, against the plain definition. */
@@ -68,7 +68,7 @@ static void time_never_goes_back_and_nothing_is_lost(void **state)
 {
 	static bool taken[MANY];
 	struct random random;
-	struct queue q = {0};
+	struct agenda q = {0};
 	struct occurrence o = {0};
 	int put_so_far = 0, taken_so_far = 0;
 	instant now = 0;
@@ -78,7 +78,7 @@ static void time_never_goes_back_and_nothing_is_lost(void **state)
 		if (put_so_far < MANY && random_below(&random, 2)) {
 			int64_t ahead_ns = (int64_t)1 << random_below(&random, 40);
 			put(&q, now + random_span(&random, ahead_ns) / 3, put_so_far++);
-		} else if (queue_take(&q, &o)) {
+		} else if (agenda_take(&q, &o)) {
 			assert_true(o.at >= now);
 			assert_false(taken[o.subject]);
 			now = o.at;
@@ -88,7 +88,7 @@ static void time_never_goes_back_and_nothing_is_lost(void **state)
 			assert_int_equal(taken_so_far, put_so_far);
 		}
 	}
-	queue_release(&q);
+	agenda_release(&q);
 }
 
 int main(void)

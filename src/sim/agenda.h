@@ -1,5 +1,5 @@
 /*
- * queue - what is still to happen, in the order of its time; at the same time, in the order in
+ * agenda - what is still to happen, in the order of its time; at the same time, in the order in
  * which it was put there.
  *
  * A radix heap (Ahuja, Mehlhorn, Orlin, Tarjan, "Faster Algorithms for the Shortest Path Problem",
@@ -7,15 +7,15 @@
  * time differs from the present, and is moved to a lower one as the present comes closer. All moves
  * are appends in memory order, and equal times are always in the same bucket, in order.
  */
-#ifndef STANDPIPE_SIM_QUEUE_H
-#define STANDPIPE_SIM_QUEUE_H
+#ifndef STANDPIPE_SIM_AGENDA_H
+#define STANDPIPE_SIM_AGENDA_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/instant.h"
 
-#define QUEUE_BUCKETS 64
+#define AGENDA_BUCKETS 64
 
 struct occurrence {
 	instant at;
@@ -24,25 +24,25 @@ struct occurrence {
 	uint32_t serial; /* of the subject then: it is void if that has changed since */
 };
 
-struct queue_bucket {
+struct agenda_bucket {
 	struct occurrence *items; /* owned */
 	uint32_t count, size;
 };
 
-struct queue {
-	struct queue_bucket buckets[QUEUE_BUCKETS];
+struct agenda {
+	struct agenda_bucket buckets[AGENDA_BUCKETS];
 	uint64_t filled; /* a bit for each bucket that is not empty */
 	uint32_t head; /* of bucket 0: what is before has been taken */
 	instant now; /* of what was taken last */
 };
 
 /* All zero is an empty queue at time zero. */
-void queue_release(struct queue *q);
+void agenda_release(struct agenda *q);
 
 /* `at` is not before what was taken last. INSTANT_NEVER is never. */
-void queue_put(struct queue *q, struct occurrence o);
+void agenda_put(struct agenda *q, struct occurrence o);
 
 /* Takes the next. False: there is none. */
-bool queue_take(struct queue *q, struct occurrence *o);
+bool agenda_take(struct agenda *q, struct occurrence *o);
 
 #endif
