@@ -122,6 +122,7 @@ void config_fill_gate(struct config *c)
 	e->ping_after_ns = c->pre_ping ? c->ping_after_ns : INT64_MAX;
 	g->servers_max = e->budget.pool_size + e->budget.pool_overflow;
 	g->environment = environment_name(c->environment);
+	g->cloud.timeout_ns = e->deadlines.base_ns[DEADLINE_HEALTH_CHECK];
 
 	g->required_count = c->required.count;
 	for (int i = 0; i < c->required.count; i++)

@@ -29,7 +29,9 @@ static const struct command commands[] = {
 		"show the effective configuration, where it came from, and whether it fits",
 		check_main},
 	{"probe",
-		"[-c FILE] [--count N] [--parallel K] [--interval T] [--timeout T] [--json] [URL]",
+		"[-c FILE] [--count N] [--parallel K] [--interval T] [--timeout T] [--cloud] "
+		"[--json] "
+		"[URL]",
 		"measure the path to the database: names, TCP, TLS, login, queries, and the advice",
 		probe_main},
 	{"lab", "SCENARIO [--json] [--arm NAME]... [--time-scale X] [--output FILE] [--logs DIR]",

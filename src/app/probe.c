@@ -20,7 +20,7 @@ struct options {
 	struct config_options config;
 	int count, parallel;
 	int64_t interval_ns, timeout_ns;
-	bool json;
+	bool cloud, json;
 };
 
 struct session {
@@ -55,6 +55,7 @@ static int read_span(const char *name, const char *text, double least_s, int64_t
 static int read_options(struct options *o, int argc, char **argv)
 {
 	static const struct option long_options[] = {
+		{"cloud", no_argument, NULL, 'm'},
 		{"config", required_argument, NULL, 'c'},
 		{"count", required_argument, NULL, 'n'},
 		{"interval", required_argument, NULL, 'i'},
@@ -78,6 +79,8 @@ static int read_options(struct options *o, int argc, char **argv)
 			failed = read_span("--timeout", optarg, 0.1, &o->timeout_ns);
 		else if (letter == 'j')
 			o->json = true;
+		else if (letter == 'm')
+			o->cloud = true;
 		else
 			failed = option_error("probe", letter, argv);
 	}
@@ -153,6 +156,8 @@ static int probe(const struct config *config, const struct options *o)
 	if (!o->json)
 		probe_show_target(config, o->timeout_ns);
 	bool clean = probe_run(&record, &plan);
+	if (o->cloud && !record.interrupted)
+		probe_cloud_ask(&record.cloud, &config->gate.cloud);
 	judge_and_show(config, &p, &shown);
 	/* Or the process's end would wait for the thread. */
 	if (!clean)

@@ -14,18 +14,19 @@
 #include "app/probe_record.h"
 #include "gate/hint.h"
 
-#define DNS_SLOW_NS   (200 * NS_PER_MS)
-#define TCP_SLOW_NS   (200 * NS_PER_MS)
-#define TLS_SLOW_NS   (300 * NS_PER_MS)
-#define AUTH_SLOW_NS  (500 * NS_PER_MS)
-#define QUERY_SLOW_NS (100 * NS_PER_MS)
-#define RTT_FAR_NS    (50 * NS_PER_MS)
-#define DNS_SILENT_NS (4500 * NS_PER_MS) /* resolv.conf(5): the next name server after 5 s */
-#define BUSY_PERCENT  80 /* BEHAVIOUR: share of the database's connections in use */
-#define TLS_TRIPS     2
-#define AUTH_TRIPS    3
-#define CONNECT_TRIPS 6
-#define LOSS_SEGMENTS 3 /* sent again, of all: fewer may be chance */
+#define DNS_SLOW_NS    (200 * NS_PER_MS)
+#define TCP_SLOW_NS    (200 * NS_PER_MS)
+#define TLS_SLOW_NS    (300 * NS_PER_MS)
+#define AUTH_SLOW_NS   (500 * NS_PER_MS)
+#define QUERY_SLOW_NS  (100 * NS_PER_MS)
+#define RTT_FAR_NS     (50 * NS_PER_MS)
+#define DNS_SILENT_NS  (4500 * NS_PER_MS) /* resolv.conf(5): the next name server after 5 s */
+#define BUSY_PERCENT   80 /* BEHAVIOUR: share of the database's connections in use */
+#define CONNECTOR_BUSY 0.7 /* BEHAVIOUR: path utilisation in normal operation */
+#define TLS_TRIPS      2
+#define AUTH_TRIPS     3
+#define CONNECT_TRIPS  6
+#define LOSS_SEGMENTS  3 /* sent again, of all: fewer may be chance */
 
 const char *probe_severity_name(enum probe_severity s)
 {
@@ -224,6 +225,47 @@ static void judge_server(struct probe_verdict *v, const struct probe_record *r)
 	say(v, b->fits ? PROBE_NOTE : PROBE_WARNING, "capacity", "%s", v->plan.sentence);
 }
 
+/* ---- the connector ---- */
+
+/* How old what is told is, in whole seconds; the oldest of it. */
+static int64_t age_s(const struct probe_cloud *c)
+{
+	int64_t oldest_ns = c->wall_ns;
+	for (enum cloud_metric m = 0; m < CLOUD_METRIC_COUNT; m++)
+		if (c->sample.values[m].known && c->sample.values[m].at_ns < oldest_ns)
+			oldest_ns = c->sample.values[m].at_ns;
+	return (c->wall_ns - oldest_ns) / NS_PER_S;
+}
+
+static void judge_cloud(struct probe_verdict *v, const struct probe_cloud *c)
+{
+	const struct cloud_value *values = c->sample.values;
+	const struct cloud_value *cpu = &values[CLOUD_CPU];
+	if (!c->asked)
+		return;
+	if (error_is_set(&c->error)) {
+		say(v, PROBE_NOTE, "monitoring", "Cloud Monitoring told nothing: %s",
+			c->error.text);
+		return;
+	}
+	if (!values[CLOUD_INSTANCES].known && !cpu->known) {
+		say(v, PROBE_NOTE, "monitoring",
+			"Cloud Monitoring has no sample of a connector in the last minutes: are "
+			"monitoring.project and monitoring.connector right?");
+		return;
+	}
+	say(v, cpu->value > CONNECTOR_BUSY ? PROBE_WARNING : PROBE_NOTE,
+		cpu->value > CONNECTOR_BUSY ? "connector_busy" : "connector",
+		"the connector had %.0f instances at %.0f %% of their CPU and carried %.1f Mbit/s "
+		"in and %.1f Mbit/s out, %lld s ago%s",
+		values[CLOUD_INSTANCES].value, 100 * cpu->value, values[CLOUD_RECEIVED].value / 1e6,
+		values[CLOUD_SENT].value / 1e6, (long long)age_s(c),
+		cpu->value > CONNECTOR_BUSY
+			? ": it is short of CPU, and drops what it can't carry; give it more "
+			  "instances or a larger machine"
+			: "");
+}
+
 /* The plan for the server as it is. */
 static void make_plan(
 	struct probe_verdict *v, const struct probe_record *r, const struct budget_settings *budget)
@@ -266,5 +308,6 @@ void probe_judge(struct probe_verdict *v, const struct probe_record *r,
 	judge_stages(v, n);
 	judge_ramp(v, n);
 	judge_server(v, r);
+	judge_cloud(v, &r->cloud);
 	say_health(v, r, n);
 }

@@ -192,6 +192,22 @@ static json_t *capacity_json(const struct probe_verdict *v)
 	return o;
 }
 
+static json_t *cloud_json(const struct probe_shown *s)
+{
+	static const char *const keys[CLOUD_METRIC_COUNT] = {
+		"instances", "cpu_utilisation", "received_bit_s", "sent_bit_s"};
+	const struct probe_cloud *c = &s->record->cloud;
+	if (!c->asked)
+		return json_null();
+	json_t *o = json_object();
+	for (enum cloud_metric m = 0; m < CLOUD_METRIC_COUNT; m++) {
+		const struct cloud_value *v = &c->sample.values[m];
+		put(o, keys[m], v->known ? json_real(v->value) : json_null());
+	}
+	put(o, "error", error_is_set(&c->error) ? text(s, c->error.text) : json_null());
+	return o;
+}
+
 static json_t *advice_json(const struct probe_verdict *v)
 {
 	json_t *list = json_array();
@@ -217,6 +233,7 @@ void probe_show_json(const struct probe_shown *s)
 	put(root, "ramp", ramp_json(s));
 	put(root, "server", server_json(s));
 	put(root, "capacity", capacity_json(s->verdict));
+	put(root, "connector", cloud_json(s));
 	put(root, "advice", advice_json(s->verdict));
 	put(root, "exit_code", json_integer(s->exit_code));
 	if (json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) == 0)

@@ -11,6 +11,7 @@
 #include "app/check_plan.h"
 #include "base/error.h"
 #include "core/engine.h"
+#include "io/cloud_monitoring.h"
 #include "io/tcp_info.h"
 
 #define PROBE_QUERIES     10 /* round trips on the first connection; on each other, one */
@@ -51,10 +52,19 @@ struct probe_server {
 	char version[PROBE_VERSION_MAX]; /* "15.8" */
 };
 
+/* What Cloud Monitoring says of the VPC connector. */
+struct probe_cloud {
+	bool asked;
+	struct cloud_sample sample;
+	struct error error; /* why there is none; not set: it was answered */
+	int64_t wall_ns; /* when, ns since 1970 */
+};
+
 struct probe_record {
 	struct probe_attempt *attempts; /* owned, in the order in which they ended */
 	int count, size;
 	struct probe_server server;
+	struct probe_cloud cloud;
 	char place[PROBE_PLACE_MAX]; /* that the first one reached: "10.0.0.5:5432" */
 	char tls[PROBE_TLS_MAX]; /* "TLSv1.3, TLS_AES_256_GCM_SHA384"; empty: none */
 	int parallel_wanted; /* the widest step asked for */

@@ -35,4 +35,7 @@ struct probe_plan {
  * thread, which the end of the process would wait for. */
 bool probe_run(struct probe_record *r, const struct probe_plan *plan);
 
+/* Asks Cloud Monitoring about the connector, once; ends at SIGINT, too. */
+void probe_cloud_ask(struct probe_cloud *answer, const struct cloud_target *target);
+
 #endif

@@ -348,6 +348,17 @@ static const struct setting rows[] = {
 {"loop.backend", SETTING_CHOICE, GATE(loop_backend), .choices = backends, .preset = "auto",
 	.restart = true, .variables = "STANDPIPE_LOOP_BACKEND", .help = "how the gate waits: epoll, or io_uring where that is allowed"},
 
+{"monitoring.interval", SETTING_DURATION, GATE(cloud_interval_ns), RANGE(0, DAY_S), .preset = "0",
+	.restart = true, .variables = "STANDPIPE_MONITORING_INTERVAL", .help = "how often Cloud Monitoring is asked about the VPC connector, for reports; 0: never"},
+{"monitoring.project", SETTING_TEXT, GATE(cloud.project), RANGE(0, 128), .preset = "", .empty = "the metadata server's",
+	.restart = true, .variables = "STANDPIPE_MONITORING_PROJECT", .help = "the id of the project that the connector is in"},
+{"monitoring.connector", SETTING_TEXT, GATE(cloud.connector), RANGE(0, 128), .preset = "", .empty = "all of the project's, together",
+	.restart = true, .variables = "STANDPIPE_MONITORING_CONNECTOR", .help = "its name"},
+{"monitoring.metadata_url", SETTING_TEXT, GATE(cloud.metadata_url), RANGE(1, 255), .preset = "http://metadata.google.internal",
+	.restart = true, .variables = "STANDPIPE_MONITORING_METADATA_URL", .help = "where the access token comes from"},
+{"monitoring.api_url", SETTING_TEXT, GATE(cloud.api_url), RANGE(1, 255), .preset = "https://monitoring.googleapis.com",
+	.restart = true, .variables = "STANDPIPE_MONITORING_API_URL", .help = "where Cloud Monitoring is asked"},
+
 {"log.format", SETTING_CHOICE, AT(log_format), .choices = log_formats, .preset = "auto",
 	.restart = true, .variables = "STANDPIPE_LOG_FORMAT", .help = "auto: text on a terminal, else JSON"},
 {"log.level", SETTING_CHOICE, AT(log_level), .choices = log_levels, .preset = "info",

@@ -297,11 +297,33 @@ void config_auth_notes(struct config *c)
 			       "other machines");
 }
 
+/* The base addresses of the metadata server and of Cloud Monitoring. */
+static int check_monitoring(const struct config *c, struct error *error)
+{
+	static const char *const keys[] = {"monitoring.metadata_url", "monitoring.api_url"};
+	const char *const urls[] = {c->gate.cloud.metadata_url, c->gate.cloud.api_url};
+	for (int i = 0; i < 2; i++) {
+		if (strncmp(urls[i], "http://", 7) != 0 && strncmp(urls[i], "https://", 8) != 0)
+			return settings_error(&c->settings, keys[i], error,
+				"must begin with http:// or https://");
+		if (urls[i][strlen(urls[i]) - 1] == '/')
+			return settings_error(&c->settings, keys[i], error,
+				"must not end in a slash: it is what comes before /v3 or "
+				"/computeMetadata");
+	}
+	/* It becomes part of a filter's text. */
+	if (strpbrk(c->gate.cloud.connector, "\"\\"))
+		return settings_error(&c->settings, "monitoring.connector", error,
+			"is a connector's name, without quotes");
+	return 0;
+}
+
 int config_rules(const struct config *c, struct error *error)
 {
 	if (check_pool(c, error) < 0 || check_spans(c, error) < 0 || check_ports(c, error) < 0 ||
 		check_shutdown(c, error) < 0 || check_workers(c, error) < 0 ||
-		check_required(c, error) < 0 || check_tls(c, error) < 0 || check_auth(c, error) < 0)
+		check_required(c, error) < 0 || check_tls(c, error) < 0 ||
+		check_auth(c, error) < 0 || check_monitoring(c, error) < 0)
 		return -1;
 	return check_targets(c, error);
 }

@@ -26,6 +26,8 @@ json_t *describe_path(const struct gate_view *view);
 json_t *describe_pool(const struct gate_view *view);
 /* A list of the pools, each with its births' servers and clients. */
 json_t *describe_pools(const struct gate_view *view);
+/* What Cloud Monitoring told of the VPC connector; null where it is not asked. */
+json_t *describe_connector(const struct gate_view *view);
 json_t *describe_breaker(const struct gate_view *view);
 json_t *describe_budget(const struct gate_view *view);
 json_t *describe_database(const struct gate_view *view);

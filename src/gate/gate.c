@@ -26,6 +26,7 @@ struct gate_view gate_view(struct gate *g)
 		.connect_times = g->hub.connect_times,
 		.counters = g->hub.counters,
 		.pools = &g->hub.pools,
+		.cloud = g->cloud ? &g->cloud_report : NULL,
 		.command = g->command,
 		.command_pid = g->command_pid,
 		.command_code = g->command_code,
@@ -73,6 +74,7 @@ static void finish(struct gate *g)
 	gate_listeners_stop(g);
 	gate_orders_end(g);
 	gate_manager_end(g);
+	gate_cloud_end(g);
 	gate_succession_end(g);
 }
 
@@ -137,6 +139,7 @@ int gate_run(const struct gate_options *options, struct error *error)
 	g.phases.gate_port = listen_port(g.listeners[LISTENER_GATE]);
 	gate_orders_begin(&g);
 	gate_manager_begin(&g);
+	gate_cloud_begin(&g);
 	/* First, since they tell whether this gate is the one to answer. */
 	gate_succession_begin(&g);
 	gate_orders_of_init(&g);

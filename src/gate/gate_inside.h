@@ -6,6 +6,7 @@
  *   gate_orders.c      what it is told from outside: signals, PID 1
  *   gate_reload.c      how other settings take the place of those in force
  *   gate_succession.c  how one gate takes the place of another
+ *   gate_cloud.c       what Cloud Monitoring tells of the VPC connector, for reports
  *   gate_manager.c     what the service manager is told
  *   gate_notices.c     what the engine has to tell, in the log and in the error context
  */
@@ -60,6 +61,9 @@ struct gate {
 	uv_signal_t terminate, interrupt, hangup, replace;
 	struct drain drain;
 	uv_timer_t watchdog;
+	struct cloud *cloud; /* NULL: it is not asked */
+	uv_timer_t cloud_timer; /* to the next question */
+	struct cloud_report cloud_report;
 	struct gate_relation predecessor, successor; /* without PID 1 */
 	bool stopping, ended;
 	bool succeeds; /* another gate accepts until this one has started */
@@ -140,6 +144,10 @@ void gate_manager_stopping(struct gate *g);
 /* Another process is the service from now on. */
 void gate_manager_succeeded(struct gate *g, int pid);
 void gate_manager_end(struct gate *g);
+
+/* gate_cloud.c     */
+void gate_cloud_begin(struct gate *g);
+void gate_cloud_end(struct gate *g);
 
 /* gate_notices.c: ACTION_NOTICE. */
 void gate_noticed(struct gate *g, const struct engine_action *action);

@@ -361,6 +361,31 @@ static void add_traffic(struct buffer *b, const struct gate_view *view)
 	add(b, "standpipe_bytes_total{direction=\"out\"} %lld\n", (long long)c->bytes_out);
 }
 
+static void add_connector(struct buffer *b, const struct gate_view *view)
+{
+	static const char *const families[CLOUD_METRIC_COUNT][2] = {
+		{"connector_instances", "Instances of the VPC connector, by Cloud Monitoring."},
+		{"connector_cpu_utilisation_ratio", "Their CPU utilisation, the mean."},
+		{"connector_received_bits_per_second", "What it received lately."},
+		{"connector_sent_bits_per_second", "What it sent lately."},
+	};
+	const struct cloud_report *c = view->cloud;
+	if (!c)
+		return;
+	for (enum cloud_metric m = 0; m < CLOUD_METRIC_COUNT; m++)
+		if (c->sample.values[m].known)
+			gauge(b, families[m][0], families[m][1], c->sample.values[m].value);
+	int64_t age_ns = cloud_report_age(c, view->wall_ns);
+	if (age_ns >= 0)
+		gauge(b, "connector_sample_age_seconds",
+			"How old the newest of these is: they come late.", s_from_ns(age_ns));
+	head(b, "connector_queries_total", "counter", "Questions to Cloud Monitoring, by outcome.");
+	add(b, "standpipe_connector_queries_total{outcome=\"ok\"} %lld\n",
+		(long long)(c->asked - c->failed));
+	add(b, "standpipe_connector_queries_total{outcome=\"failed\"} %lld\n",
+		(long long)c->failed);
+}
+
 char *metrics_text(const struct gate_view *view)
 {
 	struct buffer b = BUFFER_INIT;
@@ -372,6 +397,7 @@ char *metrics_text(const struct gate_view *view)
 	add_pool(&b, view);
 	add_traffic(&b, view);
 	add_pools(&b, view->pools);
+	add_connector(&b, view);
 	buffer_append(&b, "", 1);
 	const struct bytes all = buffer_bytes(&b);
 	assert(all.at);

@@ -13,6 +13,7 @@
 
 #include "core/engine.h"
 #include "io/care.h"
+#include "io/cloud_monitoring.h"
 #include "io/reactor.h"
 #include "io/tls.h"
 
@@ -144,6 +145,10 @@ struct gate_settings {
 	int door_port; /* the service's own; 0: no door */
 	enum door_mode door_mode;
 	int command_port; /* where DOOR_RELAY finds the command; 0: chosen by run */
+
+	/* Cloud Monitoring, for reports. */
+	struct cloud_target cloud;
+	int64_t cloud_interval_ns; /* 0: it is not asked */
 
 	/* The end, on SIGTERM without PID 1. */
 	int64_t grace_ns; /* clients that are between transactions may stay so long */

@@ -107,6 +107,7 @@ static void answer_status(const struct gate_view *view, struct http_response *re
 	set(o, "time", describe_time(view, view->now));
 	set(o, "uptime_s", json_real(s_from_ns(view->now - view->began_at)));
 	set(o, "pools", describe_pools(view));
+	set(o, "connector", describe_connector(view));
 	set(o, "command", describe_command(view));
 	set(o, "counters", describe_counters(view));
 	set(o, "attempts", describe_attempts(view, ENGINE_ATTEMPTS_MAX));

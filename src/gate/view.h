@@ -14,6 +14,7 @@
 #include "base/histogram.h"
 #include "base/instant.h"
 #include "core/engine.h"
+#include "gate/cloud_report.h"
 #include "gate/pools.h"
 #include "gate/secrets.h"
 #include "gate/settings.h"
@@ -73,6 +74,7 @@ struct gate_view {
 	const struct histogram *connect_times;
 	struct gate_counters counters;
 	const struct pools *pools; /* NULL: none */
+	const struct cloud_report *cloud; /* NULL: Cloud Monitoring is not asked */
 
 	enum control_command command; /* what runs behind the gate */
 	int command_pid; /* while it runs */

@@ -435,6 +435,33 @@ static void a_ramp_that_was_held_back_says_so(void **state)
 	expect_text(rig, "ramp_held_back", PROBE_NOTE, "went to 2 at once, not to 4");
 }
 
+static void the_connector_is_told_of_and_is_busy_over_its_bound(void **state)
+{
+	struct rig *rig = *state;
+	struct probe_cloud *c = &rig->record.cloud;
+	add(rig, fine(PROBE_FIRST, 1), 1);
+	judge(rig);
+	assert_int_equal(rig->verdict.count, 1); /* it was not asked for */
+	*c = (struct probe_cloud){.asked = true, .wall_ns = 1000 * NS_PER_S};
+	judge(rig);
+	expect_text(rig, "monitoring", PROBE_NOTE, "no sample of a connector");
+	c->sample = (struct cloud_sample){{
+		[CLOUD_INSTANCES] = {true, 3, 940 * NS_PER_S},
+		[CLOUD_CPU] = {true, 0.6, 880 * NS_PER_S},
+		[CLOUD_RECEIVED] = {true, 12.3e6, 940 * NS_PER_S},
+	}};
+	judge(rig);
+	expect_text(rig, "connector", PROBE_NOTE,
+		"3 instances at 60 % of their CPU and carried 12.3 Mbit/s in and 0.0 Mbit/s out, "
+		"120 s ago");
+	c->sample.values[CLOUD_CPU].value = 0.9;
+	judge(rig);
+	expect_text(rig, "connector_busy", PROBE_WARNING, "at 90 % of their CPU");
+	error_set(&c->error, "monitoring", 403, "permission denied");
+	judge(rig);
+	expect_text(rig, "monitoring", PROBE_NOTE, "permission denied");
+}
+
 static void no_attempt_at_all_is_told(void **state)
 {
 	struct rig *rig = *state;
@@ -485,6 +512,7 @@ int main(void)
 		TEST(a_server_that_fills_up_and_a_fleet_that_does_not_fit_are_warnings),
 		TEST(the_server_s_own_limits_count_not_the_configured_ones),
 		TEST(a_ramp_that_was_held_back_says_so),
+		TEST(the_connector_is_told_of_and_is_busy_over_its_bound),
 		TEST(no_attempt_at_all_is_told),
 		TEST(the_worst_comes_first_and_there_is_an_end_to_it),
 	};
