@@ -64,8 +64,8 @@ static const struct setting_choice sql_prepares[] = {
 };
 
 static const struct setting_choice queue_orders[] = {
-	{"fifo", QUEUE_FIFO},
-	{"adaptive", QUEUE_ADAPTIVE},
+	{"fifo", BACKLOG_FIFO},
+	{"adaptive", BACKLOG_ADAPTIVE},
 	{NULL, 0},
 };
 

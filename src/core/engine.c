@@ -147,7 +147,7 @@ static void server_ready(struct engine *e, int server, instant now)
 	if (life_ns > 0)
 		retire_at = now + life_ns - random_span(&e->random, life_ns / 10);
 	pool_server_ready(&e->pool, server, now, retire_at);
-	queue_resumes(&e->groups[e->pool.servers[server].group].queue, now);
+	backlog_resumes(&e->groups[e->pool.servers[server].group].queue, now);
 	look_at_released(e, server, now);
 }
 
@@ -228,10 +228,10 @@ static void set_group(
 	struct engine_group *own = &e->groups[group];
 	own->permanent = OUTCOME_OK;
 	own->retry_at = 0;
-	queue_resumes(&own->queue, now);
+	backlog_resumes(&own->queue, now);
 	if (e->pool.groups[group].waiting == 0) {
 		standing_init(&own->standing, &e->settings.growth);
-		own->queue = (struct queue){0};
+		own->queue = (struct backlog){0};
 	}
 }
 

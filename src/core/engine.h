@@ -24,6 +24,7 @@
 #include "base/instant.h"
 #include "base/random.h"
 #include "core/availability.h"
+#include "core/backlog.h"
 #include "core/breaker.h"
 #include "core/budget.h"
 #include "core/connects.h"
@@ -32,7 +33,6 @@
 #include "core/path.h"
 #include "core/pool.h"
 #include "core/probe.h"
-#include "core/queue.h"
 #include "core/retry.h"
 #include "core/standing.h"
 #include "core/startup.h"
@@ -56,7 +56,7 @@ struct engine_settings {
 	struct budget_settings budget;
 	struct connects_settings connects;
 	struct standing_settings growth; /* of the pool, beyond its first server */
-	struct queue_settings queue;
+	struct backlog_settings queue;
 	int servers_kept; /* warm in group 0, even if nobody waits; 0 or more */
 	int64_t server_life_ns; /* recycled after this, less up to a tenth; 0: never */
 	int64_t server_idle_ns; /* idle ones above those kept are closed after this; 0: never */
@@ -194,7 +194,7 @@ struct engine_attempt {
 /* What is the engine's of a group of the pool. */
 struct engine_group {
 	struct standing standing; /* means something while somebody waits */
-	struct queue queue;
+	struct backlog queue;
 	enum outcome permanent; /* the permanent failure last met, OUTCOME_OK since a success */
 	instant retry_at; /* no attempt before, for that failure's sake */
 };

@@ -23,7 +23,7 @@ static int64_t patience_ns(const struct engine *e, int group)
 
 int64_t engine_expected_wait(const struct engine *e, int group)
 {
-	return queue_expected_ns(&e->groups[group].queue, e->pool.groups[group].waiting);
+	return backlog_expected_ns(&e->groups[group].queue, e->pool.groups[group].waiting);
 }
 
 /* ---- serving ---- */
@@ -34,24 +34,24 @@ void engine_queue_begins(struct engine *e, int group, instant now)
 		return;
 	/* A queue that was empty does not stand yet. */
 	standing_update(&e->groups[group].standing, false, now);
-	queue_begins(&e->groups[group].queue, now);
+	backlog_begins(&e->groups[group].queue, now);
 }
 
 void engine_queue_released(struct engine *e, int group, instant now)
 {
 	const struct pool_group *g = &e->pool.groups[group];
 	if (g->waiting > 0 && g->settings.hold == HOLD_NONE)
-		queue_released(&e->groups[group].queue, now);
+		backlog_released(&e->groups[group].queue, now);
 }
 
 bool engine_queue_serves(struct engine *e, int group, instant now)
 {
-	struct queue *queue = &e->groups[group].queue;
+	struct backlog *queue = &e->groups[group].queue;
 	const struct pool_client *oldest = &e->pool.clients[e->pool.groups[group].queue_first];
 	if (!startup_is_over(&e->startup))
 		return false;
-	queue_served(queue, &e->settings.queue, now - oldest->since, allowed_ns(e), now);
-	return queue_takes_newest(queue, oldest->patient);
+	backlog_served(queue, &e->settings.queue, now - oldest->since, allowed_ns(e), now);
+	return backlog_takes_newest(queue, oldest->patient);
 }
 
 /* ---- turning away ---- */
@@ -78,10 +78,10 @@ void engine_queue_arrived(struct engine *e, int client, instant now, struct engi
 	if (c->state != CLIENT_WAITING || c->patient || !startup_is_over(&e->startup) ||
 		g->settings.hold != HOLD_NONE || g->connecting > 0 || pool_group_servers(g) == 0)
 		return;
-	enum queue_verdict verdict = queue_arrives(
+	enum backlog_verdict verdict = backlog_arrives(
 		&e->groups[c->group].queue, &e->settings.queue, g->waiting, allowed_ns(e));
 	/* Without room it waits, and is told in its time. */
-	if (verdict == QUEUE_IN_VAIN && actions->count < ENGINE_ACTIONS_MAX)
+	if (verdict == BACKLOG_IN_VAIN && actions->count < ENGINE_ACTIONS_MAX)
 		reject(e, client, REJECT_OVERLOADED, actions);
 }
 
@@ -111,7 +111,7 @@ static bool is_in_vain(
 	const struct engine *e, int group, const struct pool_client *oldest, instant now)
 {
 	return startup_is_over(&e->startup) &&
-	       queue_oldest_in_vain(&e->groups[group].queue, &e->settings.queue,
+	       backlog_oldest_in_vain(&e->groups[group].queue, &e->settings.queue,
 		       e->pool.groups[group].waiting, now - oldest->since, allowed_ns(e));
 }
 

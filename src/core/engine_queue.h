@@ -1,6 +1,6 @@
 /*
  * engine_queue - the engine's part that looks after those who wait: in what order they are served,
- * how long they may wait, and who is turned away (core/queue has the rules).
+ * how long they may wait, and who is turned away (core/backlog has the rules).
  *
  * For engine.c and engine_pool.c alone; everyone else uses core/engine.h.
  */

@@ -239,7 +239,7 @@ static const struct column queues_columns[] = {
 static void fill_queue(const struct engine *e, int group, instant now, struct table *t)
 {
 	const struct pool_group *g = &e->pool.groups[group];
-	const struct queue *q = &e->groups[group].queue;
+	const struct backlog *q = &e->groups[group].queue;
 	double per_s = rate_per_s(&q->rate);
 	table_int(t, g->waiting);
 	if (g->waiting > 0)

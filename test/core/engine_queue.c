@@ -22,7 +22,7 @@ struct shop {
 	int serves, tells, lates;
 };
 
-static struct shop *fresh(enum queue_order order, bool rejects)
+static struct shop *fresh(enum backlog_order order, bool rejects)
 {
 	static struct shop s;
 	s = (struct shop){.holder = POOL_NOBODY};
@@ -30,12 +30,12 @@ static struct shop *fresh(enum queue_order order, bool rejects)
 	s.rig.settings.deadlines.base_ns[DEADLINE_POOL] = ALLOWED;
 	s.rig.settings.budget.pool_size = 1;
 	s.rig.settings.budget.pool_overflow = 0;
-	s.rig.settings.queue = (struct queue_settings){order, 5 * MS, rejects};
+	s.rig.settings.queue = (struct backlog_settings){order, 5 * MS, rejects};
 	rig_init(&s.rig, SEED);
 	return &s;
 }
 
-static struct shop *open_for_all(enum queue_order order, bool rejects)
+static struct shop *open_for_all(enum backlog_order order, bool rejects)
 {
 	struct shop *s = fresh(order, rejects);
 	rig_to_run_time(&s->rig);
@@ -99,7 +99,7 @@ static void work(struct shop *s, int turns, int each)
 
 static void whoever_comes_too_late_to_be_served_is_told_at_once(void **state)
 {
-	struct shop *s = open_for_all(QUEUE_FIFO, true);
+	struct shop *s = open_for_all(BACKLOG_FIFO, true);
 	work(s, 400, 2);
 	assert_true(s->tells > 100);
 	/* Nobody else waits in vain, but for those at the very edge: all who wait are served. */
@@ -117,7 +117,7 @@ static void whoever_comes_too_late_to_be_served_is_told_at_once(void **state)
 
 static void when_that_is_switched_off_they_wait_to_their_end(void **state)
 {
-	struct shop *s = open_for_all(QUEUE_FIFO, false);
+	struct shop *s = open_for_all(BACKLOG_FIFO, false);
 	work(s, 400, 2);
 	assert_int_equal(s->tells, 0);
 	assert_true(s->lates > 100);
@@ -125,7 +125,7 @@ static void when_that_is_switched_off_they_wait_to_their_end(void **state)
 
 static void an_overloaded_queue_serves_the_newest_and_tells_the_oldest(void **state)
 {
-	struct shop *s = open_for_all(QUEUE_ADAPTIVE, true);
+	struct shop *s = open_for_all(BACKLOG_ADAPTIVE, true);
 	work(s, 200, 2); /* until it is too long, and stands */
 	assert_true(s->rig.engine.groups[ENGINE_OWN].queue.overloaded);
 	s->longest_ns = 0;
@@ -151,7 +151,7 @@ static void an_overloaded_queue_serves_the_newest_and_tells_the_oldest(void **st
 
 static void a_full_house_whose_guests_are_served_in_time_is_fair(void **state)
 {
-	struct shop *s = open_for_all(QUEUE_ADAPTIVE, true);
+	struct shop *s = open_for_all(BACKLOG_ADAPTIVE, true);
 	/* Fifty who come again as soon as they were served: each waits for 5 s. */
 	int served[50] = {0};
 	for (int i = 0; i < 50; i++)
@@ -171,7 +171,7 @@ static void a_full_house_whose_guests_are_served_in_time_is_fair(void **state)
 
 static void the_patient_are_served_in_any_overload(void **state)
 {
-	struct shop *s = open_for_all(QUEUE_ADAPTIVE, true);
+	struct shop *s = open_for_all(BACKLOG_ADAPTIVE, true);
 	work(s, 200, 2);
 	int patient = RIG_CLIENTS - 1;
 	assert_int_equal(s->rig.clients[patient].state, CLIENT_NONE);
@@ -186,7 +186,7 @@ static void the_patient_are_served_in_any_overload(void **state)
 
 static void a_burst_while_starting_waits(void **state)
 {
-	struct shop *s = fresh(QUEUE_ADAPTIVE, true);
+	struct shop *s = fresh(BACKLOG_ADAPTIVE, true);
 	rig_to_database(&s->rig);
 	rig_ok(&s->rig, 0);
 	work(s, 150, 2); /* far more than can be served in 10 s */
@@ -205,7 +205,7 @@ static void a_burst_while_starting_waits(void **state)
 
 static void nobody_is_judged_by_a_pause(void **state)
 {
-	struct shop *s = open_for_all(QUEUE_FIFO, true);
+	struct shop *s = open_for_all(BACKLOG_FIFO, true);
 	work(s, 60, 2);
 	rig_group(&s->rig, ENGINE_OWN, (struct pool_group_settings){.hold = HOLD_ASSIGN});
 	rig_go(&s->rig, s->rig.now + 8 * S);
@@ -226,7 +226,7 @@ static void nobody_is_judged_by_a_pause(void **state)
 
 static void who_waits_for_a_server_on_its_way_is_not_told(void **state)
 {
-	struct shop *s = fresh(QUEUE_FIFO, true);
+	struct shop *s = fresh(BACKLOG_FIFO, true);
 	s->rig.settings.budget.pool_size = 2;
 	rig_init(&s->rig, SEED);
 	rig_to_run_time(&s->rig);

@@ -415,8 +415,8 @@ static struct storm *fresh(uint64_t seed)
 		e->probe = (struct probe_settings){5 * S, 15 * S, 60 * S, 5 * S};
 	e->connects.window_max = 1 + below(&s, 8);
 	e->connects.rule = (enum connects_rule)below(&s, CONNECTS_RULE_COUNT);
-	e->queue = (struct queue_settings){
-		(enum queue_order)below(&s, 2), 5 * NS_PER_MS, below(&s, 2)};
+	e->queue = (struct backlog_settings){
+		(enum backlog_order)below(&s, 2), 5 * NS_PER_MS, below(&s, 2)};
 	if (below(&s, 2))
 		e->deadlines.base_ns[DEADLINE_POOL] = 2 * S;
 	e->budget.instances = 1 + below(&s, 4);

@@ -1,5 +1,5 @@
 /*
- * queue - in what order those who wait are served, and who is told at once that it would be in vain.
+ * backlog - in what order those who wait are served, and who is told at once that it would be in vain.
  *
  * First come, first served, as long as everybody can be served in the time that is allowed. What is
  * judged is the queue of one group at run time: while the startup goes on everybody waits.
@@ -9,7 +9,7 @@
  * A client that comes when its expected wait is longer than the allowed one is told so at once: an
  * error now is worth more to it than the same one a minute later.
  *
- * A queue *stands* when in the last QUEUE_INTERVAL_NS even the shortest wait was over the target, as
+ * A queue *stands* when in the last BACKLOG_INTERVAL_NS even the shortest wait was over the target, as
  * in CoDel and "Fail at Scale" (Maurer, ACM Queue 2015). There, that alone is overload. Here it is not:
  * sixty clients on five servers stand in a queue all day and all are served. A queue that stands and
  * is longer than can be served in the allowed time is *overloaded*, and then, if the order is
@@ -23,8 +23,8 @@
  * until the queue is empty, or stands no more. The target is the setting or a tenth of the allowed
  * wait, whichever is longer: where that is 30 s, waits of 3 s are nobody's trouble.
  */
-#ifndef STANDPIPE_CORE_QUEUE_H
-#define STANDPIPE_CORE_QUEUE_H
+#ifndef STANDPIPE_CORE_BACKLOG_H
+#define STANDPIPE_CORE_BACKLOG_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,19 +32,19 @@
 #include "base/instant.h"
 #include "core/rate.h"
 
-#define QUEUE_INTERVAL_NS   (100 * NS_PER_MS)
-#define QUEUE_TARGET_PART   10 /* of the allowed wait */
-#define QUEUE_PATIENT_EVERY 4
+#define BACKLOG_INTERVAL_NS   (100 * NS_PER_MS)
+#define BACKLOG_TARGET_PART   10 /* of the allowed wait */
+#define BACKLOG_PATIENT_EVERY 4
 
-enum queue_order { QUEUE_FIFO, QUEUE_ADAPTIVE };
+enum backlog_order { BACKLOG_FIFO, BACKLOG_ADAPTIVE };
 
-struct queue_settings {
-	enum queue_order order;
+struct backlog_settings {
+	enum backlog_order order;
 	int64_t target_ns;
 	bool rejects; /* tells whoever comes at once what would be in vain */
 };
 
-struct queue {
+struct backlog {
 	struct rate rate; /* of releases */
 	instant released_at; /* the last, or when the queue began, or there were more to serve it */
 	instant interval_until;
@@ -54,33 +54,33 @@ struct queue {
 	int64_t overloads; /* times */
 };
 
-enum queue_verdict { QUEUE_WAITS, QUEUE_IN_VAIN };
+enum backlog_verdict { BACKLOG_WAITS, BACKLOG_IN_VAIN };
 
 /* Somebody waits where nobody did. Zeroed memory, but for this, is a new queue. */
-void queue_begins(struct queue *q, instant now);
+void backlog_begins(struct backlog *q, instant now);
 
 /* What serves it serves from now on, after a pause or as one more. */
-void queue_resumes(struct queue *q, instant now);
+void backlog_resumes(struct backlog *q, instant now);
 
 /* A server became free while somebody waited. */
-void queue_released(struct queue *q, instant now);
+void backlog_released(struct backlog *q, instant now);
 
 /* One of those who wait is given a server; the oldest of them has waited for `oldest_ns`. */
-void queue_served(struct queue *q, const struct queue_settings *settings, int64_t oldest_ns,
+void backlog_served(struct backlog *q, const struct backlog_settings *settings, int64_t oldest_ns,
 	int64_t allowed_ns, instant now);
 
 /* One comes as the last of `waiting`. */
-enum queue_verdict queue_arrives(
-	struct queue *q, const struct queue_settings *settings, int waiting, int64_t allowed_ns);
+enum backlog_verdict backlog_arrives(struct backlog *q, const struct backlog_settings *settings,
+	int waiting, int64_t allowed_ns);
 
 /* Is the newest the next to be served? `patient`: the oldest waits without a limit. */
-bool queue_takes_newest(struct queue *q, bool patient);
+bool backlog_takes_newest(struct backlog *q, bool patient);
 
 /* Is it in vain that the oldest of `waiting`, who has waited for `waited_ns`, waits on? */
-bool queue_oldest_in_vain(const struct queue *q, const struct queue_settings *settings, int waiting,
-	int64_t waited_ns, int64_t allowed_ns);
+bool backlog_oldest_in_vain(const struct backlog *q, const struct backlog_settings *settings,
+	int waiting, int64_t waited_ns, int64_t allowed_ns);
 
 /* The wait of the last of `waiting`; 0: not known. */
-int64_t queue_expected_ns(const struct queue *q, int waiting);
+int64_t backlog_expected_ns(const struct backlog *q, int waiting);
 
 #endif
