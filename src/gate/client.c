@@ -364,14 +364,15 @@ void client_accept(struct hub *h, int fd)
 	struct client *c = client_new(h, false);
 	if (!c) {
 		struct buffer out = BUFFER_INIT;
-		message_error(&out, "FATAL", "53300", "standpipe has no room for more clients",
-			NULL, "Raise pool.clients, or open fewer connections.");
+		h->counters.bounds[BOUND_CLIENTS]++;
+		message_error(&out, "FATAL", CLIENT_SURPLUS, NULL, CLIENT_SURPLUS_HINT);
 		ssize_t sent = send(fd, out.memory, buffer_len(&out), MSG_DONTWAIT | MSG_NOSIGNAL);
 		(void)sent; /* it is refused either way */
 		buffer_release(&out);
 		close(fd);
 		return;
 	}
+	c->surplus = h->counters.clients >= h->clients_allowed;
 	h->counters.clients++;
 	h->counters.clients_total++;
 	if (stream_open(&c->stream, h->reactor, fd, NULL, &events, c) != 0)

@@ -62,6 +62,7 @@ struct client {
 	bool unsure; /* what its next message is about depends on answers that are to come */
 	bool leaving; /* it said goodbye, or nonsense: what it is owed comes first */
 	uint8_t big_unnamed; /* its unnamed statement is too large to be remembered (enum big_unnamed) */
+	bool surplus; /* beyond pool.clients when it came: the console is open to it, and nothing else */
 	bool told_loss; /* the log says that something of its session was lost */
 	uint8_t pins; /* why it keeps its server: bits of enum gate_pin */
 	struct stream stream;
@@ -86,6 +87,10 @@ struct client {
 	struct login *login; /* until its session begins, from when it is needed; NULL else */
 	struct console *console; /* owned, of CLIENT_CONSOLE; NULL */
 };
+
+/* What one that is too many is told: SQLSTATE and message; a hint. */
+#define CLIENT_SURPLUS      "53300", "standpipe has no room for more clients"
+#define CLIENT_SURPLUS_HINT "Raise pool.clients, or open fewer connections."
 
 /* Takes over the accepted socket. */
 void client_accept(struct hub *h, int fd);

@@ -181,6 +181,16 @@ static void fill_state(const struct client *c, struct table *t)
 		table_text(t, strcmp(state, states[i]) == 0 ? "yes" : "no");
 		table_end(t);
 	}
+	const struct gate_settings *s = c->hub->settings;
+	if (s->workers <= 1)
+		return;
+	/* All that the console shows, and does, is of this one of them. */
+	char worker[32];
+	snprintf(worker, sizeof(worker), "%d of 0 to %d", s->worker, s->workers - 1);
+	table_row(t);
+	table_text(t, "worker");
+	table_text(t, worker);
+	table_end(t);
 }
 
 /* ---- what there is none of ---- */

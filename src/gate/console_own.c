@@ -191,6 +191,40 @@ static void fill_budget(const struct client *c, struct table *t)
 	table_end(t);
 }
 
+static const struct column limit_columns[] = {
+	{"name", COLUMN_TEXT}, /* its key in the configuration */
+	{"limit", COLUMN_TEXT}, /* in seconds, or clients; NULL: none, or one for each of several */
+	{"clients", COLUMN_INT8}, /* ended, turned away or cancelled for it */
+};
+
+static void fill_limit(const struct hub *h, int bound, struct table *t)
+{
+	char limit[32] = "";
+	int64_t ns = 0;
+	if (bound < GATE_LIMIT_COUNT)
+		ns = h->settings->limits_ns[bound];
+	else if (bound == BOUND_POOL_WAIT)
+		ns = engine_deadline_span(&h->engine, DEADLINE_POOL);
+	if (ns > 0)
+		snprintf(limit, sizeof(limit), "%.10g", s_from_ns(ns));
+	else if (bound == BOUND_CLIENTS)
+		snprintf(limit, sizeof(limit), "%d", h->clients_allowed);
+	table_row(t);
+	table_text(t, gate_bound_key(bound));
+	if (*limit)
+		table_text(t, limit);
+	else
+		table_null(t);
+	table_int(t, h->counters.bounds[bound]);
+	table_end(t);
+}
+
+static void fill_limits(const struct client *c, struct table *t)
+{
+	for (int bound = 0; bound < GATE_BOUND_COUNT; bound++)
+		fill_limit(c->hub, bound, t);
+}
+
 static const struct column startup_columns[] = {
 	{"phase", COLUMN_TEXT},
 	{"status", COLUMN_TEXT},
@@ -283,6 +317,7 @@ const struct console_show console_own[] = {
 	SHOW("path", path_columns, fill_path),
 	SHOW("stages", stage_columns, fill_stages),
 	SHOW("budget", budget_columns, fill_budget),
+	SHOW("limits", limit_columns, fill_limits),
 	SHOW("startup", startup_columns, fill_startup),
 	SHOW("queues", queues_columns, fill_queues),
 };

@@ -327,6 +327,14 @@ static json_t *describe_pins(const struct gate_counters *c)
 	return o;
 }
 
+static json_t *describe_bounds(const struct gate_counters *c)
+{
+	json_t *o = object();
+	for (int bound = 0; bound < GATE_BOUND_COUNT; bound++)
+		set(o, gate_bound_key(bound), json_integer(c->bounds[bound]));
+	return o;
+}
+
 json_t *describe_counters(const struct gate_view *view)
 {
 	const struct gate_counters *c = &view->counters;
@@ -335,6 +343,7 @@ json_t *describe_counters(const struct gate_view *view)
 	set(o, "clients_total", json_integer(c->clients_total));
 	set(o, "client_errors", json_integer(c->client_errors));
 	set(o, "login_failures", json_integer(c->login_failures));
+	set(o, "over_limit", describe_bounds(c));
 	set(o, "transactions", json_integer(c->transactions));
 	set(o, "session_questions", json_integer(c->asked));
 	set(o, "clients_pinned", describe_pins(c));

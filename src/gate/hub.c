@@ -14,6 +14,10 @@
 
 /* Of the client ids, for the gate's own questions: a flood of clients must not stop those. */
 #define OWN_IDS 2
+/* Nor what is done about it. */
+#define SURPLUS_IDS 8
+/* Of a client's process id, 16 bits less zero. */
+#define IDS_MAX 65535
 
 instant hub_now(struct hub *h)
 {
@@ -220,7 +224,7 @@ void hub_reconnect(struct hub *h, int group)
 
 int hub_take_id(struct hub *h, bool ours)
 {
-	int kept = ours || h->memory.clients_max <= OWN_IDS ? 0 : OWN_IDS;
+	int kept = ours ? 0 : OWN_IDS;
 	return h->free_count > kept ? h->free_ids[--h->free_count] : -1;
 }
 
@@ -254,16 +258,20 @@ int hub_init(struct hub *h, struct reactor *reactor, const struct gate_settings 
 	h->duties = *duties;
 	int servers_max = room_for_servers(settings);
 	size_t servers = (size_t)servers_max;
-	size_t clients = (size_t)settings->clients_max;
+	int clients_max = settings->clients_max + OWN_IDS + SURPLUS_IDS;
+	if (clients_max > IDS_MAX)
+		clients_max = IDS_MAX;
+	size_t clients = (size_t)clients_max;
 	h->memory.servers = calloc(servers, sizeof(*h->memory.servers));
 	h->memory.attempts = calloc(servers, sizeof(*h->memory.attempts));
 	h->memory.servers_max = servers_max;
 	h->memory.clients = calloc(clients, sizeof(*h->memory.clients));
-	h->memory.clients_max = settings->clients_max;
+	h->memory.clients_max = clients_max;
+	h->clients_allowed = settings->clients_max;
 	h->servers = calloc(servers, sizeof(*h->servers));
 	h->clients = calloc(clients, sizeof(struct client *));
 	/* A group has a client or a server, or is to be kept for either. */
-	h->memory.groups_max = settings->clients_max + servers_max + POOLS_SPARE;
+	h->memory.groups_max = clients_max + servers_max + POOLS_SPARE;
 	size_t groups = (size_t)h->memory.groups_max;
 	h->memory.pool_groups = calloc(groups, sizeof(*h->memory.pool_groups));
 	h->memory.groups = calloc(groups, sizeof(*h->memory.groups));
@@ -273,8 +281,8 @@ int hub_init(struct hub *h, struct reactor *reactor, const struct gate_settings 
 		!h->memory.pool_groups || !h->memory.groups || !h->clients || !h->free_ids ||
 		!h->parked_ids)
 		return -1;
-	while (h->free_count < settings->clients_max) {
-		h->free_ids[h->free_count] = settings->clients_max - 1 - h->free_count;
+	while (h->free_count < clients_max) {
+		h->free_ids[h->free_count] = clients_max - 1 - h->free_count;
 		h->free_count++;
 	}
 	statements_init(&h->statements, servers_max, (size_t)settings->prepared_bytes);

@@ -82,6 +82,7 @@ struct hub {
 	int free_count;
 	int *parked_ids; /* free once the events told are taken in */
 	int parked_count;
+	int clients_allowed; /* pool.clients, when it started */
 	struct server *servers; /* by id */
 	uint64_t client_serial;
 	int slot; /* of this gate among those that its clients may take it for (base/control.h) */
@@ -130,7 +131,8 @@ void hub_share(struct hub *h, enum hub_part part);
  * free. */
 void hub_reconnect(struct hub *h, int group);
 
-/* A client id, or -1 when there are none left. Some are kept for the gate's own questions. */
+/* A client id, or -1 when there are none left. There are more than pool.clients: some for the gate's own
+ * questions, and some for who may yet ask for the console or for a cancel (client.surplus). */
 int hub_take_id(struct hub *h, bool ours);
 void hub_give_id(struct hub *h, int id);
 

@@ -294,6 +294,11 @@ static void check_certificate(struct client *c, struct bytes parameters)
 		shown ? "the certificate names another user" : "no certificate was shown");
 }
 
+static bool is_too_many(const struct client *c)
+{
+	return c->surplus && c->hub->counters.clients > c->hub->clients_allowed;
+}
+
 static void ask_for_proof(struct client *c, struct bytes parameters)
 {
 	struct login_names names;
@@ -307,6 +312,11 @@ static void ask_for_proof(struct client *c, struct bytes parameters)
 	if (names.replication) {
 		login_refuse(c, "0A000", "standpipe does not serve replication connections",
 			"Connect to the database itself for replication.");
+		return;
+	}
+	if (is_too_many(c) && !console_is_meant(c->hub, names.database)) {
+		c->hub->counters.bounds[BOUND_CLIENTS]++;
+		login_refuse(c, CLIENT_SURPLUS, CLIENT_SURPLUS_HINT);
 		return;
 	}
 	if (!find_method(c, &names, &method))

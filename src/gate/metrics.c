@@ -346,6 +346,11 @@ static void add_traffic(struct buffer *b, const struct gate_view *view)
 	counter(b, "client_errors_total", "Clients dropped for what they sent.", c->client_errors);
 	counter(b, "login_failures_total", "Clients that did not prove who they are.",
 		c->login_failures);
+	head(b, "clients_over_limit_total", "counter",
+		"Clients ended, turned away or cancelled for a limit of the configuration.");
+	for (int bound = 0; bound < GATE_BOUND_COUNT; bound++)
+		add(b, "standpipe_clients_over_limit_total{limit=\"%s\"} %lld\n",
+			gate_bound_key(bound), (long long)c->bounds[bound]);
 	counter(b, "transactions_total", "Transactions that ended.", c->transactions);
 	counter(b, "queries_total", "Queries relayed.", c->queries);
 	counter(b, "session_questions_total",
@@ -386,6 +391,29 @@ static void add_connector(struct buffer *b, const struct gate_view *view)
 		(long long)c->failed);
 }
 
+/* The same with one label more on each sample: what is scraped of several workers is told apart by it. */
+static struct buffer with_worker(const struct buffer *plain, int worker)
+{
+	struct buffer b = BUFFER_INIT;
+	struct bytes left = buffer_bytes(plain);
+	while (left.len > 0) {
+		const uint8_t *end = memchr(left.at, '\n', left.len);
+		size_t line = end ? (size_t)(end - left.at) + 1 : left.len;
+		size_t name = 0;
+		while (*left.at != '#' && name < line && !strchr("{ ", left.at[name]))
+			name++;
+		buffer_append(&b, left.at, name);
+		if (name > 0)
+			add(&b, left.at[name] == '{' ? "{worker=\"%d\"," : "{worker=\"%d\"}",
+				worker);
+		name += name > 0 && left.at[name] == '{';
+		buffer_append(&b, left.at + name, line - name);
+		left.at += line;
+		left.len -= line;
+	}
+	return b;
+}
+
 char *metrics_text(const struct gate_view *view)
 {
 	struct buffer b = BUFFER_INIT;
@@ -398,6 +426,11 @@ char *metrics_text(const struct gate_view *view)
 	add_traffic(&b, view);
 	add_pools(&b, view->pools);
 	add_connector(&b, view);
+	if (view->settings->workers > 1) {
+		struct buffer labelled = with_worker(&b, view->settings->worker);
+		buffer_release(&b);
+		b = labelled;
+	}
 	buffer_append(&b, "", 1);
 	const struct bytes all = buffer_bytes(&b);
 	assert(all.at);

@@ -20,24 +20,22 @@
 
 /* What a client is told: as PostgreSQL says it, where it has such a limit itself. */
 static const struct {
-	const char *key, *sqlstate, *message, *detail;
+	const char *sqlstate, *message, *detail;
 } terms[GATE_LIMIT_COUNT] = {
-	[LIMIT_LOGIN] = {"timeouts.login", "57014", "canceling authentication due to timeout",
+	[LIMIT_LOGIN] = {"57014", "canceling authentication due to timeout",
 		"The client did not say who it is within"},
-	[LIMIT_CLIENT_IDLE] = {"timeouts.client_idle", "57P05",
-		"terminating connection due to idle-session timeout",
+	[LIMIT_CLIENT_IDLE] = {"57P05", "terminating connection due to idle-session timeout",
 		"The client asked for nothing for longer than"},
-	[LIMIT_CLIENT_STALL] = {"timeouts.client_stall", "57P05",
+	[LIMIT_CLIENT_STALL] = {"57P05",
 		"terminating connection due to a message that does not end",
 		"Of a message that was begun nothing came for longer than"},
-	[LIMIT_QUERY] = {"timeouts.query", "57014", "canceling statement due to query timeout",
+	[LIMIT_QUERY] = {"57014", "canceling statement due to query timeout",
 		"The query ran for longer than"},
-	[LIMIT_IDLE_IN_TRANSACTION] = {"timeouts.idle_in_transaction", "25P03",
+	[LIMIT_IDLE_IN_TRANSACTION] = {"25P03",
 		"terminating connection due to idle-in-transaction timeout",
 		"The client held a server connection in a transaction, asking for nothing, for "
 		"longer than"},
-	[LIMIT_TRANSACTION] = {"timeouts.transaction", "25P04",
-		"terminating connection due to transaction timeout",
+	[LIMIT_TRANSACTION] = {"25P04", "terminating connection due to transaction timeout",
 		"The transaction lasted longer than"},
 };
 
@@ -66,14 +64,15 @@ uint64_t overtime_period_ms(const struct gate_settings *settings)
 
 static void describe(const struct hub *h, enum gate_limit limit, char text[ERROR_TEXT_MAX])
 {
-	snprintf(text, ERROR_TEXT_MAX, "%s %s (%.10g s).", terms[limit].detail, terms[limit].key,
-		s_from_ns(limit_ns(h, limit)));
+	snprintf(text, ERROR_TEXT_MAX, "%s %s (%.10g s).", terms[limit].detail,
+		gate_bound_key(limit), s_from_ns(limit_ns(h, limit)));
 }
 
 static void note(const struct client *c, enum gate_limit limit)
 {
-	log_info(c->hub->log, "a client was over its limit", field_text("limit", terms[limit].key),
-		field_int("client", c->id));
+	c->hub->counters.bounds[limit]++;
+	log_info(c->hub->log, "a client was over its limit",
+		field_text("limit", gate_bound_key(limit)), field_int("client", c->id));
 }
 
 /* The client is told and gone; the server that it held is cleaned up behind it. */

@@ -464,8 +464,8 @@ static int clients_of_user(const struct hub *h, const char *name)
 }
 
 /* 0, or -1 when it would be one too many. */
-static int count_in(const struct hub *h, const struct gate_pool *pool, const char *user,
-	struct pools_refusal *why)
+static int count_in(
+	struct hub *h, const struct gate_pool *pool, const char *user, struct pools_refusal *why)
 {
 	const struct gate_database *database = find_database(h, pool->database);
 	const struct gate_user *of_user = find_user(h, user);
@@ -475,6 +475,7 @@ static int count_in(const struct hub *h, const struct gate_pool *pool, const cha
 			pool->database);
 		hint(why, "Raise databases.%.63s.clients (%d), or open fewer connections.",
 			database->name, database->clients_max);
+		h->counters.bounds[BOUND_DATABASE_CLIENTS]++;
 		return -1;
 	}
 	if (of_user && of_user->clients_max > 0 &&
@@ -482,6 +483,7 @@ static int count_in(const struct hub *h, const struct gate_pool *pool, const cha
 		refuse(why, "53300", "too many clients already for user \"%.63s\"", user);
 		hint(why, "Raise users.%.63s.clients (%d), or open fewer connections.",
 			of_user->name, of_user->clients_max);
+		h->counters.bounds[BOUND_USER_CLIENTS]++;
 		return -1;
 	}
 	return 0;

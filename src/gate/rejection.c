@@ -95,6 +95,7 @@ void client_rejected(struct client *c, const struct engine_action *action)
 	describe(c, detail);
 	switch (action->reject) {
 	case REJECT_POOL_TIMEOUT:
+		c->hub->counters.bounds[BOUND_POOL_WAIT]++;
 		reject_late(c, detail, retry_s);
 		break;
 	case REJECT_BREAKER_OPEN:

@@ -3,6 +3,23 @@
 #include <stdio.h>
 #include <time.h>
 
+const char *gate_bound_key(int bound)
+{
+	static const char *const keys[GATE_BOUND_COUNT] = {
+		[LIMIT_LOGIN] = "timeouts.login",
+		[LIMIT_CLIENT_IDLE] = "timeouts.client_idle",
+		[LIMIT_CLIENT_STALL] = "timeouts.client_stall",
+		[LIMIT_QUERY] = "timeouts.query",
+		[LIMIT_IDLE_IN_TRANSACTION] = "timeouts.idle_in_transaction",
+		[LIMIT_TRANSACTION] = "timeouts.transaction",
+		[BOUND_POOL_WAIT] = "timeouts.pool",
+		[BOUND_CLIENTS] = "pool.clients",
+		[BOUND_DATABASE_CLIENTS] = "databases.clients",
+		[BOUND_USER_CLIENTS] = "users.clients",
+	};
+	return keys[bound];
+}
+
 const struct error *view_attempt_error(const struct gate_view *view, uint64_t serial)
 {
 	if (serial == 0 || !view->attempt_errors)

@@ -34,6 +34,18 @@ enum gate_pin {
 /* "listen", for metrics. */
 const char *gate_pin_name(enum gate_pin pin);
 
+/* What a client may run into, each counted: the limits of time (enum gate_limit), and behind them: */
+enum gate_bound {
+	BOUND_POOL_WAIT = GATE_LIMIT_COUNT, /* for a server */
+	BOUND_CLIENTS, /* of the gate; and of one database, one user: */
+	BOUND_DATABASE_CLIENTS,
+	BOUND_USER_CLIENTS,
+	GATE_BOUND_COUNT
+};
+
+/* Its key in the configuration: "timeouts.query". */
+const char *gate_bound_key(int bound);
+
 struct pools;
 
 /* Since the process began, but for `clients` and `pinned`. */
@@ -45,6 +57,8 @@ struct gate_counters {
 	int64_t clients_total;
 	int64_t client_errors; /* clients dropped for what they sent */
 	int64_t login_failures; /* clients that did not prove who they are */
+	int64_t bounds
+		[GATE_BOUND_COUNT]; /* clients ended, turned away or (query) cancelled for that */
 	int64_t transactions, queries;
 	int64_t bytes_in; /* from clients */
 	int64_t bytes_out; /* to clients */

@@ -61,7 +61,7 @@ PGBOUNCER_1_25 = {
     "peers": "peer_id# host port# pool_size#",
     "peer_pools": "peer_id# cl_active_cancel_req# cl_waiting_cancel_req# sv_active_cancel# sv_login#",
 }
-OURS = ("breaker", "path", "stages", "budget", "startup", "queues")
+OURS = ("breaker", "path", "stages", "budget", "limits", "startup", "queues")
 
 
 class Rows(list):

@@ -3,6 +3,7 @@ the next one's."""
 
 import contextlib
 import socket
+import struct
 import threading
 
 import psycopg2
@@ -235,3 +236,70 @@ def test_limits_are_off_by_default(gate):
             return len(ticks) > 100
         wait_until(second_passed, "some housekeeping")
         assert c.ask("commit") == []
+
+
+# --- what they cost ----------------------------------------------------------------------------------
+
+
+def metric(g, name):
+    lines = g.standpipe.get("/metrics").body.splitlines()
+    return float(next(line.split()[-1] for line in lines if line.startswith(f"standpipe_{name} ")))
+
+
+def over(g):
+    """{key of a limit: clients that ran into it}, of those that any did; the same from the console."""
+    console = psycopg2.connect(host=str(g.directory), port=g.port, dbname="standpipe", user="pgbouncer")
+    with contextlib.closing(console):
+        console.autocommit = True
+        with console.cursor() as cursor:
+            cursor.execute("SHOW LIMITS")
+            shown = {name: count for name, _, count in cursor.fetchall()}
+    for name, count in shown.items():
+        assert metric(g, f'clients_over_limit_total{{limit="{name}"}}') == count
+    return {name: count for name, count in shown.items() if count}
+
+
+def test_who_ran_into_a_limit_is_counted(gate):
+    g = gate(1, config="databases: {app: {clients: 2}}", STANDPIPE_TIMEOUTS_QUERY="0.3s", DB_POOL_TIMEOUT="0.2s")
+    assert over(g) == {}
+    with contextlib.closing(g.connect()) as a, contextlib.closing(g.raw()) as b:
+        with pytest.raises(psycopg2.errors.QueryCanceled):
+            ask(a, FOR_EVER)
+        with pytest.raises(psycopg2.OperationalError):
+            g.connect()
+        b.ask("begin")
+        with pytest.raises(psycopg2.Error):
+            ask(a, "select 1")
+    assert over(g) == {"timeouts.query": 1, "databases.clients": 1, "timeouts.pool": 1}
+
+
+def test_when_there_are_too_many_clients_the_console_and_cancels_still_get_in(gate):
+    g = gate(2, STANDPIPE_POOL_CLIENTS=3)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(contextlib.closing(g.raw())) for _ in range(3)]
+        assert [c.ask("select 1") for c in clients] == [[("1",)]] * 3
+        for _ in range(2):
+            with contextlib.closing(g.raw(login=False)) as c:
+                body = raw.text("user", "app", "database", "app") + b"\0"
+                c.send(struct.pack("!ii", len(body) + 8, 196608) + body)
+                assert raw.error(c.until_end())["C"] == "53300"
+        assert over(g) == {"pool.clients": 2}
+        clients[0].send(raw.query(FOR_EVER))
+        wait_until(lambda: g.health()["pool"]["holding"] == 1, "the query")
+        with contextlib.closing(g.raw(login=False)) as c:
+            c.send(struct.pack("!iiii", 16, 80877102, *clients[0].key))
+            assert c.until_end() == []
+        assert raw.error(clients[0].until_ready())["C"] == "57014"
+        # Who is silent takes no more than a few places, and not those of the clients.
+        silent = [stack.enter_context(contextlib.closing(g.raw(login=False))) for _ in range(20)]
+        wait_until(lambda: any(is_answered(s) for s in silent), "those that are too many to be refused")
+    wait_until(lambda: metric(g, "clients_connected") == 0, "all to be gone")
+    assert g.one("select 2") == 2
+
+
+def is_answered(session):
+    session.socket.setblocking(False)
+    try:
+        return session.socket.recv(1, socket.MSG_PEEK) != b"never"
+    except BlockingIOError:
+        return False

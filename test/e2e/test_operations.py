@@ -688,6 +688,14 @@ def test_workers_share_port_and_budget(crew):
     for n in range(3):
         status = harness.http_get(f"http://{HOST}:{g.standpipe.admin_port + n}/status").json
         assert (status["worker"], status["workers"], status["budget"]["share"]) == (n, 3, 2)
+        metrics = harness.http_get(f"http://{HOST}:{g.standpipe.admin_port + n}/metrics").body
+        assert f'\nstandpipe_budget_share{{worker="{n}"}} 2\n' in metrics
+    with contextlib.closing(psycopg2.connect(host=os.fspath(g.directory), port=g.port, user="pgbouncer",
+                                             dbname="pgbouncer")) as c:
+        c.autocommit = True
+        with c.cursor() as cursor:
+            cursor.execute("SHOW STATE")
+            assert dict(cursor.fetchall())["worker"] in ("0 of 0 to 2", "1 of 0 to 2", "2 of 0 to 2")
 
 
 def test_a_cancel_request_finds_the_worker_that_has_the_client(crew):

@@ -265,10 +265,26 @@ static void pools_of_one_database_and_user_are_one_sample(void **state)
 	instance_release(&i);
 }
 
+static void of_several_workers_each_sample_names_its_own(void **state)
+{
+	struct reader r;
+	instance_init(&i);
+	i.settings.workers = 3;
+	i.settings.worker = 2;
+	read_metrics(&r);
+	assert_true(find(&r, "standpipe_startup_complete{worker=\"2\"}") == 0);
+	assert_true(find(&r, "standpipe_path_state{worker=\"2\",state=\"unknown\"}") == 1);
+	for (int s = 0; s < r.sample_count; s++)
+		assert_non_null(strstr(r.samples[s], "{worker=\"2\""));
+	release(&r);
+	instance_release(&i);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_format_holds_from_the_first_moment),
+		cmocka_unit_test(of_several_workers_each_sample_names_its_own),
 		cmocka_unit_test(values_are_those_of_the_engine),
 		cmocka_unit_test(labels_are_escaped),
 		cmocka_unit_test(pools_of_one_database_and_user_are_one_sample),
