@@ -144,6 +144,12 @@ void upstream_redial(struct upstream_login *login)
 {
 }
 
+int upstream_fd(const struct upstream_login *login)
+{
+	(void)login;
+	return -1;
+}
+
 unsigned upstream_abandon(struct upstream_login *login)
 {
 	login->abandoned = true;

@@ -42,6 +42,12 @@ void upstream_redial(struct upstream_login *login)
 {
 }
 
+int upstream_fd(const struct upstream_login *login)
+{
+	(void)login;
+	return -1;
+}
+
 unsigned upstream_abandon(struct upstream_login *login)
 {
 	return 0;

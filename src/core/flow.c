@@ -33,6 +33,7 @@ void flow_sample(struct flow *f, const struct flow_sample *sample, instant now)
 				  : f->rtt_ns + (sample->rtt_ns - f->rtt_ns) / SMOOTHING;
 		int64_t least_ns = sample->min_rtt_ns > 0 ? sample->min_rtt_ns : sample->rtt_ns;
 		minmax_least(&f->floor, least_ns, FLOW_MEMORY_NS, now);
+		minmax_least(&f->standing, sample->rtt_ns, FLOW_STANDING_NS, now);
 	}
 	if (sample->delivery_bit_s > 0)
 		minmax_greatest(&f->delivery, (int64_t)sample->delivery_bit_s, FLOW_FRESH_NS, now);
@@ -54,10 +55,10 @@ double flow_retransmit_rate(const struct flow *f, instant now)
 
 double flow_inflation(const struct flow *f, instant now)
 {
-	int64_t floor_ns = minmax_value(&f->floor);
-	if (!is_fresh(f, now) || floor_ns <= 0 || f->rtt_ns - floor_ns < FLOW_NOISE_NS)
+	int64_t floor_ns = minmax_value(&f->floor), standing_ns = minmax_value(&f->standing);
+	if (!is_fresh(f, now) || floor_ns <= 0 || standing_ns - floor_ns < FLOW_NOISE_NS)
 		return 1.0;
-	return (double)f->rtt_ns / (double)floor_ns;
+	return (double)standing_ns / (double)floor_ns;
 }
 
 instant flow_deadline(const struct flow *f)

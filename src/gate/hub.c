@@ -7,6 +7,7 @@
 #include "gate/client.h"
 #include "gate/console.h"
 #include "gate/overtime.h"
+#include "gate/sampling.h"
 #include "gate/server.h"
 
 /* Room for so many servers at least. */
@@ -164,6 +165,7 @@ static void on_housekeeping(uv_timer_t *timer)
 		return;
 	h->second_at = now + NS_PER_S - NS_PER_S / 50;
 	tell_throughput(h, now);
+	sampling_look(h);
 	if (now - h->stats_at >= POOL_STATS_PERIOD_NS)
 		turn_stats(h, now);
 	for (int i = 0; i < h->memory.servers_max; i++)

@@ -102,6 +102,7 @@ struct hub {
 	struct error database_error; /* the last failed attempt's or lost server's */
 	struct histogram connect_times[STAGE_COUNT];
 	struct gate_counters counters;
+	int sampling_next; /* the server whose TCP is asked next */
 	int64_t bytes_in_told, bytes_out_told; /* the counters when the path was last told */
 	instant bytes_told_at;
 };

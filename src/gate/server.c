@@ -8,6 +8,7 @@
 
 #include "gate/client.h"
 #include "gate/relay.h"
+#include "gate/sampling.h"
 #include "gate/traces.h"
 #include "wire/message.h"
 #include "wire/startup.h"
@@ -124,8 +125,12 @@ static void note_connect_times(struct hub *h, int id)
 static void on_login_stage(void *context, enum stage stage)
 {
 	struct server *s = context;
-	hub_tell(s->hub, (struct engine_event){
-				 .kind = EVENT_CONNECT_STAGE, .server = s->id, .stage = stage});
+	int syn_lost = stage > STAGE_TCP ? sampling_syns(s) : -1;
+	hub_tell(s->hub, (struct engine_event){.kind = EVENT_CONNECT_STAGE,
+				 .server = s->id,
+				 .stage = stage,
+				 .syn_known = syn_lost >= 0,
+				 .syn_lost = syn_lost});
 }
 
 static void fail_login(struct server *s, enum outcome outcome, const struct error *error)
@@ -170,6 +175,7 @@ static void on_login_done(
 		server_rewatch(s);
 		hub_tell(h, (struct engine_event){.kind = EVENT_CONNECT_OK, .server = s->id});
 		note_connect_times(h, s->id);
+		sampling_first(s);
 	} else if (outcome == OUTCOME_AUTH && is_token_outdated(s)) {
 		token_refused(&h->token, s->token_at);
 		begin_login(s);

@@ -38,6 +38,9 @@ enum server_errand {
 struct link {
 	struct upstream up;
 	struct stream stream;
+	bool no_tcp;
+	int64_t segments,
+		retransmits; /* as TCP had counted when it was last asked (gate/sampling.h) */
 };
 
 struct server {

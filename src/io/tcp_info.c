@@ -23,6 +23,9 @@ int tcp_info_read(int fd, struct tcp_sample *sample)
 	if (info.tcpi_min_rtt != NO_MIN_RTT)
 		sample->min_rtt_ns = info.tcpi_min_rtt * NS_PER_US;
 	sample->retransmits = info.tcpi_total_retrans;
+	sample->segments = info.tcpi_data_segs_out;
+	sample->unacked = info.tcpi_unacked;
+	sample->lost = info.tcpi_lost;
 	sample->delivery_rate_bit_s = 8.0 * (double)info.tcpi_delivery_rate;
 	return 0;
 }

@@ -11,6 +11,8 @@ struct tcp_sample {
 	int64_t rtt_ns; /* smoothed (RFC 6298); 0: nothing was measured yet */
 	int64_t min_rtt_ns; /* the least of the last minutes (net.ipv4.tcp_min_rtt_wlen); 0: none */
 	int64_t retransmits; /* segments sent again since the socket was made, SYNs included */
+	int64_t segments; /* with data, sent, those sent again included */
+	int64_t unacked, lost; /* segments on their way now; of them, those taken for lost */
 	double delivery_rate_bit_s; /* of the last flight that was acknowledged; 0: none was */
 };
 

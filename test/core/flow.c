@@ -43,13 +43,27 @@ static void round_trips_are_smoothed_and_their_floor_is_kept(void **state)
 static void a_swelling_is_one_beyond_a_machines_noise(void **state)
 {
 	struct flow f = {0};
-	tell(&f, (struct flow_sample){.rtt_ns = 20 * MS, .min_rtt_ns = MS / 10}, 0);
+	tell(&f, (struct flow_sample){.rtt_ns = 45 * MS, .min_rtt_ns = MS / 10}, 0);
 	assert_true(flow_inflation(&f, 0) == 1.0);
 	struct flow g = {0};
 	tell(&g, (struct flow_sample){.rtt_ns = 90 * MS, .min_rtt_ns = 30 * MS}, 0);
 	assert_true(flow_inflation(&g, 0) == 3.0);
 	assert_true(flow_inflation(&g, FLOW_FRESH_NS - 1) == 3.0);
 	assert_true(flow_inflation(&g, FLOW_FRESH_NS) == 1.0); /* no news any more */
+}
+
+static void a_queue_that_drains_is_no_swelling(void **state)
+{
+	struct flow f = {0};
+	for (int i = 0; i < 30; i++)
+		tell(&f,
+			(struct flow_sample){
+				.rtt_ns = (i % 5 ? 500 : 30) * MS, .min_rtt_ns = 30 * MS},
+			i * S);
+	assert_true(flow_inflation(&f, 30 * S) == 1.0);
+	for (int i = 30; i < 60; i++)
+		tell(&f, (struct flow_sample){.rtt_ns = 300 * MS, .min_rtt_ns = 30 * MS}, i * S);
+	assert_true(flow_inflation(&f, 60 * S) == 10.0);
 }
 
 static void after_a_silence_the_round_trip_is_begun_anew(void **state)
@@ -93,6 +107,7 @@ int main(void)
 		cmocka_unit_test(of_nothing_nothing_is_told),
 		cmocka_unit_test(round_trips_are_smoothed_and_their_floor_is_kept),
 		cmocka_unit_test(a_swelling_is_one_beyond_a_machines_noise),
+		cmocka_unit_test(a_queue_that_drains_is_no_swelling),
 		cmocka_unit_test(after_a_silence_the_round_trip_is_begun_anew),
 		cmocka_unit_test(the_rate_is_of_what_was_sent_lately),
 		cmocka_unit_test(delivery_is_the_best_of_lately),
