@@ -49,8 +49,7 @@ static bool is_being_told(const struct debts *d, const struct statement_entry *e
 	return false;
 }
 
-enum sending_progress sending_check_shape(
-	struct sending *m, const char *name, enum debt_kind kind)
+enum sending_progress sending_check_shape(struct sending *m, const char *name, enum debt_kind kind)
 {
 	const struct statement_entry *entry = statement_names_entry(&m->c->names, name);
 	if (entry->shape <= STATEMENT_SHAPE_NONE || m->s->status == 'E')
@@ -104,7 +103,7 @@ bool relay_shape_explain(const struct server *s, struct bytes error, struct buff
 	if (!first || !first->reshaped || message_parse_error(error, &e) != 0 ||
 		strcmp(e.sqlstate, "34000") != 0)
 		return false;
-	message_error_of(out, "0A000", "cached plan must not change result type",
-		"RevalidateCachedQuery");
+	message_error_of(
+		out, "0A000", "cached plan must not change result type", "RevalidateCachedQuery");
 	return true;
 }

@@ -208,15 +208,18 @@ void gate_tell(struct world *w, int instance, struct engine_event event)
 	event.now = w->now;
 	if (told->stepping) {
 		assert(told->count < GATE_TOLD_MAX);
-		told->events[told->count++] = event;
+		told->events[(told->first + told->count++) % GATE_TOLD_MAX] = event;
 		return;
 	}
 	told->stepping = true;
 	told->exit_code = -1;
 	step(w, instance, &event);
-	for (int i = 0; i < told->count; i++)
-		step(w, instance, &told->events[i]);
-	told->count = 0;
+	while (told->count > 0) {
+		struct engine_event next = told->events[told->first];
+		told->first = (told->first + 1) % GATE_TOLD_MAX;
+		told->count--;
+		step(w, instance, &next);
+	}
 	told->stepping = false;
 	if (told->exit_code >= 0)
 		instance_ended(w, instance, told->exit_code);

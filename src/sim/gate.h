@@ -30,12 +30,12 @@ struct gate {
 	int clients; /* the service's; the gate's own ids follow */
 };
 
-/* The most events that one event of the world leads to. */
+/* The most events that one step of the engine leads to. */
 #define GATE_TOLD_MAX 256
 
 struct gate_told {
-	struct engine_event events[GATE_TOLD_MAX];
-	int count;
+	struct engine_event events[GATE_TOLD_MAX]; /* a ring */
+	int first, count;
 	bool stepping;
 	int exit_code; /* -1: none; the instance ends after the step */
 };
