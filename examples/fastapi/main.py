@@ -36,6 +36,7 @@ class Settings:
         self.pool_timeout_s = float(environment.get("DB_POOL_TIMEOUT", "30"))
         self.timeout_s = float(environment.get("DB_INITIALIZATION_TIMEOUT", "20"))
         self.health_timeout_s = float(environment.get("DB_HEALTH_CHECK_TIMEOUT", "5"))
+        self.hold_s = float(environment.get("DB_HOLD", "0"))
         self.port = int(environment.get("PORT", "8080"))
         if self.pool_warm > self.pool_size + self.max_overflow:
             raise ValueError("DB_POOL_WARM is more than DB_POOL_SIZE + DB_MAX_OVERFLOW")
@@ -145,6 +146,8 @@ def make_app(settings):
     async def items():
         async with engine.connect() as connection:
             rows = await connection.execute(text("select id, name from items order by id limit 100"))
+            await connection.rollback()
+            await asyncio.sleep(settings.hold_s)
             return [{"id": row.id, "name": row.name} for row in rows]
 
     @app.websocket("/ws")

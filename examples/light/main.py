@@ -33,6 +33,7 @@ class Settings:
         self.pool_timeout_s = float(environment.get("DB_POOL_TIMEOUT", "30"))
         self.timeout_s = float(environment.get("DB_INITIALIZATION_TIMEOUT", "20"))
         self.health_timeout_s = float(environment.get("DB_HEALTH_CHECK_TIMEOUT", "5"))
+        self.hold_s = float(environment.get("DB_HOLD", "0"))
         self.port = int(environment.get("PORT", "8080"))
         if self.pool_warm > self.pool_size + self.max_overflow:
             raise ValueError("DB_POOL_WARM is more than DB_POOL_SIZE + DB_MAX_OVERFLOW")
@@ -84,10 +85,12 @@ class Pool:
             connection.close()
         self.places.release()
 
-    def ask(self, sql, timeout_s):
+    def ask(self, sql, timeout_s, hold_s=0):
         connection = self.take(timeout_s)
         try:
-            return ask(connection, sql)
+            rows = ask(connection, sql)
+            time.sleep(hold_s)
+            return rows
         finally:
             self.give_back(connection)
 
@@ -185,7 +188,9 @@ def make_handler(pool, settings):
 
     def items():
         rows = pool.ask(
-            "select id, name from items order by id limit 100", settings.pool_timeout_s
+            "select id, name from items order by id limit 100",
+            settings.pool_timeout_s,
+            settings.hold_s,
         )
         return [{"id": row[0], "name": row[1]} for row in rows]
 

@@ -49,6 +49,7 @@ void habits_of(struct habits *h, const struct scenario_arm *arm)
 		.initialization_ns = habits_span_ns(
 			arm, "DB_INITIALIZATION_TIMEOUT", INITIALIZATION_NS),
 		.pool_timeout_ns = habits_span_ns(arm, "DB_POOL_TIMEOUT", POOL_TIMEOUT_NS),
+		.hold_ns = habits_span_ns(arm, "DB_HOLD", 0),
 		.tls_trips = tls_trips(arm),
 	};
 	if (h->size + h->overflow == 0)

@@ -17,6 +17,7 @@ struct habits {
 	int warm; /* DB_POOL_WARM: opened at the start; else all of `size` */
 	int64_t initialization_ns; /* DB_INITIALIZATION_TIMEOUT, for all that a start does */
 	int64_t pool_timeout_ns; /* DB_POOL_TIMEOUT: a request's wait for a connection */
+	int64_t hold_ns; /* DB_HOLD: it keeps that for so long when its transaction is over */
 	int tls_trips; /* round trips, by PGSSLMODE: none, the question whether, and TLS 1.3's */
 };
 

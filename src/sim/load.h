@@ -20,6 +20,7 @@ struct request {
 	instant asked_at; /* the user's first try */
 	int32_t instance; /* that has it; -1: none */
 	int32_t next; /* free ones, or the service's queue */
+	int32_t slot; /* that it holds although its transaction is over */
 	uint32_t serial;
 	int16_t tries; /* so far */
 	bool used;

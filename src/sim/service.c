@@ -283,13 +283,33 @@ static void pass_on(struct world *w, int instance, int slot)
 	run_slot(w, instance, slot);
 }
 
+static void hold(struct world *w, int request, int slot)
+{
+	struct request *r = &w->load.list[request];
+
+	r->slot = slot;
+	service_at(w, r->instance)->slots[slot].done = true;
+	world_put(w, OCC_HELD, request, r->serial, w->now + w->habits.hold_ns);
+}
+
+void service_held(struct world *w, int request)
+{
+	struct request r = w->load.list[request];
+
+	service_at(w, r.instance)->slots[r.slot].done = false;
+	load_request_done(w, request, true);
+	pass_on(w, r.instance, r.slot);
+}
+
 void service_slot_done(struct world *w, int instance, int slot, bool ok)
 {
 	struct service *s = service_at(w, instance);
 	int request = s->slots[slot].request;
 
 	assert(s->slots[slot].state == SLOT_TAKEN && request != REQUEST_NONE);
-	if (request != REQUEST_OWN) {
+	if (request >= 0 && ok && w->habits.hold_ns > 0 && !w->load.list[request].liveness) {
+		hold(w, request, slot);
+	} else if (request != REQUEST_OWN) {
 		load_request_done(w, request, ok);
 		pass_on(w, instance, slot);
 	} else if (!ok) {

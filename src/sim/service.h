@@ -40,7 +40,7 @@ struct slot {
 	int32_t conn; /* without Standpipe: its connection; -1: none */
 	int32_t next; /* of those in the same state */
 	uint8_t state; /* enum slot_state */
-	bool done; /* REQUEST_OWN: answered, and held until all are */
+	bool done; /* answered, and held: REQUEST_OWN until all are, others for DB_HOLD */
 };
 
 struct service {
@@ -69,6 +69,8 @@ void service_stop(struct world *w, int instance, bool alone);
 
 /* A request for it. It ends with load_request_done. */
 void service_request(struct world *w, int instance, int request);
+/* Its transaction is over for so long that it gives its slot back. */
+void service_held(struct world *w, int request);
 /* It has waited for a slot for as long as the pool lets it. */
 void service_pool_timeout(struct world *w, int instance, int request);
 

@@ -112,6 +112,7 @@ static bool is_void(const struct world *w, const struct occurrence *o)
 		return !is_of_conn(w, o);
 	case OCC_AGAIN:
 	case OCC_USER_TIMEOUT:
+	case OCC_HELD:
 		return !is_of_request(w, o);
 	case OCC_POOL_TIMEOUT:
 		return !is_of_request(w, o) || !w->load.list[o->subject].waits;
@@ -176,6 +177,9 @@ static void happen(struct world *w, const struct occurrence *o)
 		break;
 	case OCC_USER_TIMEOUT:
 		load_user_timeout(w, o->subject);
+		break;
+	case OCC_HELD:
+		service_held(w, o->subject);
 		break;
 	case OCC_POOL_TIMEOUT:
 		service_pool_timeout(w, w->load.list[o->subject].instance, o->subject);

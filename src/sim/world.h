@@ -41,6 +41,7 @@ enum occurrence_kind {
 	OCC_ARRIVAL,
 	OCC_AGAIN, /* of a request: its user tries again */
 	OCC_USER_TIMEOUT,
+	OCC_HELD, /* of a request: it gives its slot back */
 	OCC_POOL_TIMEOUT, /* of a request: it has waited for a slot for too long */
 	OCC_RECOVERED, /* the database takes sessions again */
 	OCC_FAULT_BEGINS,
