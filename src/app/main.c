@@ -37,7 +37,9 @@ static const struct command commands[] = {
 	{"lab", "SCENARIO [--json] [--arm NAME]... [--time-scale X] [--output FILE] [--logs DIR]",
 		"storms and faults for real: PostgreSQL, an emulated connector, real processes",
 		lab_main},
-	{"sim", "SCENARIO [--seed N] [--arm NAME]... [--json] [--output FILE] [--picture FILE]",
+	{"sim",
+		"SCENARIO [--seed SEED] [--runs K] [--jobs J] [--arm NAME]... [--json] "
+		"[--output FILE] [--picture FILE]",
 		"the same scenario in virtual time, with thousands of instances", sim_main},
 	{"help", "[COMMAND]", "show this, or how a command is used", help_main},
 	{"version", "", "show the version", version_main},

@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "lab/connector.h"
 #include "lab/fleet.h"
-#include "lab/milestones.h"
+#include "report/milestones.h"
 #include "lab/postgres.h"
 #include "lab/rollout.h"
 #include "scenario/scenario.h"

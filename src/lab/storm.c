@@ -5,7 +5,7 @@
 
 #include "lab/faults.h"
 #include "lab/fleet.h"
-#include "lab/milestones.h"
+#include "report/milestones.h"
 #include "lab/users.h"
 
 #define TICK_MS   20

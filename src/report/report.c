@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "conf/value.h"
+#include "report/report_inside.h"
 
 #define COLUMNS_MAX 5 /* arms side by side; more of them get a table of their own */
 #define LABEL_WIDTH 36
@@ -338,36 +339,12 @@ static void print_connector(const struct scenario *s, FILE *to)
 		syn_again());
 }
 
-static bool is_simulated(const struct report *report)
-{
-	return report->postgres_version[0] == '\0';
-}
-
-static void print_simulated_head(const struct report *report, FILE *to)
-{
-	const struct scenario *s = report->scenario;
-
-	fprintf(to, "standpipe sim: %s", s->name);
-	if (s->description[0] != '\0')
-		fprintf(to, ": %s", s->description);
-	fprintf(to,
-		"\n\nSimulated: all but Standpipe's engine, which is the real one: time, %d "
-		"instances, their\n  connections, the database, the connector, the platform. "
-		"Seed %s.\n",
-		s->instances, report->seed);
-	fprintf(to,
-		"The connector: %d machine%s growing to %d, each carries %d connections. The SYNs "
-		"of all\n  others are dropped, and sent again after 1, 3, 7, 15 s.\n\n",
-		s->path.instances_min, s->path.instances_min == 1 ? "" : "s", s->path.instances_max,
-		s->path.flows);
-}
-
 static void print_head(const struct report *report, FILE *to)
 {
 	const struct scenario *s = report->scenario;
 
-	if (is_simulated(report)) {
-		print_simulated_head(report, to);
+	if (report_is_simulated(report)) {
+		report_simulated_head(report, to);
 		return;
 	}
 
@@ -410,7 +387,11 @@ static void print_expectation(const struct report *report, int i, FILE *to)
 		const struct result *r = &report->arms[k];
 		if (!r->ran || strcmp(s->arms[k].name, e->arm) != 0)
 			continue;
-		if (expect_holds(e, r->values))
+		if (report->runs[k].count > 1)
+			fprintf(to, "expected: %s: %s (in %d of %d runs)\n", s->expect_texts[i],
+				report_share(report, k, e) >= RUNS_SHARE ? "yes" : "NO",
+				runs_hold(&report->runs[k], e), report->runs[k].count);
+		else if (expect_holds(e, r->values))
 			fprintf(to, "expected: %s: yes\n", s->expect_texts[i]);
 		else if (isnan(r->values[e->metric]) || isnan(expect_right(e, r->values)))
 			fprintf(to, "expected: %s: NO (not measured)\n", s->expect_texts[i]);
@@ -435,13 +416,15 @@ void report_table(const struct report *report, FILE *to)
 
 	print_head(report, to);
 	print_tables(report, to);
+	for (int i = 0; i < s->arm_count; i++)
+		report_spread(report, i, to);
 	fprintf(to,
 		"The bound is the larger of: what the same instances take with nothing between "
 		"them "
 		"and "
 		"a\ndatabase that has room for all (%s), and the earliest moment at which "
 		"connector\nand database can have admitted one connection for each (computed).\n\n",
-		is_simulated(report) ? "simulated with the same seed" : "measured now");
+		report_is_simulated(report) ? "simulated with the same seed" : "measured now");
 	if (beats_bound(report))
 		fputs("An arm can be quicker than that: it may open fewer connections than the "
 		      "measured "
@@ -463,6 +446,28 @@ void report_table(const struct report *report, FILE *to)
 		print_expectation(report, i, to);
 }
 
+double report_share(const struct report *report, int i, const struct expect *e)
+{
+	const struct runs *runs = &report->runs[i];
+
+	if (runs->count > 1)
+		return (double)runs_hold(runs, e) / runs->count;
+	return expect_holds(e, report->arms[i].values);
+}
+
+bool report_holds(const struct report *report)
+{
+	const struct scenario *s = report->scenario;
+
+	for (int i = 0; i < s->expect_count; i++)
+		for (int k = 0; k < s->arm_count; k++)
+			if (report->arms[k].ran &&
+				strcmp(s->arms[k].name, s->expects[i].arm) == 0 &&
+				report_share(report, k, &s->expects[i]) < RUNS_SHARE)
+				return false;
+	return true;
+}
+
 void report_init(struct report *report, const struct scenario *scenario)
 {
 	memset(report, 0, sizeof *report);
@@ -480,5 +485,6 @@ void report_release(struct report *report)
 	for (int i = 0; i < SCENARIO_ARMS_MAX; i++) {
 		result_release(&report->arms[i]);
 		result_release(&report->references[i]);
+		runs_release(&report->runs[i]);
 	}
 }

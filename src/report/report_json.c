@@ -59,6 +59,26 @@ static json_t *connector(const struct result *r)
 		(json_int_t)c->dropped, "bytes", (json_int_t)c->bytes);
 }
 
+/* The distributions of the metrics. */
+static json_t *runs_of(const struct runs *runs)
+{
+	json_t *all = json_object();
+
+	for (int m = 0; m < METRICS; m++) {
+		enum metric metric = (enum metric)m;
+		int measured = runs_measured(runs, metric);
+		if (measured == 0)
+			continue;
+		json_t *one = json_object();
+		set(one, "p5", number(runs_quantile(runs, metric, 0.05)));
+		set(one, "p50", number(runs_quantile(runs, metric, 0.5)));
+		set(one, "p95", number(runs_quantile(runs, metric, 0.95)));
+		set(one, "measured", json_integer(measured));
+		set(all, metric_name(metric), one);
+	}
+	return all;
+}
+
 static json_t *arm(const struct result *r)
 {
 	json_t *one = json_object();
@@ -94,11 +114,12 @@ static json_t *expectations(const struct report *report)
 			const struct result *r = &report->arms[k];
 			if (!r->ran || strcmp(s->arms[k].name, e->arm) != 0)
 				continue;
+			double share = report_share(report, k, e);
 			json_array_append_new(
-				all, json_pack("{s:s,s:b,s:o,s:o}", "expect", s->expect_texts[i],
-					     "holds", expect_holds(e, r->values), "left",
-					     number(r->values[e->metric]), "right",
-					     number(expect_right(e, r->values))));
+				all, json_pack("{s:s,s:b,s:f,s:o,s:o}", "expect",
+					     s->expect_texts[i], "holds", share >= RUNS_SHARE,
+					     "share", share, "left", number(r->values[e->metric]),
+					     "right", number(expect_right(e, r->values))));
 		}
 	}
 	return all;
@@ -109,9 +130,14 @@ json_t *report_json(const struct report *report)
 	const struct scenario *s = report->scenario;
 	json_t *root = json_object(), *arms = json_object();
 
-	for (int i = 0; i < s->arm_count; i++)
-		if (report->arms[i].ran)
-			set(arms, s->arms[i].name, arm(&report->arms[i]));
+	for (int i = 0; i < s->arm_count; i++) {
+		if (!report->arms[i].ran)
+			continue;
+		json_t *one = arm(&report->arms[i]);
+		if (report->runs[i].count > 1)
+			set(one, "runs", runs_of(&report->runs[i]));
+		set(arms, s->arms[i].name, one);
+	}
 	set(root, "scenario", json_string(s->name));
 	if (report->postgres_version[0] != '\0') {
 		set(root, "time_scale", json_real(report->time_scale));

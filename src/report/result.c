@@ -22,13 +22,18 @@ void result_release(struct result *r)
 
 void result_exit(struct result *r, int code)
 {
+	result_exits(r, code, 1);
+}
+
+void result_exits(struct result *r, int code, int count)
+{
 	int i = 0;
 
 	while (i < r->exit_count && r->exits[i].code != code)
 		i++;
 	if (i == r->exit_count && r->exit_count < RESULT_EXITS_MAX)
 		r->exits[r->exit_count++].code = code;
-	r->exits[i < RESULT_EXITS_MAX ? i : RESULT_EXITS_MAX - 1].count++;
+	r->exits[i < RESULT_EXITS_MAX ? i : RESULT_EXITS_MAX - 1].count += count;
 }
 
 void result_phase(struct result *r, const char *name, double seconds)

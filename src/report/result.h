@@ -60,6 +60,8 @@ void result_init(struct result *r, const struct scenario_arm *arm);
 void result_release(struct result *r);
 
 void result_exit(struct result *r, int code);
+/* The same so many times. */
+void result_exits(struct result *r, int code, int count);
 
 /* One instance's time in a phase; names beyond RESULT_PHASES_MAX are passed over. */
 void result_phase(struct result *r, const char *name, double seconds);

@@ -61,6 +61,8 @@ void faults_begin(struct world *w, int fault)
 	struct connector *c = &w->connector;
 	instant until = f->at_ns + f->for_ns;
 
+	if (fault == 0)
+		measure_fault(w);
 	switch (f->kind) {
 	case FAULT_DATABASE_RESTART:
 		database_stop(w);
@@ -90,6 +92,8 @@ void faults_begin(struct world *w, int fault)
 
 void faults_end(struct world *w, int fault)
 {
+	if (fault == 0)
+		measure_fault_over(w);
 	switch (at(w, fault)->kind) {
 	case FAULT_DATABASE_RESTART:
 		if (!database_is_kept_down(w) && w->database.state == DATABASE_DOWN)

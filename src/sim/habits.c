@@ -62,8 +62,13 @@ void habits_of(struct habits *h, const struct scenario_arm *arm)
 void habits_reference(
 	const struct scenario *s, const struct scenario_arm *arm, struct scenario_arm *reference)
 {
+	const struct scenario_arm *named = scenario_arm(s, arm->reference);
 	struct habits h;
 
+	if (named) {
+		*reference = *named;
+		return;
+	}
 	habits_of(&h, arm);
 	*reference = *arm;
 	reference->path = ARM_PATH_NONE;

@@ -26,7 +26,8 @@ void habits_of(struct habits *h, const struct scenario_arm *arm);
 /* The value of a variable that is a time, as such or in seconds; `preset_ns` when it is neither. */
 int64_t habits_span_ns(const struct scenario_arm *arm, const char *name, int64_t preset_ns);
 
-/* The arm without path and trouble, on a database with room for all that its pools may open. */
+/* The arm that tells what the instances take of themselves: the one that it names, else the same
+ * without path, on a database with room for all that its pools may open. */
 void habits_reference(
 	const struct scenario *s, const struct scenario_arm *arm, struct scenario_arm *reference);
 

@@ -44,8 +44,6 @@ static void become(struct world *w, int instance, enum instance_state state)
 	at->state = state;
 	bool all = f->ready == f->wanted && f->starting + f->waiting + f->to_start == 0;
 	f->all_ready_at = !all ? -1 : f->all_ready_at < 0 ? w->now : f->all_ready_at;
-	if (f->fit_at < 0 && f->ready >= f->fitting)
-		f->fit_at = w->now;
 	if (was != is)
 		measure_ready(w);
 }
@@ -93,14 +91,13 @@ void instances_start(struct world *w)
 
 	f->size = size_at_most(w);
 	f->wanted = w->scenario->instances;
-	f->all_ready_at = f->fit_at = -1;
-	f->fitting = scenario_fitting(w->scenario, w->arm);
+	f->all_ready_at = -1;
 	f->list = calloc((size_t)f->size, sizeof *f->list);
 	f->ready_list = calloc((size_t)f->size, sizeof *f->ready_list);
 	if (!f->list || !f->ready_list)
 		abort();
 	for (int i = 0; i < f->size; i++)
-		f->list[i].started_at = f->list[i].ready_at = -1;
+		f->list[i].ready_at = f->list[i].first_ready_at = -1;
 	random_init(&w->random, world_seed(w, STREAM_FLEET, 0));
 	add(w, f->wanted, w->scenario->service.spread_ns);
 }
@@ -170,10 +167,12 @@ void instance_probed(struct world *w, int instance)
 	at->service.failures = 0;
 	at->ready_at = w->now;
 	become(w, instance, INSTANCE_READY);
-	if (w->arm->standpipe && !at->told_phases)
-		measure_phases(w, instance);
-	at->told_phases = true;
 	instance_liveness(w, instance);
+	if (at->first_ready_at >= 0)
+		return;
+	at->first_ready_at = w->now;
+	if (w->arm->standpipe)
+		measure_phases(w, instance);
 	if (at->revision == w->fleet.revision && w->fleet.revision > 0)
 		retire_one(w);
 }

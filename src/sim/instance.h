@@ -29,10 +29,10 @@ struct instance {
 	uint32_t serial; /* of its start; changes when it ends */
 	int revision;
 	int failures; /* in a row */
-	instant started_at, ready_at; /* -1: never */
+	instant started_at;
+	instant ready_at, first_ready_at; /* the last time, the first time; -1: never */
 	instant egress_at; /* nothing leaves it before */
 	int place; /* among those ready */
-	bool told_phases;
 	struct gate *gate; /* owned; NULL: there is no Standpipe, or it has never run */
 	struct service service;
 };
@@ -48,8 +48,7 @@ struct fleet {
 	int ready, starting, waiting; /* how many */
 	int starts, succeeded, died, failed;
 	instant all_ready_at; /* since then all have been up; -1: not now */
-	instant fit_at; /* as many as fit were up for the first time; -1: not yet */
-	int fitting;
+	int fitting; /* as many can have a connection each */
 };
 
 void instances_start(struct world *w);

@@ -9,17 +9,24 @@
 #define POINTS        600
 #define SAMPLE_MIN_NS (100 * NS_PER_MS)
 
+static bool has_load(const struct world *w)
+{
+	return w->scenario->load.rate > 0 && !w->alone;
+}
+
 void measure_start(struct world *w)
 {
 	struct measure *m = &w->measure;
 
+	milestones_init(&m->milestones, w->fleet.fitting, has_load(w));
 	m->count = (int)(w->until / NS_PER_S) + 1;
 	m->seconds = calloc((size_t)m->count, sizeof *m->seconds);
 	if (!m->seconds)
 		abort();
-	m->up_again_at = -1;
 	m->sample_ns = instant_max(SAMPLE_MIN_NS, w->until / POINTS);
 	world_put(w, OCC_SAMPLE, 0, 0, 0);
+	if (has_load(w))
+		world_put(w, OCC_SECOND, 0, 0, w->scenario->load.at_ns + NS_PER_S);
 }
 
 void measure_release(struct measure *m)
@@ -28,34 +35,83 @@ void measure_release(struct measure *m)
 	m->seconds = NULL;
 }
 
+uint64_t measure_stamp(const struct world *w)
+{
+	return (uint64_t)(w->now + NS_PER_S);
+}
+
+static double seconds_since(uint64_t from, uint64_t to)
+{
+	return to == 0 ? NAN : s_from_ns((int64_t)(to - from));
+}
+
+/* ---- seconds of the load ---- */
+
+static int second_of(const struct world *w, instant at)
+{
+	return (int)((at - w->scenario->load.at_ns) / NS_PER_S);
+}
+
+static void judge(struct world *w, int number)
+{
+	const struct measure_second *second = &w->measure.seconds[number];
+	instant began_at = w->scenario->load.at_ns + number * NS_PER_S;
+
+	if (second->came > 0 && second->served_at_once == second->came)
+		milestones_served(&w->measure.milestones,
+			measure_stamp(w) - (uint64_t)(w->now - began_at), measure_stamp(w));
+}
+
 void measure_came(struct world *w)
 {
-	w->measure.seconds[w->now / NS_PER_S].came++;
+	w->measure.seconds[second_of(w, w->now)].came++;
 }
 
 void measure_served_at_once(struct world *w, instant asked_at)
 {
-	w->measure.seconds[asked_at / NS_PER_S].served_at_once++;
+	int number = second_of(w, asked_at);
+
+	w->measure.seconds[number].served_at_once++;
+	if (number < second_of(w, w->now))
+		judge(w, number);
 }
 
-static instant first_fault_at(const struct world *w)
+void measure_second(struct world *w, int number)
 {
-	return w->alone || w->scenario->fault_count == 0 ? INSTANT_NEVER
-							 : w->scenario->faults[0].at_ns;
+	judge(w, number);
+	world_put(w, OCC_SECOND, number + 1, 0, w->now + NS_PER_S);
 }
+
+/* ---- moments ---- */
 
 void measure_ready(struct world *w)
 {
-	struct measure *m = &w->measure;
+	milestones_up(&w->measure.milestones, w->fleet.ready, w->fleet.wanted, measure_stamp(w));
+}
 
-	if (w->now < first_fault_at(w)) {
-		m->ready_before = w->fleet.ready;
-		m->up_again_at = first_fault_at(w);
-	} else if (w->fleet.ready < m->ready_before) {
-		m->up_again_at = -1;
-	} else if (m->up_again_at < 0) {
-		m->up_again_at = w->now;
-	}
+void measure_fault(struct world *w)
+{
+	milestones_fault(&w->measure.milestones, measure_stamp(w));
+}
+
+void measure_fault_over(struct world *w)
+{
+	milestones_fault_over(&w->measure.milestones, measure_stamp(w));
+}
+
+bool measure_is_settled(const struct world *w)
+{
+	const struct milestones *m = &w->measure.milestones;
+	instant quiet_at = w->fleet.all_ready_at;
+
+	if (quiet_at < 0 || w->now < faults_over_at(w) || (m->fault_ns && !m->recovered_ns))
+		return false;
+	if (has_load(w))
+		quiet_at = instant_max(quiet_at, w->scenario->load.at_ns);
+	quiet_at = instant_max(quiet_at, faults_over_at(w));
+	if (m->recovered_ns)
+		quiet_at = instant_max(quiet_at, (instant)m->recovered_ns - NS_PER_S);
+	return w->now >= quiet_at + w->scenario->settle_ns;
 }
 
 void measure_phases(struct world *w, int instance)
@@ -97,60 +153,35 @@ void measure_sample(struct world *w)
 		world_put(w, OCC_SAMPLE, 0, 0, w->now + w->measure.sample_ns);
 }
 
-/* From the begin of the first fault: all are up that were, and a whole second's users were served by
- * their first try; NaN: not so. */
-static double recovered_s(const struct world *w)
+static double seconds_or_nan(instant at)
 {
-	const struct measure *m = &w->measure;
-	instant at = m->up_again_at;
-
-	if (first_fault_at(w) == INSTANT_NEVER || at < 0)
-		return NAN;
-	instant over = first_fault_at(w) + w->scenario->faults[0].for_ns;
-	if (w->scenario->load.rate > 0) {
-		int second = (int)((over + NS_PER_S - 1) / NS_PER_S);
-		while (second < m->count &&
-			(m->seconds[second].came == 0 ||
-				m->seconds[second].served_at_once < m->seconds[second].came))
-			second++;
-		if (second == m->count)
-			return NAN;
-		at = instant_max(at, (second + 1) * NS_PER_S);
-	}
-	return s_from_ns(at - first_fault_at(w));
+	return at == INSTANT_NEVER ? NAN : s_from_ns(at);
 }
 
 static void set_times(struct world *w)
 {
 	const struct fleet *f = &w->fleet;
-	double *ready_s = calloc((size_t)f->present, sizeof *ready_s);
-	int count = 0;
+	const struct milestones *m = &w->measure.milestones;
+	double *v = w->result->values;
+	int first = w->scenario->instances, count = 0;
+	double *ready_s = calloc((size_t)first, sizeof *ready_s);
 
 	if (!ready_s)
 		abort();
-	for (int i = 0; i < f->present; i++)
-		if (f->list[i].state != INSTANCE_RETIRED && f->list[i].ready_at >= 0)
-			ready_s[count++] = s_from_ns(f->list[i].ready_at);
-	result_times(w->result, ready_s, count, f->wanted);
+	/* Those that a fault started have another beginning. */
+	for (int i = 0; i < first; i++)
+		if (f->list[i].first_ready_at >= 0)
+			ready_s[count++] = s_from_ns(f->list[i].first_ready_at);
+	result_times(w->result, ready_s, count, first);
 	free(ready_s);
 	/* All came up once, but not all were up at the end: that is no makespan. */
-	if (f->ready < f->wanted)
-		w->result->values[METRIC_MAKESPAN_S] = NAN;
-}
-
-static double seconds_or_nan(instant at)
-{
-	return at < 0 || at == INSTANT_NEVER ? NAN : s_from_ns(at);
-}
-
-static void set_recovery(struct world *w)
-{
-	double *v = w->result->values;
-
-	v[METRIC_RECOVERED_S] = recovered_s(w);
-	v[METRIC_RECOVERY_BOUND_S] = w->alone ? NAN
-					      : seconds_or_nan(
-							scenario_recovery(w->scenario, w->arm));
+	v[METRIC_MAKESPAN_S] = m->ready == m->wanted ? seconds_since(NS_PER_S, m->all_ns) : NAN;
+	v[METRIC_FITTING] = f->fitting;
+	v[METRIC_FIT_S] = seconds_since(NS_PER_S, m->fit_ns);
+	if (!m->fault_ns)
+		return;
+	v[METRIC_RECOVERED_S] = seconds_since(m->fault_ns, m->recovered_ns);
+	v[METRIC_RECOVERY_BOUND_S] = seconds_or_nan(scenario_recovery(w->scenario, w->arm));
 }
 
 void measure_end(struct world *w)
@@ -174,15 +205,12 @@ void measure_end(struct world *w)
 	v[METRIC_REFUSED_53300] = (double)w->database.refused;
 	v[METRIC_PEAK_CONNECTIONS] = w->database.sessions_peak;
 	v[METRIC_BUDGET] = scenario_budget(w->scenario, w->arm);
-	v[METRIC_FITTING] = f->fitting;
-	v[METRIC_FIT_S] = seconds_or_nan(f->fit_at);
 	v[METRIC_DIED] = f->died;
-	if (w->scenario->load.rate > 0) {
+	if (has_load(w)) {
 		v[METRIC_REQUESTS] = (double)l->requests;
 		v[METRIC_SERVED_RATE] = l->requests > 0 ? (double)l->served / (double)l->requests
 							: NAN;
 	}
-	set_recovery(w);
 	set_times(w);
 	r->earliest_s = seconds_or_nan(scenario_earliest(w->scenario, w->arm));
 	if (!c->exists)

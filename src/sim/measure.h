@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/instant.h"
+#include "report/milestones.h"
 
 struct world;
 
@@ -17,18 +18,30 @@ struct measure_second {
 };
 
 struct measure {
-	struct measure_second *seconds; /* owned */
+	struct milestones milestones; /* in measure_stamp's time */
+	struct measure_second *seconds; /* owned; since load.at */
 	int count;
 	int64_t sample_ns;
-	int ready_before; /* up when the first fault began */
-	instant up_again_at; /* after it as many were up again; -1: not yet, or down again */
 };
 
 void measure_start(struct world *w);
 void measure_release(struct measure *m);
 
+/* Now, as the milestones have it: they know no zero. */
+uint64_t measure_stamp(const struct world *w);
+
 void measure_came(struct world *w);
 void measure_served_at_once(struct world *w, instant asked_at);
+
+/* A second of the load is over. */
+void measure_second(struct world *w, int number);
+
+/* The first fault begins; it is over. */
+void measure_fault(struct world *w);
+void measure_fault_over(struct world *w);
+
+/* All are up and stay up, and nothing more is to come. */
+bool measure_is_settled(const struct world *w);
 
 /* The number of instances that are up has changed. */
 void measure_ready(struct world *w);

@@ -121,6 +121,7 @@ static bool is_void(const struct world *w, const struct occurrence *o)
 	case OCC_FAULT_BEGINS:
 	case OCC_FAULT_ENDS:
 	case OCC_SAMPLE:
+	case OCC_SECOND:
 	case OCC_KINDS:
 		break;
 	}
@@ -196,18 +197,12 @@ static void happen(struct world *w, const struct occurrence *o)
 	case OCC_SAMPLE:
 		measure_sample(w);
 		break;
+	case OCC_SECOND:
+		measure_second(w, o->subject);
+		break;
 	case OCC_KINDS:
 		break;
 	}
-}
-
-/* All are up and have stayed so, and nothing more is to come. */
-static bool is_settled(const struct world *w)
-{
-	bool users = w->scenario->load.rate > 0 && !w->alone;
-
-	return !users && w->fleet.all_ready_at >= 0 && w->now >= faults_over_at(w) &&
-	       w->now - w->fleet.all_ready_at >= w->scenario->settle_ns;
 }
 
 static void play(struct world *w)
@@ -225,7 +220,7 @@ static void play(struct world *w)
 		w->events++;
 		happen(w, &o);
 		invariant_world(w);
-		if (error_is_set(&w->broken) || is_settled(w))
+		if (error_is_set(&w->broken) || measure_is_settled(w))
 			break;
 	}
 }
@@ -249,6 +244,7 @@ static void start(struct world *w)
 		.first = -1,
 		.last = -1,
 	};
+	w->fleet.fitting = scenario_fitting(s, arm);
 	measure_start(w);
 	instances_start(w);
 	load_start(w);

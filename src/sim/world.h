@@ -47,6 +47,7 @@ enum occurrence_kind {
 	OCC_FAULT_BEGINS,
 	OCC_FAULT_ENDS,
 	OCC_SAMPLE,
+	OCC_SECOND, /* of the load is over */
 	OCC_KINDS,
 };
 

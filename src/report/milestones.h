@@ -1,10 +1,10 @@
 /*
  * milestones - the moments of an arm that its report tells: when as many instances were up as fit,
  * when all were, and when, after a fault, all was well again. No clock: what happens is told with
- * its time (uv_hrtime()'s), which never goes back.
+ * its time, in nanoseconds since some moment long before (0 is never), which never goes back.
  */
-#ifndef STANDPIPE_LAB_MILESTONES_H
-#define STANDPIPE_LAB_MILESTONES_H
+#ifndef STANDPIPE_REPORT_MILESTONES_H
+#define STANDPIPE_REPORT_MILESTONES_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "lab/milestones.h"
+#include "report/milestones.h"
 
 static void who_fits_and_who_is_all(void **state)
 {

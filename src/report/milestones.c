@@ -1,4 +1,4 @@
-#include "lab/milestones.h"
+#include "report/milestones.h"
 
 void milestones_init(struct milestones *m, int fitting, bool load)
 {
