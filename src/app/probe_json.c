@@ -91,8 +91,7 @@ static json_t *attempt_json(const struct probe_shown *s, const struct probe_atte
 	put(o, "syns_again", json_integer(a->syns_again));
 	put(o, "rtt_s", seconds_or_null(a->tcp.rtt_ns));
 	if (a->outcome != OUTCOME_OK) {
-		put(o, "sqlstate",
-			*a->error.sqlstate ? json_string(a->error.sqlstate) : json_null());
+		put(o, "sqlstate", *a->error.sqlstate ? text(s, a->error.sqlstate) : json_null());
 		put(o, "error", text(s, a->error.text));
 	}
 	return o;
@@ -208,14 +207,15 @@ static json_t *cloud_json(const struct probe_shown *s)
 	return o;
 }
 
-static json_t *advice_json(const struct probe_verdict *v)
+static json_t *advice_json(const struct probe_shown *s)
 {
+	const struct probe_verdict *v = s->verdict;
 	json_t *list = json_array();
 	for (int i = 0; i < v->count; i++) {
 		json_t *one = json_object();
 		put(one, "severity", json_string(probe_severity_name(v->advice[i].severity)));
 		put(one, "code", json_string(v->advice[i].code));
-		put(one, "text", json_string(v->advice[i].text));
+		put(one, "text", text(s, v->advice[i].text));
 		json_array_append_new(list, one);
 	}
 	return list;
@@ -234,7 +234,7 @@ void probe_show_json(const struct probe_shown *s)
 	put(root, "server", server_json(s));
 	put(root, "capacity", capacity_json(s->verdict));
 	put(root, "connector", cloud_json(s));
-	put(root, "advice", advice_json(s->verdict));
+	put(root, "advice", advice_json(s));
 	put(root, "exit_code", json_integer(s->exit_code));
 	if (json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) == 0)
 		putchar('\n');

@@ -220,8 +220,10 @@ static void show_path(const struct probe_shown *s)
 	show_wrapped(INDENT, line);
 }
 
-static void show_advice(const struct probe_verdict *v)
+static void show_advice(const struct probe_shown *s)
 {
+	const struct probe_verdict *v = s->verdict;
+	char text[PROBE_TEXT_MAX];
 	static const char *const colours[] = {"\033[32m", "", "\033[33m", "\033[31m"};
 	const char *no_colour = getenv("NO_COLOR");
 	bool coloured = isatty(STDOUT_FILENO) && !(no_colour && *no_colour);
@@ -231,7 +233,8 @@ static void show_advice(const struct probe_verdict *v)
 		bool on = coloured && *colours[a->severity];
 		printf("%s%-*s%s", on ? colours[a->severity] : "", INDENT,
 			probe_severity_name(a->severity), on ? "\033[0m" : "");
-		show_wrapped(INDENT, a->text);
+		secrets_clean(s->secrets, a->text, text, sizeof(text));
+		show_wrapped(INDENT, text);
 	}
 }
 
@@ -243,5 +246,5 @@ void probe_show_report(const struct probe_shown *s)
 	show_histogram(s->numbers);
 	show_ramp(s->numbers);
 	show_path(s);
-	show_advice(s->verdict);
+	show_advice(s);
 }

@@ -121,6 +121,7 @@ int cloud_series_parse(enum cloud_metric metric, const char *text, size_t len,
 		if (newest(metric, json_array_get(all, i), &one))
 			add(metric, value, &one);
 	}
+	value->known = value->known && isfinite(value->value);
 	json_decref(root);
 	return 0;
 }
@@ -141,7 +142,7 @@ int cloud_token_parse(
 		*token = strdup(found);
 		if (!*token)
 			abort();
-		if (!(life_s > 0))
+		if (!(life_s >= 1))
 			life_s = LIFE_USUAL_S;
 		*life_ns = ns_from_s(life_s < LIFE_MAX_S ? life_s : LIFE_MAX_S);
 	}

@@ -126,6 +126,9 @@ static void quantiles_are_of_the_nearest_rank(void **state)
 	assert_int_equal(s.p50_ns, 10);
 	assert_int_equal(s.p95_ns, 19);
 	assert_int_equal(s.max_ns, 20);
+	s = probe_spans_of(spans, 3);
+	assert_int_equal(s.p50_ns, 2);
+	assert_int_equal(s.p95_ns, 3);
 	s = probe_spans_of(spans, 1);
 	assert_int_equal(s.p50_ns, 1);
 	assert_int_equal(s.p95_ns, 1);
@@ -389,10 +392,23 @@ static void the_ramp_gives_way_where_latency_steps(void **state)
 static void what_fails_alone_says_nothing_of_a_ramp(void **state)
 {
 	struct rig *rig = *state;
-	add(rig, failed(OUTCOME_FULL, STAGE_AUTH, "53300"), 3);
+	struct probe_attempt a = failed(OUTCOME_FULL, STAGE_AUTH, "53300");
+	add(rig, a, 3);
+	a.part = PROBE_RAMP;
+	a.parallel = 2;
+	add(rig, a, 2);
 	judge(rig);
 	assert_int_equal(rig->numbers.gave_way, -1);
 	assert_int_equal(rig->verdict.count, 1);
+	/* One connect at a time is no ramp, either. */
+	rig->record.count = 0;
+	add(rig, fine(PROBE_FIRST, 1), 1);
+	a = fine(PROBE_RAMP, 1);
+	a.syns_again = a.tcp.retransmits = 1;
+	add(rig, a, 1);
+	judge(rig);
+	assert_int_equal(rig->numbers.gave_way, -1);
+	expect(rig, "syn_again", PROBE_WARNING);
 }
 
 static void a_server_that_fills_up_and_a_fleet_that_does_not_fit_are_warnings(void **state)

@@ -103,6 +103,15 @@ static void no_point_is_no_error_and_not_known(void **state)
 			fail_msg("%s", texts[i]);
 }
 
+static void what_is_too_large_for_a_number_is_not_known(void **state)
+{
+	assert_false(parse(CLOUD_INSTANCES,
+		LIST(SERIES("",
+			POINT("18:59:00", "19:00:00", "\"doubleValue\": 1.7e308")) "," SERIES("",
+			POINT("18:59:00", "19:00:00", "\"doubleValue\": 1.7e308"))))
+			     .known);
+}
+
 static void what_is_not_json_is_an_error(void **state)
 {
 	static const char *const texts[] = {"", "[]", "<html>", "{\"timeSeries\": [", "null"};
@@ -178,6 +187,7 @@ int main(void)
 		cmocka_unit_test(a_distribution_is_its_mean_and_percent_a_share),
 		cmocka_unit_test(several_connectors_are_summed_and_the_busiest_is_told),
 		cmocka_unit_test(no_point_is_no_error_and_not_known),
+		cmocka_unit_test(what_is_too_large_for_a_number_is_not_known),
 		cmocka_unit_test(what_is_not_json_is_an_error),
 		cmocka_unit_test(a_token_comes_with_its_life),
 		cmocka_unit_test(an_error_s_message_is_found_or_nothing),
