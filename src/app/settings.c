@@ -232,6 +232,8 @@ static const struct setting rows[] = {
 	.variables = "STANDPIPE_PATH_SCALING_DELAY", .help = "how long the path takes to scale out"},
 {"path.scaling_buffer", SETTING_DURATION, ENGINE(deadlines.scaling_buffer_ns), RANGE(0, 3600),
 	.variables = "STANDPIPE_PATH_SCALING_BUFFER", .help = "added to deadlines while it does"},
+{"path.stage_patience", SETTING_BOOL, ENGINE(stage_patience), .preset = "true",
+	.variables = "STANDPIPE_PATH_STAGE_PATIENCE", .help = "past the handshake an attempt's time is each stage's own"},
 {"path.dial_patience", SETTING_DURATION, ENGINE(dial_patience_ns), RANGE(0, 60), .preset = "1.2s",
 	.variables = "STANDPIPE_PATH_DIAL_PATIENCE", .help = "wait for a TCP handshake before dialling afresh; 0: no redial"},
 

@@ -58,3 +58,10 @@ int64_t deadline_span(const struct deadline_settings *settings, enum deadline_ki
 		span_ns = settings->cap_ns;
 	return span_ns;
 }
+
+int64_t deadline_stage_span(int64_t span_ns, int64_t p99_ns)
+{
+	if (p99_ns <= 0 || p99_ns > span_ns / DEADLINE_STAGE_FACTOR)
+		return span_ns;
+	return longer(p99_ns * DEADLINE_STAGE_FACTOR, span_ns / 2);
+}

@@ -61,6 +61,7 @@ struct engine_settings {
 	int64_t server_life_ns; /* recycled after this, less up to a tenth; 0: never */
 	int64_t server_idle_ns; /* idle ones above those kept are closed after this; 0: never */
 	int64_t ping_after_ns; /* idle longer: checked before use; INT64_MAX: never */
+	bool stage_patience; /* an attempt's ends stage by stage; off: it has one for all of them */
 	int64_t dial_patience_ns; /* at the tcp stage, before a fresh SYN beats waiting; 0: no redial */
 };
 
@@ -186,7 +187,8 @@ struct engine_attempt {
 	instant dial_until; /* redial at; INSTANT_NEVER in every stage but tcp */
 	int64_t dial_patience_ns;
 	instant until; /* given up at */
-	int64_t timeout_ns;
+	int64_t timeout_ns; /* from its beginning to that */
+	int64_t span_ns; /* what it was allowed when it began */
 	struct breaker_pass pass;
 	struct path_attempt path;
 };

@@ -76,12 +76,27 @@ static void note_unanswered(struct engine_attempt *a, instant now)
 		a->path.syn_lost++;
 }
 
+/* One that has come through the handshake is given time for what comes next, whatever it took up to
+ * there: to give it up then would give a place in a queue away. */
+static void be_patient(struct engine *e, struct engine_attempt *a, enum stage stage, instant now)
+{
+	if (!e->settings.stage_patience || stage <= STAGE_TCP || stage == a->path.stage)
+		return;
+	int64_t p99_ns = path_stage_quantile(&e->path, stage, 0.99);
+	int64_t cap_ns = e->settings.deadlines.cap_ns;
+	a->until = instant_add(now, deadline_stage_span(a->span_ns, p99_ns));
+	if (cap_ns > 0)
+		a->until = instant_min(a->until, instant_add(a->began_at, cap_ns));
+	a->timeout_ns = a->until - a->began_at;
+}
+
 void engine_attempt_stage(struct engine *e, int server, enum stage stage, instant now)
 {
 	struct engine_attempt *a = &e->attempts[server];
 	if (!a->under_way)
 		return;
 	leave_stage(a, &e->path, stage, now);
+	be_patient(e, a, stage, now);
 	/* Before the handshake there is no SYN to send afresh; past it patience beats starting over:
 	 * a place in a queue is held. */
 	if (stage != STAGE_TCP)
@@ -115,6 +130,7 @@ void engine_attempt_begin(
 		.dial_until = INSTANT_NEVER,
 		.dial_patience_ns = e->settings.dial_patience_ns,
 		.timeout_ns = timeout_ns,
+		.span_ns = timeout_ns,
 		.until = instant_add(now, timeout_ns),
 		.pass = *pass,
 	};
@@ -171,6 +187,9 @@ void engine_attempt_end(struct engine *e, int server, enum outcome outcome, inst
 	tell_breaker(e, a, now);
 	if (outcome == OUTCOME_OK) {
 		struct connects_sample sample = sample_of(e, a);
+		/* The kernel's own SYN came through in the end: a redial would have told already. */
+		if (a->path.syn_lost > 0 && a->dials == 1)
+			connects_dropped(&e->connects, a->began_at, now);
 		connects_succeeded(&e->connects, &sample);
 		own->permanent = OUTCOME_OK;
 	} else if (outcome_is_capacity(outcome)) {

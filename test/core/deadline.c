@@ -127,6 +127,15 @@ static void kinds_have_the_names_that_users_see(void **state)
 		assert_string_equal(deadline_kind_name(kind), names[kind]);
 }
 
+static void a_stage_is_given_four_times_what_it_takes_within_bounds(void **state)
+{
+	assert_int_equal(deadline_stage_span(60 * NS_PER_S, 0), 60 * NS_PER_S); /* not known */
+	assert_int_equal(deadline_stage_span(60 * NS_PER_S, NS_PER_MS), 30 * NS_PER_S);
+	assert_int_equal(deadline_stage_span(60 * NS_PER_S, 10 * NS_PER_S), 40 * NS_PER_S);
+	assert_int_equal(deadline_stage_span(60 * NS_PER_S, 15 * NS_PER_S), 60 * NS_PER_S);
+	assert_int_equal(deadline_stage_span(60 * NS_PER_S, INT64_MAX), 60 * NS_PER_S);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -137,6 +146,7 @@ int main(void)
 		cmocka_unit_test(the_platform_has_the_last_word),
 		cmocka_unit_test(the_longest_base_does_not_overflow),
 		cmocka_unit_test(kinds_have_the_names_that_users_see),
+		cmocka_unit_test(a_stage_is_given_four_times_what_it_takes_within_bounds),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

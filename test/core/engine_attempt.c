@@ -219,6 +219,93 @@ static void past_the_handshake_nothing_is_dialled_afresh(void **state)
 	}
 }
 
+static void one_that_gets_through_late_is_given_time_for_the_rest(void **state)
+{
+	struct rig *r = fresh();
+	r->settings.stage_patience = true;
+	rig_init(r, SEED);
+	rig_to_database(r);
+	while (r->now < 55 * S) { /* the egress is cold for long */
+		rig_stage(r, 0, STAGE_TCP);
+		rig_go(r, instant_min(r->attempts[0].dial_until, 55 * S));
+	}
+	rig_stage(r, 0, STAGE_TLS);
+	assert_int_equal(r->attempts[0].until, 115 * S);
+	rig_go(r, 65 * S);
+	assert_int_equal(rig_count(r, ACTION_ABANDON), 0);
+	rig_stage(r, 0, STAGE_AUTH);
+	assert_int_equal(r->attempts[0].until, 125 * S);
+	assert_int_equal(r->attempts[0].timeout_ns, 125 * S);
+	rig_stage(r, 0, STAGE_AUTH); /* told twice is not longer */
+	r->now += S;
+	rig_stage(r, 0, STAGE_AUTH);
+	assert_int_equal(r->attempts[0].until, 125 * S);
+	rig_ok(r, 0);
+	assert_int_equal(r->engine.pool.idle, 1);
+}
+
+static void the_platform_caps_it_whatever_the_stage(void **state)
+{
+	struct rig *r = fresh();
+	r->settings.stage_patience = true;
+	r->settings.deadlines.cap_ns = 100 * S;
+	rig_init(r, SEED);
+	rig_to_database(r);
+	r->now = 55 * S;
+	rig_stage(r, 0, STAGE_TLS);
+	assert_int_equal(r->attempts[0].until, 100 * S);
+}
+
+static void a_stage_that_is_known_to_be_quick_is_waited_for_half_as_long(void **state)
+{
+	struct rig *r = fresh();
+	r->settings.stage_patience = true;
+	r->settings.servers_kept = 2;
+	rig_init(r, SEED);
+	rig_to_database(r);
+	connect_slowly(r, 0, 5 * NS_PER_MS);
+	rig_stage(r, 1, STAGE_TCP);
+	assert_int_equal(r->attempts[1].until, r->attempts[1].began_at + 60 * S);
+	rig_stage(r, 1, STAGE_AUTH);
+	assert_int_equal(r->attempts[1].until, r->now + 30 * S);
+	rig_go(r, r->now + 30 * S);
+	assert_int_equal(rig_count(r, ACTION_ABANDON), 1);
+	assert_int_equal(r->engine.recent[1].timeout_ns, 30 * S);
+}
+
+static void when_that_is_switched_off_there_is_one_time_for_all(void **state)
+{
+	struct rig *r = fresh();
+	rig_init(r, SEED);
+	rig_to_database(r);
+	r->now = 55 * S;
+	rig_stage(r, 0, STAGE_TLS);
+	assert_int_equal(r->attempts[0].until, 60 * S);
+}
+
+static void a_syn_that_the_kernel_sent_again_narrows_the_window(void **state)
+{
+	struct rig *r = fresh();
+	r->settings.servers_kept = 20;
+	r->settings.dial_patience_ns = 0;
+	rig_init(r, SEED);
+	rig_to_database(r);
+	rig_ok(r, 0);
+	rig_ok(r, 1);
+	rig_ok(r, 2);
+	assert_true(r->engine.connects.window == 4.0);
+	rig_stage(r, 3, STAGE_TCP);
+	r->now += S;
+	rig_tell(r, (struct engine_event){.kind = EVENT_CONNECT_STAGE,
+			    .server = 3,
+			    .stage = STAGE_TLS,
+			    .syn_known = true,
+			    .syn_lost = 1});
+	rig_ok(r, 3);
+	assert_true(r->engine.connects.window < 4.0);
+	assert_int_equal(r->engine.connects.cuts, 1);
+}
+
 static void without_a_patience_there_is_no_redial(void **state)
 {
 	struct rig *r = fresh();
@@ -381,6 +468,11 @@ int main(void)
 		cmocka_unit_test(a_stage_that_swells_holds_the_window),
 		cmocka_unit_test(the_patience_grows_to_eight_seconds_or_to_what_was_set),
 		cmocka_unit_test(past_the_handshake_nothing_is_dialled_afresh),
+		cmocka_unit_test(one_that_gets_through_late_is_given_time_for_the_rest),
+		cmocka_unit_test(the_platform_caps_it_whatever_the_stage),
+		cmocka_unit_test(a_stage_that_is_known_to_be_quick_is_waited_for_half_as_long),
+		cmocka_unit_test(when_that_is_switched_off_there_is_one_time_for_all),
+		cmocka_unit_test(a_syn_that_the_kernel_sent_again_narrows_the_window),
 		cmocka_unit_test(without_a_patience_there_is_no_redial),
 		cmocka_unit_test(a_redial_and_the_end_at_once_is_the_end),
 		cmocka_unit_test(a_handshake_that_is_dialled_afresh_has_lost_a_syn),

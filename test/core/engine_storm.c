@@ -401,6 +401,7 @@ static struct storm *fresh(uint64_t seed)
 	e->servers_kept = below(&s, 4);
 	e->dial_patience_ns = below(&s, 2) ? S : 0;
 	e->server_life_ns = below(&s, 2) ? 60 * S : 0;
+	e->stage_patience = below(&s, 2);
 	e->server_idle_ns = 20 * S;
 	e->breaker.enabled = below(&s, 4) > 0;
 	e->breaker.probes = 1 + below(&s, 3);
