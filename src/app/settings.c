@@ -245,6 +245,10 @@ static const struct setting rows[] = {
 	.variables = "STANDPIPE_RETRY_CAP", .help = "bound of every delay"},
 {"retry.factor", SETTING_REAL, ENGINE(retry.factor), RANGE(1, 100),
 	.variables = "STANDPIPE_RETRY_FACTOR", .help = "growth of the bound with each failure"},
+{"retry.budget", SETTING_REAL, ENGINE(retry.budget), RANGE(0, 10), .preset = "0.2",
+	.variables = "STANDPIPE_RETRY_BUDGET", .help = "retries that each connect which is none earns; whoever has none left waits for the cap; 0: no budget"},
+{"retry.throttle", SETTING_REAL, ENGINE(throttle_k), RANGE(0, 100), .preset = "2",
+	.variables = "STANDPIPE_RETRY_THROTTLE", .help = "a database that refuses more than this many times what it accepts is asked less; 0: never"},
 
 {"breaker.enabled", SETTING_BOOL, ENGINE(breaker.enabled), .preset = "true",
 	.variables = "STANDPIPE_BREAKER_ENABLED CIRCUIT_BREAKER_ENABLED", .help = "the circuit breaker over connects"},

@@ -59,8 +59,7 @@ static instant breaker_try_at(const struct engine *e, instant now)
 int engine_group_retry_after_s(const struct engine *e, int group, instant now)
 {
 	instant at = instant_max(breaker_try_at(e, now), e->groups[group].retry_at);
-	if (e->retry.next_at > at)
-		at = e->retry.next_at;
+	at = instant_max(at, instant_max(e->retry.next_at, throttle_until(&e->throttle)));
 	int64_t seconds = at > now ? (at - now + NS_PER_S - 1) / NS_PER_S : 0;
 	return seconds < 1 ? 1 : (int)seconds;
 }
@@ -253,6 +252,7 @@ static void reconnect(struct engine *e, int group, instant now)
 	}
 	e->sweep_at = now;
 	e->retry.next_at = instant_min(e->retry.next_at, now);
+	e->throttle.until = instant_min(e->throttle.until, now);
 }
 
 static void take_in(
@@ -507,6 +507,7 @@ instant engine_deadline(const struct engine *e)
 	if (wanted_at != INSTANT_NEVER && !is_held_up(e)) {
 		instant open_until = e->breaker.state == BREAKER_OPEN ? e->breaker.until : 0;
 		instant allowed_at = instant_max(e->retry.next_at, open_until);
+		allowed_at = instant_max(allowed_at, throttle_until(&e->throttle));
 		at = instant_min(at, instant_max(wanted_at, allowed_at));
 	}
 	if (is_at_rest(e))
@@ -527,6 +528,8 @@ void engine_init(struct engine *e, const struct engine_settings *settings,
 	breaker_init(&e->breaker, &settings->breaker);
 	probe_init(&e->probe, &settings->probe, now, &e->random);
 	retry_init(&e->retry, &settings->retry);
+	struct throttle_settings throttle = {settings->throttle_k, settings->retry.base_ns};
+	throttle_init(&e->throttle, &throttle, now);
 	connects_init(&e->connects, &settings->connects);
 	budget_init(&e->budget, &settings->budget);
 	path_init(&e->path, &settings->path, now);

@@ -7,7 +7,7 @@
  * The engine does no I/O, reads no clock, allocates nothing and cannot fail. The gate, the lab and
  * the simulator run this same code: what the simulator proves is what runs.
  *
- * It composes: startup (phases), breaker, retry, connects and standing (when to open a server
+ * It composes: startup (phases), breaker, retry, throttle, connects and standing (when to open a server
  * connection), budget (how many), pool and queue (who gets one), path and deadline (how long to wait),
  * probe (asking the path when nothing else tells).
  *
@@ -36,6 +36,7 @@
 #include "core/retry.h"
 #include "core/standing.h"
 #include "core/startup.h"
+#include "core/throttle.h"
 
 #define ENGINE_ACTIONS_MAX  32
 #define ENGINE_ATTEMPTS_MAX 16
@@ -50,6 +51,7 @@ struct engine_settings {
 	struct startup_settings startup;
 	struct deadline_settings deadlines;
 	struct retry_settings retry;
+	double throttle_k; /* core/throttle's; 0: off */
 	struct breaker_settings breaker;
 	struct probe_settings probe;
 	struct path_settings path;
@@ -208,6 +210,7 @@ struct engine {
 	struct breaker breaker;
 	struct probe probe;
 	struct retry retry;
+	struct throttle throttle; /* of a database that refuses */
 	struct connects connects;
 	struct budget budget;
 	struct pool pool;

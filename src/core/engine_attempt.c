@@ -26,19 +26,33 @@ static int64_t longer_dial(int64_t patience_ns)
 /* Until the startup is over no pause is long: one that outlives a phase, or the patience of a
  * service that is just starting, turns a pause into a failed start. A quarter of what is left of
  * the phase, a few seconds at most, and jittered, so that the fleet does not come back as one. */
-static void cap_pauses(struct engine *e, instant now)
+static int64_t longest_pause(const struct engine *e, instant now)
 {
 	instant end = startup_deadline(&e->startup);
 	if (end == INSTANT_NEVER || end <= now)
-		return;
+		return INT64_MAX;
 	int64_t longest_ns = (end - now) / 4;
 	if (longest_ns > PAUSE_STARTING_NS)
 		longest_ns = PAUSE_STARTING_NS;
-	if (longest_ns < PAUSE_LEAST_NS)
-		longest_ns = PAUSE_LEAST_NS;
+	return longest_ns < PAUSE_LEAST_NS ? PAUSE_LEAST_NS : longest_ns;
+}
+
+static void cap_pauses(struct engine *e, instant now)
+{
+	int64_t longest_ns = longest_pause(e, now);
+	if (longest_ns == INT64_MAX)
+		return;
 	instant at = now + longest_ns / 2 + random_span(&e->random, longest_ns / 2);
 	breaker_cap(&e->breaker, at);
 	e->retry.next_at = instant_min(e->retry.next_at, at);
+}
+
+bool engine_attempt_admit(struct engine *e, instant now)
+{
+	int64_t longest_ns = longest_pause(e, now);
+	int64_t cap_ns = e->settings.retry.cap_ns;
+	return throttle_admit(
+		&e->throttle, longest_ns < cap_ns ? longest_ns : cap_ns, now, &e->random);
 }
 
 void engine_back_off(struct engine *e, instant now)
@@ -118,6 +132,7 @@ void engine_attempt_begin(
 	int64_t timeout_ns = deadline_span(
 		&e->settings.deadlines, DEADLINE_CONNECTION, state, path_connect_p95(&e->path));
 	struct engine_attempt *a = &e->attempts[server];
+	retry_begins(&e->retry);
 	*a = (struct engine_attempt){
 		.serial = ++e->attempt_serial,
 		.server = server,
@@ -185,6 +200,9 @@ void engine_attempt_end(struct engine *e, int server, enum outcome outcome, inst
 	path_attempt(&e->path, &a->path, now);
 
 	tell_breaker(e, a, now);
+	/* What the server itself said, that is. */
+	if (outcome == OUTCOME_OK || outcome == OUTCOME_FULL || outcome == OUTCOME_STARTING)
+		throttle_told(&e->throttle, outcome == OUTCOME_OK, now);
 	if (outcome == OUTCOME_OK) {
 		struct connects_sample sample = sample_of(e, a);
 		/* The kernel's own SYN came through in the end: a redial would have told already. */

@@ -27,6 +27,9 @@ void engine_attempt_end(struct engine *e, int server, enum outcome outcome, inst
 /* Whatever failed, the next attempt waits; and a server from before it proves nothing any more. */
 void engine_back_off(struct engine *e, instant now);
 
+/* May one that nothing else is in the way of begin? The database that refused may be spared it. */
+bool engine_attempt_admit(struct engine *e, instant now);
+
 /* When an attempt is to be dialled afresh or given up; INSTANT_NEVER if none is under way. */
 instant engine_attempts_deadline(const struct engine *e);
 

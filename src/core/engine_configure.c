@@ -9,6 +9,8 @@ void engine_configure(struct engine *e, const struct engine_settings *settings, 
 	breaker_configure(&e->breaker, &settings->breaker, now);
 	probe_configure(&e->probe, &settings->probe, now, &e->random);
 	retry_configure(&e->retry, &settings->retry, now);
+	struct throttle_settings throttle = {settings->throttle_k, settings->retry.base_ns};
+	throttle_configure(&e->throttle, &throttle);
 	connects_configure(&e->connects, &settings->connects);
 	for (int group = 0; group < e->pool.groups_top; group++) {
 		struct engine_group *g = &e->groups[group];

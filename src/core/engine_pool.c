@@ -20,7 +20,8 @@ bool engine_may_connect(const struct engine *e)
 static bool may_attempt(const struct engine *e, instant now)
 {
 	return engine_may_connect(e) && retry_admits(&e->retry, now) &&
-	       connects_has_room(&e->connects) && breaker_would_admit(&e->breaker, now);
+	       now >= throttle_until(&e->throttle) && connects_has_room(&e->connects) &&
+	       breaker_would_admit(&e->breaker, now);
 }
 
 static int server_limit(const struct engine *e)
@@ -215,6 +216,8 @@ void engine_open_servers(struct engine *e, instant now, struct engine_actions *a
 		if (now < want.at)
 			want = spare_want(e);
 		if (now < want.at || !may_attempt(e, now) || !has_room(e, actions, 2))
+			return;
+		if (!engine_attempt_admit(e, now))
 			return;
 		struct breaker_pass pass;
 		bool admitted = connects_admit(&e->connects) &&

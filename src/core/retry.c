@@ -3,11 +3,21 @@
 #include <assert.h>
 #include <limits.h>
 
+static double most_tokens(const struct retry_settings *settings)
+{
+	return settings->retries > 1 ? settings->retries : 1.0;
+}
+
 void retry_init(struct retry *r, const struct retry_settings *settings)
 {
 	assert(settings->retries >= 0 && settings->factor >= 1.0);
 	assert(settings->base_ns >= 0 && settings->cap_ns >= 0);
-	*r = (struct retry){.settings = *settings, .next_at = INT64_MIN};
+	assert(settings->budget >= 0.0);
+	*r = (struct retry){
+		.settings = *settings,
+		.next_at = INT64_MIN,
+		.tokens = most_tokens(settings),
+	};
 }
 
 void retry_configure(struct retry *r, const struct retry_settings *settings, instant now)
@@ -15,6 +25,31 @@ void retry_configure(struct retry *r, const struct retry_settings *settings, ins
 	assert(settings->retries >= 0 && settings->factor >= 1.0);
 	r->settings = *settings;
 	r->next_at = instant_min(r->next_at, instant_add(now, settings->cap_ns));
+	if (r->tokens > most_tokens(settings))
+		r->tokens = most_tokens(settings);
+}
+
+void retry_begins(struct retry *r)
+{
+	double most = most_tokens(&r->settings);
+	if (r->failures > 0)
+		return;
+	r->tokens += r->settings.budget;
+	if (r->tokens > most)
+		r->tokens = most;
+}
+
+/* Pays for the next try; a penny short of a token is the doubles' doing. */
+static bool pay(struct retry *r)
+{
+	if (r->settings.budget == 0.0)
+		return true;
+	if (r->tokens < 1.0 - 1e-9) {
+		r->broke++;
+		return false;
+	}
+	r->tokens -= 1.0;
+	return true;
 }
 
 int64_t retry_bound(const struct retry_settings *settings, int failures)
@@ -42,6 +77,10 @@ void retry_failed(struct retry *r, instant now, struct random *random)
 	if (r->failures < INT_MAX)
 		r->failures++;
 	r->next_at = instant_add(now, random_span(random, retry_bound(&r->settings, r->failures)));
+	if (!pay(r)) {
+		int64_t half_ns = r->settings.cap_ns / 2;
+		r->next_at = instant_add(now, half_ns + random_span(random, half_ns));
+	}
 }
 
 void retry_succeeded(struct retry *r)

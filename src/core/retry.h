@@ -4,6 +4,12 @@
  *   delay = U(0, min(cap, base x factor^n)), n = failures in a row before this one
  *
  * (Brooker, "Exponential Backoff And Jitter", 2015: full jitter does the least work.)
+ *
+ * And a budget, as Finagle's: a try that follows a failure costs a token, and one that does not earns
+ * `budget` of one, so that retries are that share of all tries in the long run. It begins with as many
+ * tokens as `retries`, the most that it holds. Whoever has none is not refused, but waits: U(cap / 2,
+ * cap), whatever the back-off says. Else a connection that is lost again and again, with a success in
+ * between each time, would be retried at the base delay for ever.
  */
 #ifndef STANDPIPE_CORE_RETRY_H
 #define STANDPIPE_CORE_RETRY_H
@@ -19,18 +25,24 @@ struct retry_settings {
 	int64_t base_ns;
 	int64_t cap_ns;
 	double factor;
+	double budget; /* tokens earned by a try that is none; 0: no budget */
 };
 
 struct retry {
 	struct retry_settings settings;
 	int failures; /* in a row */
 	instant next_at; /* not before; INT64_MIN..: at once */
+	double tokens; /* 0 .. retries, or 1 if that is more */
+	int64_t broke; /* times that there was no token */
 };
 
 void retry_init(struct retry *r, const struct retry_settings *settings);
 
 /* Other settings from now on; a pause that is under way is not longer than the new cap. */
 void retry_configure(struct retry *r, const struct retry_settings *settings, instant now);
+
+/* A try begins. */
+void retry_begins(struct retry *r);
 
 /* A try failed at `now`: draws the delay, sets next_at. */
 void retry_failed(struct retry *r, instant now, struct random *random);

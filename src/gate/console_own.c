@@ -1,4 +1,4 @@
-/* SHOW BREAKER, PATH, STAGES, BUDGET, STARTUP, QUEUES: what PgBouncer has no idea of. */
+/* SHOW BREAKER, PATH, STAGES, BUDGET, STARTUP, CONNECTS, QUEUES: what PgBouncer has no idea of. */
 #include "gate/console_sockets.h"
 #include "gate/pools.h"
 
@@ -257,6 +257,40 @@ static void fill_startup(const struct client *c, struct table *t)
 	}
 }
 
+static const struct column connects_columns[] = {
+	{"rule", COLUMN_TEXT},
+	{"window", COLUMN_FLOAT8},
+	{"window_max", COLUMN_INT4},
+	{"under_way", COLUMN_INT4},
+	{"cuts", COLUMN_INT8},
+	{"failures", COLUMN_INT4}, /* in a row */
+	{"retry_in_ms", COLUMN_INT8}, /* 0: at once */
+	{"retry_tokens", COLUMN_FLOAT8},
+	{"retry_broke", COLUMN_INT8}, /* times that there was none */
+	{"throttle_chance", COLUMN_FLOAT8},
+	{"throttled", COLUMN_INT8},
+};
+
+static void fill_connects(const struct client *c, struct table *t)
+{
+	const struct engine *e = &c->hub->engine;
+	instant now = hub_now(c->hub);
+	instant at = instant_max(e->retry.next_at, throttle_until(&e->throttle));
+	table_row(t);
+	table_text(t, connects_rule_name(e->settings.connects.rule));
+	table_real(t, e->connects.window);
+	table_int(t, e->settings.connects.window_max);
+	table_int(t, e->connects.under_way);
+	table_int(t, e->connects.cuts);
+	table_int(t, e->retry.failures);
+	table_int(t, at > now ? MS(at - now) : 0);
+	table_real(t, e->retry.tokens);
+	table_int(t, e->retry.broke);
+	table_real(t, throttle_chance(&e->throttle, now));
+	table_int(t, e->throttle.held_count);
+	table_end(t);
+}
+
 static const struct column queues_columns[] = {
 	{"database", COLUMN_TEXT},
 	{"user", COLUMN_TEXT},
@@ -319,6 +353,7 @@ const struct console_show console_own[] = {
 	SHOW("budget", budget_columns, fill_budget),
 	SHOW("limits", limit_columns, fill_limits),
 	SHOW("startup", startup_columns, fill_startup),
+	SHOW("connects", connects_columns, fill_connects),
 	SHOW("queues", queues_columns, fill_queues),
 };
 const int console_own_count = COUNT(console_own);

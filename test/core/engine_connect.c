@@ -289,6 +289,93 @@ static void many_lost_at_once_are_one_failure(void **state)
 	assert_int_equal(r->engine.breaker.state, BREAKER_CLOSED);
 }
 
+/* ---- a database that refuses ---- */
+
+/* Refuses each attempt as soon as it begins, until then. The longest time without one in `gap_ns`. */
+static int refuse_until(struct rig *r, instant until, int64_t *gap_ns)
+{
+	int attempts = 0;
+	instant last = r->now;
+	*gap_ns = 0;
+	while (r->now < until && !r->engine.startup.failed) {
+		if (r->engine.pool.connecting > 0) {
+			attempts++;
+			*gap_ns = r->now - last > *gap_ns ? r->now - last : *gap_ns;
+			last = r->now;
+			r->now += 10 * NS_PER_MS;
+			int server = 0;
+			while (r->servers[server].state != SERVER_CONNECTING)
+				server++;
+			rig_failed(r, server, OUTCOME_FULL);
+		} else {
+			rig_go(r, instant_min(until, engine_deadline(&r->engine)));
+		}
+	}
+	return attempts;
+}
+
+static int attempts_in_an_hour(double throttle_k, int64_t *gap_ns)
+{
+	struct rig *r = fresh();
+	r->settings.breaker.enabled = false;
+	r->settings.retry.cap_ns = 4 * S;
+	r->settings.throttle_k = throttle_k;
+	rig_init(r, SEED);
+	rig_to_run_time(r);
+	rig_waits_patiently(r, 0);
+	rig_gone(r, 0, OUTCOME_SHUTDOWN, true);
+	return refuse_until(r, r->now + 3600 * S, gap_ns);
+}
+
+static void a_database_that_refuses_is_asked_less_often_but_asked(void **state)
+{
+	int64_t gap_ns;
+	int often = attempts_in_an_hour(0.0, &gap_ns);
+	assert_true(gap_ns <= 4 * S + NS_PER_S);
+	int seldom = attempts_in_an_hour(2.0, &gap_ns);
+	assert_in_range(seldom, often / 5, often * 2 / 3);
+	assert_true(gap_ns <= 8 * S + NS_PER_S); /* a back-off, and the throttle's longest */
+}
+
+static void one_that_lets_in_again_is_not_held_back_from(void **state)
+{
+	struct rig *r = fresh();
+	int64_t gap_ns;
+	r->settings.breaker.enabled = false;
+	r->settings.throttle_k = 2.0;
+	r->settings.servers_kept = 4;
+	r->settings.connects.rule = CONNECTS_FIXED;
+	r->settings.connects.window_max = 1;
+	rig_init(r, SEED);
+	rig_to_run_time(r);
+	rig_failed(r, 1, OUTCOME_FULL);
+	refuse_until(r, r->now + 60 * S, &gap_ns);
+	while (r->engine.pool.connecting == 0)
+		rig_go(r, engine_deadline(&r->engine));
+	for (int server = 1; server < 4; server++) {
+		assert_int_equal(r->servers[server].state, SERVER_CONNECTING);
+		rig_ok(r, server);
+	}
+}
+
+static void a_startup_is_paced_and_never_starved(void **state)
+{
+	for (uint64_t seed = 1; seed <= 50; seed++) {
+		struct rig *r = fresh();
+		int64_t gap_ns;
+		r->settings.throttle_k = 2.0;
+		r->settings.retry.budget = 0.1;
+		rig_init(r, seed);
+		rig_to_database(r);
+		int attempts = refuse_until(r, 90 * S, &gap_ns);
+		assert_true(r->engine.startup.failed); /* by the clock alone */
+		assert_true(r->now >= 90 * S);
+		/* Both pauses are of 5 s at most then. */
+		assert_true(gap_ns <= 10 * S + 20 * NS_PER_MS);
+		assert_in_range(attempts, 10, 200);
+	}
+}
+
 /* ---- breaker ---- */
 
 /* Fails every attempt as soon as it begins. */
@@ -572,6 +659,9 @@ int main(void)
 		cmocka_unit_test(losses_that_are_not_of_capacity_are_paced_too),
 		cmocka_unit_test(one_closed_for_its_clients_sake_is_replaced_at_once),
 		cmocka_unit_test(many_lost_at_once_are_one_failure),
+		cmocka_unit_test(a_database_that_refuses_is_asked_less_often_but_asked),
+		cmocka_unit_test(one_that_lets_in_again_is_not_held_back_from),
+		cmocka_unit_test(a_startup_is_paced_and_never_starved),
 		cmocka_unit_test(three_failures_in_a_row_open_the_breaker),
 		cmocka_unit_test(in_the_database_phase_an_open_breaker_is_capped),
 		cmocka_unit_test(at_run_time_it_stays_open_for_its_jittered_time),

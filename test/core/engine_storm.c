@@ -402,6 +402,8 @@ static struct storm *fresh(uint64_t seed)
 	e->dial_patience_ns = below(&s, 2) ? S : 0;
 	e->server_life_ns = below(&s, 2) ? 60 * S : 0;
 	e->stage_patience = below(&s, 2);
+	e->throttle_k = below(&s, 2) ? 2.0 : 0.0;
+	e->retry.budget = below(&s, 2) ? 0.2 : 0.0;
 	e->server_idle_ns = 20 * S;
 	e->breaker.enabled = below(&s, 4) > 0;
 	e->breaker.probes = 1 + below(&s, 3);
@@ -437,7 +439,7 @@ static struct storm *fresh(uint64_t seed)
 static void whatever_happens_the_books_agree_and_the_budget_holds(void **state)
 {
 	int64_t assigned = 0, rejects = 0, redials = 0, opened = 0, timeouts = 0, helped = 0;
-	int64_t in_vain = 0, overloads = 0;
+	int64_t in_vain = 0, overloads = 0, held = 0, broke = 0;
 	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
 		struct storm *s = fresh(seed);
 		for (int i = 0; i < STEPS; i++)
@@ -449,6 +451,8 @@ static void whatever_happens_the_books_agree_and_the_budget_holds(void **state)
 		opened += e->breaker.opened_count;
 		timeouts += e->attempts_ended[OUTCOME_TIMEOUT];
 		helped += e->probe.ended[OUTCOME_OK];
+		held += e->throttle.held_count;
+		broke += e->retry.broke;
 		in_vain += e->rejects_by[REJECT_OVERLOADED];
 		for (int group = 0; group < s->groups; group++)
 			overloads += s->rig.groups[group].queue.overloads;
@@ -456,7 +460,7 @@ static void whatever_happens_the_books_agree_and_the_budget_holds(void **state)
 	/* The storms did go everywhere. */
 	assert_true(assigned > 1000 && rejects > 100 && redials > 100);
 	assert_true(opened > 50 && timeouts > 50 && helped > 20);
-	assert_true(in_vain > 20 && overloads > 5);
+	assert_true(in_vain > 20 && overloads > 5 && held > 20 && broke > 20);
 }
 
 /* After any storm, a database that is well again serves everyone who still waits. */

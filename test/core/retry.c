@@ -131,6 +131,91 @@ static void three_retries_follow_the_first_try_in_development_and_five_in_produc
 	}
 }
 
+/* ---- the budget ---- */
+
+static struct retry with_budget(double budget)
+{
+	struct retry_settings settings = production;
+	settings.budget = budget;
+	struct retry r;
+	retry_init(&r, &settings);
+	return r;
+}
+
+static void a_fresh_one_has_as_many_as_its_retries(void **state)
+{
+	struct retry r = with_budget(0.2);
+	struct random random, same;
+	random_init(&random, 5);
+	same = random;
+	for (int i = 1; i <= 5; i++) {
+		retry_begins(&r);
+		retry_failed(&r, 0, &random);
+		assert_int_equal(r.next_at, random_span(&same, retry_bound(&production, i)));
+	}
+	assert_int_equal(r.broke, 0);
+	retry_begins(&r);
+	retry_failed(&r, 0, &random);
+	assert_int_equal(r.broke, 1);
+}
+
+static void without_a_token_a_try_waits_for_the_cap_and_not_longer(void **state)
+{
+	struct retry r = with_budget(0.2);
+	struct random random;
+	random_init(&random, 5);
+	for (int i = 0; i < 5; i++)
+		retry_failed(&r, 0, &random);
+	for (int i = 0; i < 1000; i++) {
+		retry_begins(&r);
+		retry_failed(&r, 0, &random);
+		assert_in_range(r.next_at, 15 * NS_PER_S, 30 * NS_PER_S);
+	}
+}
+
+/* Each try is followed by a success, and that by a loss. */
+static int retries_at_base(struct retry *r, int times)
+{
+	struct random random;
+	int quick = 0;
+	random_init(&random, 5);
+	for (int i = 0; i < times; i++) {
+		retry_begins(r);
+		retry_succeeded(r);
+		retry_failed(r, 0, &random);
+		quick += r->next_at <= 2 * NS_PER_S;
+		retry_begins(r); /* the retry itself earns nothing */
+		retry_succeeded(r);
+	}
+	return quick;
+}
+
+static void in_the_long_run_retries_are_a_share_of_what_is_tried(void **state)
+{
+	struct retry r = with_budget(0.2);
+	assert_in_range(retries_at_base(&r, 1000), 200, 206);
+	r = with_budget(0.0);
+	assert_int_equal(retries_at_base(&r, 1000), 1000);
+}
+
+static void what_goes_well_fills_it_again_up_to_the_retries(void **state)
+{
+	struct retry r = with_budget(0.2);
+	struct random random;
+	random_init(&random, 5);
+	for (int i = 0; i < 5; i++)
+		retry_failed(&r, 0, &random);
+	assert_true(r.tokens == 0.0);
+	retry_succeeded(&r);
+	for (int i = 0; i < 1000; i++)
+		retry_begins(&r);
+	assert_true(r.tokens == 5.0);
+	struct retry_settings fewer = r.settings;
+	fewer.retries = 2;
+	retry_configure(&r, &fewer, 0);
+	assert_true(r.tokens == 2.0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -144,6 +229,10 @@ int main(void)
 		cmocka_unit_test(a_success_starts_over),
 		cmocka_unit_test(
 			three_retries_follow_the_first_try_in_development_and_five_in_production),
+		cmocka_unit_test(a_fresh_one_has_as_many_as_its_retries),
+		cmocka_unit_test(without_a_token_a_try_waits_for_the_cap_and_not_longer),
+		cmocka_unit_test(in_the_long_run_retries_are_a_share_of_what_is_tried),
+		cmocka_unit_test(what_goes_well_fills_it_again_up_to_the_retries),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,7 +61,7 @@ PGBOUNCER_1_25 = {
     "peers": "peer_id# host port# pool_size#",
     "peer_pools": "peer_id# cl_active_cancel_req# cl_waiting_cancel_req# sv_active_cancel# sv_login#",
 }
-OURS = ("breaker", "path", "stages", "budget", "limits", "startup", "queues")
+OURS = ("breaker", "path", "stages", "budget", "limits", "startup", "connects", "queues")
 
 
 class Rows(list):
@@ -219,6 +219,8 @@ def test_shows_what_is(gate, console):
     assert session.one("SHOW BREAKER")["state"] == "closed"
     assert session.one("SHOW PATH")["attempts"] >= 1
     assert session.one("SHOW BUDGET")["share"] == 2
+    connects = session.one("SHOW CONNECTS")
+    assert connects["rule"] == "aimd" and connects["window"] >= 1 and connects["throttled"] == 0
     assert session.one("SHOW QUEUES")["overloaded"] == "no"
     phases = {r["phase"]: r["status"] for r in session("SHOW STARTUP")}
     assert phases["database"] == "completed" and phases["websocket"] == "skipped"
