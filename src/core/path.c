@@ -81,7 +81,8 @@ static bool is_overloaded(struct path *p, instant now)
 		PATH_OVERLOADED_AT - PATH_HYSTERESIS, now);
 	bool by_retransmits = is_over(&p->by_retransmits, retransmits, PATH_RETRANSMITS_OVERLOADED,
 		PATH_RETRANSMITS_OVERLOADED / 2, now);
-	return p->by_timeouts || by_use || by_retransmits;
+	p->by_refusal = is_lately(p->full_at, now);
+	return p->by_timeouts || p->by_refusal || by_use || by_retransmits;
 }
 
 static bool is_pressed(struct path *p, instant now)
@@ -133,7 +134,7 @@ void path_init(struct path *p, const struct path_settings *settings, instant now
 	memset(p, 0, sizeof(*p));
 	p->settings = *settings;
 	p->state = PATH_UNKNOWN;
-	p->timed_out_at = p->syn_lost_at = -1;
+	p->timed_out_at = p->syn_lost_at = p->full_at = -1;
 	scaling_init(&p->scaling);
 	p->changed_at = now;
 	p->look_at = INSTANT_NEVER;
@@ -191,6 +192,8 @@ void path_attempt(struct path *p, const struct path_attempt *attempt, instant no
 	remember_stages(p, attempt, failed);
 	if (timed_out)
 		p->timed_out_at = now;
+	if (attempt->outcome == OUTCOME_FULL)
+		p->full_at = now;
 	if (attempt->syn_lost > 0)
 		p->syn_lost_at = now;
 	if (!failed) {
@@ -246,6 +249,8 @@ instant path_deadline(const struct path *p)
 		at = instant_min(at, instant_add(p->timed_out_at, PATH_CALM_NS));
 	if (p->pressed_by_syns)
 		at = instant_min(at, instant_add(p->syn_lost_at, PATH_CALM_NS));
+	if (p->by_refusal)
+		at = instant_min(at, instant_add(p->full_at, PATH_CALM_NS));
 	const struct hysteresis *const causes[] = {&p->by_use, &p->by_retransmits,
 		&p->pressed_by_use, &p->pressed_by_rtt, &p->pressed_by_retransmits};
 	for (size_t i = 0; i < sizeof(causes) / sizeof(causes[0]); i++)

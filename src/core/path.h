@@ -8,8 +8,9 @@
  * what it is measured by must have come down to a lower bound than that it was entered at.
  *
  *   overloaded  utilisation > 0.9 (until 0.8); PATH_TIMEOUTS_OVERLOADED timeouts among the last
- *               PATH_RECENT attempts, the last of them less than PATH_CALM_NS ago; more than
- *               PATH_RETRANSMITS_OVERLOADED of the segments sent again
+ *               PATH_RECENT attempts, the last of them less than PATH_CALM_NS ago; the server
+ *               refused one for want of room (53300: all of its connections are in use) less than
+ *               PATH_CALM_NS ago; more than PATH_RETRANSMITS_OVERLOADED of the segments sent again
  *   scaling     core/scaling: a step in the time of connects under load (utilisation >= threshold,
  *               or a timeout or a dropped SYN within PATH_CALM_NS), and for scaling_ns after that
  *   pressure    utilisation > threshold (until PATH_HYSTERESIS below); SYNs of
@@ -95,13 +96,13 @@ struct path {
 	int64_t total_p95_ns; /* of that; 0: none. Kept, for it is asked for often */
 	struct minmax least, least_tcp;
 	int64_t least_ns; /* the fastest connect of PATH_LEAST_NS; 0: none */
-	instant timed_out_at, syn_lost_at; /* the last; -1: never */
+	instant timed_out_at, syn_lost_at, full_at; /* the last; -1: never */
 	struct scaling scaling;
 	struct flow flow;
 	/* What the state is made of. */
 	struct hysteresis by_use, by_retransmits; /* overloaded */
 	struct hysteresis pressed_by_use, pressed_by_rtt, pressed_by_retransmits;
-	bool by_timeouts, pressed_by_syns;
+	bool by_timeouts, by_refusal, pressed_by_syns;
 	instant look_at; /* before, nothing changes by time alone */
 };
 

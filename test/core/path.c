@@ -178,6 +178,21 @@ static void two_timeouts_of_eight_are_overload_until_ten_calm_seconds(void **sta
 	assert_int_equal(path_deadline(&p), INSTANT_NEVER);
 }
 
+static void a_server_that_is_full_is_overload_until_ten_calm_seconds(void **state)
+{
+	struct path p = connected(8);
+
+	(void)state;
+	fail_with(&p, OUTCOME_FULL, NS_PER_S);
+	assert_int_equal(p.state, PATH_OVERLOADED);
+	assert_int_equal(path_deadline(&p), NS_PER_S + PATH_CALM_NS);
+	path_tick(&p, NS_PER_S + PATH_CALM_NS - 1);
+	assert_int_equal(p.state, PATH_OVERLOADED);
+	path_tick(&p, NS_PER_S + PATH_CALM_NS);
+	assert_int_equal(p.state, PATH_NORMAL);
+	assert_int_equal(path_deadline(&p), INSTANT_NEVER);
+}
+
 static void two_timeouts_more_than_eight_attempts_apart_are_no_overload(void **state)
 {
 	struct path p = connected(1);
@@ -198,7 +213,7 @@ static void other_failures_are_not_overload(void **state)
 {
 	struct path p = connected(1);
 	for (int i = 0; i < 8; i++)
-		fail_with(&p, i % 2 ? OUTCOME_REFUSED : OUTCOME_FULL, 1);
+		fail_with(&p, i % 2 ? OUTCOME_REFUSED : OUTCOME_STARTING, 1);
 	assert_int_equal(p.state, PATH_NORMAL);
 	assert_int_equal(p.history.failed, 0xff);
 	assert_int_equal(p.timeouts.failed, 0);
@@ -588,6 +603,7 @@ int main(void)
 			overloaded_begins_over_nine_tenths_and_ends_five_seconds_after_eight),
 		cmocka_unit_test(use_says_more_than_never_having_connected),
 		cmocka_unit_test(two_timeouts_of_eight_are_overload_until_ten_calm_seconds),
+		cmocka_unit_test(a_server_that_is_full_is_overload_until_ten_calm_seconds),
 		cmocka_unit_test(two_timeouts_more_than_eight_attempts_apart_are_no_overload),
 		cmocka_unit_test(other_failures_are_not_overload),
 		cmocka_unit_test(
