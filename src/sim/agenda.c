@@ -34,31 +34,43 @@ void agenda_put(struct agenda *q, struct occurrence o)
 	q->filled |= UINT64_C(1) << index;
 }
 
-/* The present becomes the first time in the lowest bucket, whose content moves down. */
-static void move_on(struct agenda *q, int index)
+/* The first time in a bucket. */
+static instant first_of(const struct agenda_bucket *b)
 {
+	instant first = INSTANT_NEVER;
+
+	for (uint32_t i = 0; i < b->count; i++)
+		first = instant_min(first, b->items[i].at);
+	return first;
+}
+
+/* The present becomes the first time in the lowest bucket, whose content moves down. */
+static bool move_on(struct agenda *q, instant until)
+{
+	int index = __builtin_ctzll(q->filled);
 	struct agenda_bucket *b = &q->buckets[index];
 	uint32_t count = b->count;
+	instant first = first_of(b);
 
-	q->now = INSTANT_NEVER;
-	for (uint32_t i = 0; i < count; i++)
-		q->now = instant_min(q->now, b->items[i].at);
+	if (first > until)
+		return false;
+	q->now = first;
 	q->filled &= ~(UINT64_C(1) << index);
 	b->count = 0;
 	for (uint32_t i = 0; i < count; i++)
 		agenda_put(q, b->items[i]);
+	return true;
 }
 
-bool agenda_take(struct agenda *q, struct occurrence *o)
+bool agenda_take(struct agenda *q, instant until, struct occurrence *o)
 {
 	struct agenda_bucket *now = &q->buckets[0];
 
 	if (q->head == now->count) {
 		q->head = now->count = 0;
 		q->filled &= ~UINT64_C(1);
-		if (q->filled == 0)
+		if (q->filled == 0 || !move_on(q, until))
 			return false;
-		move_on(q, __builtin_ctzll(q->filled));
 	}
 	*o = now->items[q->head++];
 	return true;

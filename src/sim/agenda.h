@@ -42,7 +42,7 @@ void agenda_release(struct agenda *q);
 /* `at` is not before what was taken last. INSTANT_NEVER is never. */
 void agenda_put(struct agenda *q, struct occurrence o);
 
-/* Takes the next. False: there is none. */
-bool agenda_take(struct agenda *q, struct occurrence *o);
+/* Takes the next. False: there is none at `until` or before. */
+bool agenda_take(struct agenda *q, instant until, struct occurrence *o);
 
 #endif

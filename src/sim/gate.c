@@ -57,9 +57,8 @@ static void cancel_phase(struct world *w, int instance);
 
 static void ask_later(struct world *w, int instance)
 {
-	struct gate *g = gate_at(w, instance);
-
-	world_put(w, OCC_PHASE, instance, g->phase_serial, w->now + w->settings->check_interval_ns);
+	world_put(w, OCC_PHASE, instance, instance_at(w, instance)->phase_serial,
+		w->now + w->settings->check_interval_ns);
 }
 
 static void connect_server(struct world *w, int instance, int server)
@@ -192,13 +191,13 @@ static void step(struct world *w, int instance, const struct engine_event *event
 /* The timer fires at the first time that was asked for; a later one is looked at then. */
 static void set_timer(struct world *w, int instance)
 {
-	struct gate *g = gate_at(w, instance);
-	instant at = engine_deadline(&g->engine);
+	struct instance *i = instance_at(w, instance);
+	instant at = engine_deadline(&i->gate->engine);
 
-	if (at >= g->timer_at)
+	if (at >= i->timer_at)
 		return;
-	g->timer_at = instant_max(at, w->now);
-	world_put(w, OCC_TICK, instance, 0, g->timer_at);
+	i->timer_at = instant_max(at, w->now);
+	world_put(w, OCC_TICK, instance, 0, i->timer_at);
 }
 
 void gate_tell(struct world *w, int instance, struct engine_event event)
@@ -231,7 +230,7 @@ void gate_tick(struct world *w, int instance)
 {
 	struct gate *g = gate_at(w, instance);
 
-	g->timer_at = INSTANT_NEVER;
+	instance_at(w, instance)->timer_at = INSTANT_NEVER;
 	if (engine_deadline(&g->engine) <= w->now)
 		gate_tell(w, instance, (struct engine_event){.kind = EVENT_TICK});
 	else
@@ -246,7 +245,7 @@ static void phase_done(struct world *w, int instance)
 	enum phase phase = g->phase;
 
 	g->phase = PHASE_COUNT;
-	g->phase_serial++;
+	instance_at(w, instance)->phase_serial++;
 	gate_tell(w, instance,
 		(struct engine_event){.kind = EVENT_PHASE_DONE, .phase = phase, .ok = true});
 }
@@ -293,7 +292,7 @@ static void begin_phase(struct world *w, int instance, enum phase phase)
 	struct gate *g = gate_at(w, instance);
 
 	g->phase = phase;
-	g->phase_serial++;
+	instance_at(w, instance)->phase_serial++;
 	switch (phase) {
 	case PHASE_DATABASE:
 	case PHASE_FINALIZE:
@@ -320,7 +319,7 @@ static void cancel_phase(struct world *w, int instance)
 	int inquiry = g->inquiry;
 
 	g->phase = PHASE_COUNT;
-	g->phase_serial++;
+	instance_at(w, instance)->phase_serial++;
 	g->inquiry = -1;
 	if (inquiry >= 0)
 		gate_tell(w, instance,
@@ -348,7 +347,7 @@ void gate_service_up(struct world *w, int instance)
 
 	if (g->phase == PHASE_SERVICES)
 		/* The next check sees it. */
-		world_put(w, OCC_PHASE, instance, g->phase_serial,
+		world_put(w, OCC_PHASE, instance, instance_at(w, instance)->phase_serial,
 			world_next(w, g->engine.startup.phases[PHASE_SERVICES].began_at,
 				w->settings->check_interval_ns));
 	else if (g->engine.started_noticed)
@@ -370,7 +369,7 @@ void gate_start(struct world *w, int instance)
 	memset(m->groups, 0, sizeof *m->groups);
 	for (int server = 0; server < m->servers_max; server++)
 		g->conns[server] = -1;
-	g->timer_at = INSTANT_NEVER;
+	instance_at(w, instance)->timer_at = INSTANT_NEVER;
 	g->phase = PHASE_COUNT;
 	g->inquiry = g->probe = -1;
 	engine_init(
@@ -387,9 +386,9 @@ void gate_stop(struct world *w, int instance)
 			close_server(w, instance, server);
 	if (g->probe >= 0)
 		conn_close(w, g->probe);
-	g->timer_at = INSTANT_NEVER;
+	instance_at(w, instance)->timer_at = INSTANT_NEVER;
 	g->phase = PHASE_COUNT;
-	g->phase_serial++;
+	instance_at(w, instance)->phase_serial++;
 	g->inquiry = g->probe = -1;
 }
 

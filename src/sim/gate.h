@@ -21,11 +21,9 @@ struct gate {
 	struct engine engine;
 	struct engine_memory memory; /* in one block with this */
 	int32_t *conns; /* by server id; -1: none */
-	instant timer_at; /* the first tick that is under way; INSTANT_NEVER: none */
 	enum phase phase; /* being worked on; PHASE_COUNT: none */
 	int probe; /* connection that asks the path; -1: none */
 	instant probe_began_at, probe_connected_at;
-	uint32_t phase_serial; /* changes with it */
 	int inquiry; /* the client that asks for the phase; -1: nobody does */
 	int clients; /* the service's; the gate's own ids follow */
 };

@@ -97,7 +97,8 @@ void instances_start(struct world *w)
 	if (!f->list || !f->ready_list)
 		abort();
 	for (int i = 0; i < f->size; i++)
-		f->list[i].ready_at = f->list[i].first_ready_at = -1;
+		f->list[i] = (struct instance){
+			.timer_at = INSTANT_NEVER, .ready_at = -1, .first_ready_at = -1};
 	random_init(&w->random, world_seed(w, STREAM_FLEET, 0));
 	add(w, f->wanted, w->scenario->service.spread_ns);
 }

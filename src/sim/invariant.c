@@ -1,7 +1,7 @@
 #include "sim/invariant.h"
 
 /* One in so many events is followed by a look at everything. */
-#define ALL_EVERY 65536
+#define ALL_EVERY 1000000
 
 static void check_phases(struct world *w, int instance, const struct startup *s)
 {

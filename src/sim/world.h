@@ -83,6 +83,15 @@ struct world {
 	struct error broken; /* the first invariant that does not hold */
 };
 
+/* What is pointed to is borrowed until world_release. `alone`: without load and faults. */
+void world_init(struct world *w, const struct scenario *s, const struct scenario_arm *arm,
+	const struct sim_settings *settings, uint64_t seed, bool alone, struct result *result);
+
+/* All that happens until `until`; less if all has settled, or an invariant was broken. */
+void world_play(struct world *w, instant until);
+
+void world_release(struct world *w);
+
 static inline void world_put(
 	struct world *w, enum occurrence_kind kind, int subject, uint32_t serial, instant at)
 {

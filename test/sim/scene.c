@@ -103,6 +103,18 @@ void scene_play(struct scene *s, uint64_t seed)
 		fail_msg("%s", error.text);
 }
 
+void scene_open(struct scene *s, struct world *w, uint64_t seed)
+{
+	s->scenario.settle_ns = 3600 * S;
+	world_init(w, &s->scenario, &s->arm, &s->settings, seed, false, &s->result);
+}
+
+void scene_close(struct scene *s, struct world *w)
+{
+	world_release(w);
+	scene_end(s);
+}
+
 double scene_value(const struct scene *s, enum metric metric)
 {
 	return s->result.values[metric];

@@ -4,7 +4,7 @@
 #ifndef STANDPIPE_TEST_SCENE_H
 #define STANDPIPE_TEST_SCENE_H
 
-#include "sim/sim.h"
+#include "sim/world.h"
 
 struct scene {
 	struct scenario scenario;
@@ -22,6 +22,10 @@ void scene_set(struct scene *s, const char *variable);
 
 /* Plays it with every check; fails the test when an invariant is broken. */
 void scene_play(struct scene *s, uint64_t seed);
+
+/* The same by hand: a world at time zero, which goes on when all is well; and its end. */
+void scene_open(struct scene *s, struct world *w, uint64_t seed);
+void scene_close(struct scene *s, struct world *w);
 
 double scene_value(const struct scene *s, enum metric metric);
 void scene_end(struct scene *s);
