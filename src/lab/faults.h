@@ -11,9 +11,9 @@
 #include "base/error.h"
 #include "lab/connector.h"
 #include "lab/fleet.h"
-#include "report/milestones.h"
 #include "lab/postgres.h"
 #include "lab/rollout.h"
+#include "report/milestones.h"
 #include "scenario/scenario.h"
 
 enum fault_state { FAULT_AHEAD, FAULT_ON, FAULT_PAST };

@@ -11,6 +11,9 @@
 #define LABEL_WIDTH 36
 #define CELL_MAX    48
 
+/* Of a round trip: the lab passes over what is less. */
+#define LATENCY_MIN_NS (2 * NS_PER_MS)
+
 struct table {
 	const struct result *columns[COLUMNS_MAX];
 	int widths[COLUMNS_MAX];
@@ -318,10 +321,12 @@ static const char *syn_again(void)
 			  : "the kernel sends one again after 1, 3, 7 s";
 }
 
-static void print_connector(const struct scenario *s, FILE *to)
+static void print_connector(const struct report *report, FILE *to)
 {
-	char least[32], most[32];
+	const struct scenario *s = report->scenario;
+	char least[32], most[32], rtt[32];
 
+	value_show_duration(s->rtt_ns, rtt, sizeof rtt);
 	value_show_duration(s->path.scale_delay_min_ns, least, sizeof least);
 	value_show_duration(s->path.scale_delay_max_ns, most, sizeof most);
 	fprintf(to,
@@ -334,9 +339,13 @@ static void print_connector(const struct scenario *s, FILE *to)
 		fprintf(to, " and begins %g a second", s->path.connect_rate);
 	fprintf(to,
 		". The SYNs of all others are dropped\n"
-		"  (%s).\n"
-		"  And the platform, which starts again what ended.\n",
+		"  (%s).\n",
 		syn_again());
+	if ((double)s->rtt_ns * report->time_scale >= LATENCY_MIN_NS)
+		fprintf(to, "  A round trip through it takes %s.\n", rtt);
+	if (s->load.rate > 0)
+		fprintf(to, "  The users: %g requests a second.\n", s->load.rate);
+	fputs("  And the platform, which starts again what ended.\n", to);
 }
 
 static void print_head(const struct report *report, FILE *to)
@@ -356,7 +365,7 @@ static void print_head(const struct report *report, FILE *to)
 	for (int i = 0; i < s->command.count; i++)
 		fprintf(to, " %s", s->command.list[i]);
 	fputs(",\n  every connection and every login, and the kernel's TCP.\n", to);
-	print_connector(s, to);
+	print_connector(report, to);
 	if (report->time_scale != 1)
 		fprintf(to,
 			"Time scale: a second of the scenario takes %g s. Times below are real.\n",

@@ -132,7 +132,7 @@ struct scenario {
 	struct capacity_settings path;
 	int64_t egress_warmup_min_ns; /* nothing leaves an instance for so long after its start */
 	int64_t egress_warmup_max_ns;
-	int64_t rtt_ns; /* a round trip through the path; the simulator's */
+	int64_t rtt_ns; /* a round trip through the path */
 	struct scenario_service service;
 	struct scenario_load load;
 	struct platform_settings platform;

@@ -232,6 +232,68 @@ def test_faults_come_and_go(lab, scenario):
     run.assert_nothing_is_left()
 
 
+def test_instances_are_started_one_by_one_and_killed_when_they_are_not_alive(lab, scenario):
+    path = scenario(duration="6s", more="service: {spread: 1500ms}\n")
+    path.write_text(path.read_text().replace(
+        "probe_path: /", "probe_path: /, liveness_path: /none, liveness_interval: 100ms"))
+    run = lab("--json", path)
+    assert run.wait() == 0, run.err
+    arm = json.loads(run.out)["arms"]["plain"]
+    assert arm["died"] >= 1
+    assert arm["exit_codes"].get("137", 0) >= arm["died"]
+    assert arm["succeeded"] >= arm["died"]
+    assert arm["ready_p95_s"] >= 1  # the third begins after a second
+    run.assert_nothing_is_left()
+
+
+def test_a_new_revision_and_more_instances_take_over_under_load(lab, scenario):
+    run = lab("--json", scenario(more=(
+        "load: {rate: 20, path: /, retries: 5}\n"
+        "faults:\n"
+        "  - {at: 1200ms, kind: scale_out, instances: 2}\n"
+        "  - {at: 1s, kind: deploy, instances: 1}\n"
+        "  - {at: 1s, kind: slow, for: 200ms}\n"
+        "  - {at: 1s, kind: connector_restart, for: 300ms}\n")))
+    assert run.wait() == 0, run.err
+    arm = json.loads(run.out)["arms"]["plain"]
+    assert arm["instances"] == arm["ready"] == 5
+    assert arm["starts"] == arm["succeeded"] == 3 + 3 + 2
+    assert arm["died"] == 0 and arm["exit_codes"] == {}
+    assert arm["makespan_s"] is not None and arm["fit_s"] <= arm["makespan_s"]
+    assert arm["requests"] > 0 and arm["served_rate"] > 0
+    assert arm["recovered_s"] > 0
+    run.assert_nothing_is_left()
+
+
+def test_an_outage_is_lived_through_and_its_end_is_seen(lab, tmp_path):
+    path = tmp_path / "outage.yaml"
+    path.write_text(textwrap.dedent(f"""\
+        name: outage
+        instances: 2
+        duration: 90s
+        settle: 200ms
+        database: {{setup: ["create table items (id serial primary key, name text)"]}}
+        path: {{rtt: 4ms}}
+        load: {{rate: 20, timeout: 5s, retries: 0}}
+        faults: [{{at: 3s, kind: database_restart, for: 1s}}]
+        platform: {{restart_delay: 100ms, liveness_path: /health/database, liveness_interval: 300ms,
+                   liveness_failures: 2}}
+        directory: {harness.ROOT}/examples/light
+        command: [/usr/bin/python3, main.py]
+        env: {{DB_POOL_SIZE: 2, DB_MAX_OVERFLOW: 1}}
+        arms: [{{name: direct}}]
+        expect: [direct.recovered_s >= recovery_bound_s, direct.served_rate < 1]
+        """))
+    run = lab("--json", path)
+    assert run.wait() == 0, run.out + run.err
+    arm = json.loads(run.out)["arms"]["direct"]
+    assert arm["died"] > 0
+    assert arm["ready"] == arm["instances"] == arm["fitting"] == 2
+    assert arm["recovery_bound_s"] == 1
+    assert arm["elapsed_s"] > 3 + arm["recovered_s"]
+    run.assert_nothing_is_left()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_nothing_behind(lab, scenario, number):
     # Each start leaves an orphan in a session of its own, and one that ignores SIGTERM.
@@ -269,7 +331,9 @@ def test_bad_input_is_named(lab, scenario, tmp_path):
     run = lab(path)
     assert run.wait() == 2
     assert f"{path}:9: " in run.err and "two arms" in run.err
+    busy = scenario(more="load: {rate: 300}\n")
     for arguments, part in (
+        ([busy, "--time-scale", "0.1"], "load.rate is 3000"),
         ([], "scenario"),
         ([tmp_path / "none.yaml"], "none.yaml"),
         ([SCENARIOS / "smoke.yaml", "--arm", "nobody"], "nobody"),
