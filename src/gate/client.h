@@ -51,7 +51,7 @@ enum big_unnamed {
 struct client {
 	struct hub *hub;
 	int id;
-	uint32_t key; /* with the id, for cancel requests */
+	uint32_t pid, key; /* told at its login, for cancel requests */
 	uint64_t serial;
 	enum client_state state;
 	bool reading; /* its bytes are being worked on further up the stack */
@@ -107,10 +107,10 @@ void client_login_release(struct client *c);
 /* Does it wait for what the gate has to find out first? */
 bool client_login_waits(const struct client *c);
 
-/* What the client is told as its process id, with the key. */
-uint32_t client_pid(const struct client *c);
-/* A cancel request with a process id of this gate's, and a key that may be wrong. */
-void client_cancel(struct hub *h, uint32_t pid, uint32_t key);
+/* Gives it the process id and the key that it is to be told. */
+void client_identify(struct client *c);
+/* A cancel request with a process id and a key that may be wrong, or another gate's: false then. */
+bool client_cancel(struct hub *h, uint32_t pid, uint32_t key);
 
 /* Asks the database (inquiry.c); `patient`: without a limit on the wait for a server. `inquiry` is borrowed
  * until it is answered. NULL when there is no client id left. */

@@ -93,12 +93,12 @@ static void welcome(struct client *c)
 		{"is_superuser", "on"},
 	};
 	struct buffer *out = &c->out;
-	entropy_fill(&c->key, sizeof(c->key));
+	client_identify(c);
 	message_authentication_ok(out);
 	for (size_t i = 0; i < sizeof(reported) / sizeof(reported[0]); i++)
 		message_parameter(out, reported[i][0], reported[i][1]);
 	message_parameter(out, "application_name", c->console->application_name);
-	message_backend_key(out, client_pid(c), c->key);
+	message_backend_key(out, c->pid, c->key);
 	message_ready(out, 'I');
 	c->state = CLIENT_CONSOLE;
 	client_send(c, NULL, 0);

@@ -238,8 +238,6 @@ void gate_pass_cancel(void *context, uint32_t pid, uint32_t key)
 void gate_take_cancel(struct gate *g, const struct control_message *message)
 {
 	uint32_t pid = (uint32_t)message->code;
-	if (CONTROL_SLOT_OF(pid) == g->hub.slot)
-		client_cancel(&g->hub, pid, message->key);
-	else if (g->options->control_fd < 0)
+	if (!client_cancel(&g->hub, pid, message->key) && g->options->control_fd < 0)
 		gate_pass_cancel(g, pid, message->key); /* to the one before this one */
 }

@@ -135,14 +135,26 @@ void client_login_broke(struct client *c)
 
 /* ---- the session ---- */
 
+void client_identify(struct client *c)
+{
+	const struct server *s = c->server;
+	/* Its own for as long as the session lasts: applications use the backend's for more than cancel requests. Of
+	 * several workers the one that has the client is told by a process id that we make up. */
+	if (c->mode == POOL_SESSION && s && s->link && c->hub->settings->workers <= 1)
+		c->pid = (uint32_t)PQbackendPID(s->link->up.conn);
+	else
+		c->pid = (uint32_t)c->hub->slot << 16 | (uint32_t)(c->id + 1);
+	entropy_fill(&c->key, sizeof(c->key));
+}
+
 void client_welcomed(struct client *c)
 {
 	struct buffer *out = &c->out;
 	struct bytes welcome = buffer_bytes(&c->profile->welcome);
-	entropy_fill(&c->key, sizeof(c->key));
+	client_identify(c);
 	message_authentication_ok(out);
 	buffer_append(out, welcome.at, welcome.len);
-	message_backend_key(out, client_pid(c), c->key);
+	message_backend_key(out, c->pid, c->key);
 	message_ready(out, 'I');
 	stream_settle(&c->stream);
 	c->state = c->server ? CLIENT_ACTIVE : CLIENT_IDLE;
@@ -150,33 +162,41 @@ void client_welcomed(struct client *c)
 	client_send(c, NULL, 0);
 }
 
-uint32_t client_pid(const struct client *c)
-{
-	return (uint32_t)c->hub->slot << 16 | (uint32_t)(c->id + 1);
-}
-
-void client_cancel(struct hub *h, uint32_t pid, uint32_t key)
+/* Most know their places by the process id that we made up. */
+static struct client *find_asked(const struct hub *h, uint32_t pid, uint32_t key)
 {
 	int id = (int)(pid & 0xffff) - 1;
 	struct client *c = id >= 0 && id < h->memory.clients_max ? h->clients[id] : NULL;
-	/* The gate's own questions have no key. */
-	if (!c || c->inquiry || c->key != key)
-		return;
+	if (c && c->pid == pid && c->key == key)
+		return c;
+	for (id = 0; id < h->memory.clients_max; id++) {
+		c = h->clients[id];
+		if (c && c->pid == pid && c->key == key)
+			return c;
+	}
+	return NULL;
+}
+
+bool client_cancel(struct hub *h, uint32_t pid, uint32_t key)
+{
+	/* Who has not been told a process id, as the gate's own questions, has none. */
+	struct client *c = pid ? find_asked(h, pid, key) : NULL;
+	if (!c)
+		return false;
 	if (c->state == CLIENT_CONSOLE)
 		console_cancel(c);
 	else if (c->state == CLIENT_ACTIVE && c->server && c->server->errand == ERRAND_NONE)
 		server_cancel(c->server);
 	else if (c->state == CLIENT_QUEUED || c->state == CLIENT_ACTIVE)
 		relay_cancel_waiting(c);
+	return true;
 }
 
 /* It comes to whoever accepts, who need not be who has the client. */
 static void cancel(struct client *asker, const struct wire_startup *request)
 {
 	struct hub *h = asker->hub;
-	if (CONTROL_SLOT_OF(request->pid) == h->slot)
-		client_cancel(h, request->pid, request->key);
-	else if (h->duties.cancel)
+	if (!client_cancel(h, request->pid, request->key) && h->duties.cancel)
 		h->duties.cancel(h->duties.context, request->pid, request->key);
 	client_drop(asker);
 }
@@ -201,6 +221,20 @@ static void negotiate(struct client *c, const struct wire_startup *startup)
 
 /* ---- who must prove what ---- */
 
+/* In session mode a client that there is a server for gets it now: then it is told the backend's process id, as
+ * on a direct connection. */
+static bool is_served_at_once(const struct client *c)
+{
+	const struct engine *e = &c->hub->engine;
+	const struct pool_group *group = &e->pool.groups[c->pool->group];
+	if (c->mode != POOL_SESSION || e->breaker.state != BREAKER_CLOSED)
+		return false;
+	if (group->idle > group->waiting)
+		return true;
+	return pool_group_has_room(&e->pool, c->pool->group) &&
+	       pool_servers(&e->pool) + e->pool.waiting < e->budget.share;
+}
+
 void login_session(struct client *c, struct bytes parameters, const struct login_names *names)
 {
 	if (console_is_meant(c->hub, names->database)) {
@@ -222,7 +256,7 @@ void login_session(struct client *c, struct bytes parameters, const struct login
 		return;
 	}
 	client_login_release(c);
-	if (buffer_len(&c->profile->welcome) > 0) {
+	if (buffer_len(&c->profile->welcome) > 0 && !is_served_at_once(c)) {
 		client_welcomed(c);
 		return;
 	}

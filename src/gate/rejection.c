@@ -90,6 +90,11 @@ void client_rejected(struct client *c, const struct engine_action *action)
 {
 	if (!c || (c->state != CLIENT_QUEUED && c->state != CLIENT_LOGIN))
 		return;
+	if (c->state == CLIENT_LOGIN && action->reject != REJECT_PERMANENT &&
+		buffer_len(&c->profile->welcome) > 0) {
+		client_welcomed(c); /* it asks for nothing yet */
+		return;
+	}
 	char detail[ERROR_TEXT_MAX], hint[ERROR_TEXT_MAX];
 	int retry_s = engine_group_retry_after_s(&c->hub->engine, c->pool->group, hub_now(c->hub));
 	describe(c, detail);

@@ -230,14 +230,15 @@ void keeper_tell(const struct keeper *k, enum control_kind kind, int code)
 
 bool keeper_cancel(const struct keeper *k, const struct control_message *message)
 {
+	bool found = false;
 	for (int i = 0; i < KEEPER_GATES_MAX; i++) {
 		const struct keeper_gate *g = place_const(k, i);
-		if (g->pid == 0 || g->slot != CONTROL_SLOT_OF(message->code))
+		if (g->pid == 0)
 			continue;
 		send_to(g, CONTROL_CANCEL, message->code, message->key);
-		return true;
+		found = found || g->slot == CONTROL_SLOT_OF(message->code);
 	}
-	return false;
+	return found;
 }
 
 /* 1: a message; 0: none. One that hung up should be ending. */

@@ -91,7 +91,8 @@ bool keeper_message(struct keeper *k, struct control_message *message, enum cont
 /* A child has ended. `give_up`: it is not worth to start a silent one again for ever. */
 enum keeper_loss keeper_reaped(struct keeper *k, pid_t pid, int status, bool give_up, instant now);
 
-/* A slot's gate, to pass a cancel request on to; false: it is none of this keeper's. */
+/* Passes a cancel request on to its gates; false: the slot in it is none of theirs. (It may have a backend's
+ * process id, which names no slot.) */
 bool keeper_cancel(const struct keeper *k, const struct control_message *message);
 
 /* Ends all gates by SIGTERM, and SIGKILL after `patience_ns`. */

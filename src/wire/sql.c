@@ -199,6 +199,10 @@ static void note_word(struct reading *r, const struct token *word)
 		if (r->is_set && is_word(word, "default"))
 			r->traits |= SQL_RESET;
 		break;
+	case 'l':
+		if (r->is_set && is_word(word, "local") && is_word(&r->last, "zone"))
+			r->traits |= SQL_RESET;
+		break;
 	default:
 		break;
 	}

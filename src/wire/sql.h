@@ -20,7 +20,7 @@
 #include "base/bytes.h"
 
 #define SQL_SET     UINT32_C(0x00001) /* SET, but not LOCAL, TRANSACTION, CONSTRAINTS; set_config */
-#define SQL_RESET   UINT32_C(0x00002) /* RESET; SET ... TO DEFAULT */
+#define SQL_RESET   UINT32_C(0x00002) /* RESET; SET ... TO DEFAULT; SET TIME ZONE LOCAL */
 #define SQL_DISCARD UINT32_C(0x00004)
 #define SQL_CUSTOM \
 	UINT32_C(0x00008) /* a setting with a dot in its name: sql_settings tells which */

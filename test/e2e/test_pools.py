@@ -288,6 +288,29 @@ def test_a_reload_changes_pools(gate):
 SESSION = {"STANDPIPE_POOL_MODE": "session"}
 
 
+def test_in_session_mode_a_client_is_told_its_backend_as_long_as_there_is_one(gate):
+    g = gate(2, **SESSION)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(contextlib.closing(g.raw())) for _ in range(3)]
+        told = [c.key[0] for c in clients]
+        assert [int(c.ask("select pg_backend_pid()")[0][0]) for c in clients[:2]] == told[:2]
+        # The third one has none, and asks for nothing yet.
+        clients[2].send(raw.query("select pg_backend_pid()"))
+        wait_until(lambda: g.health()["pool"]["waiting"] == 1, "its wait")
+        clients[1].send(raw.query("select pg_sleep(600)"))
+        backends = "select count(*) from pg_stat_activity where state = 'active' and query like '%pg_sleep(600)%'"
+        wait_until(lambda: clients[0].ask(f"{backends} and pid = {told[1]}") == [("1",)], "the sleep")
+        for pid, key in (told[1], clients[0].key[1]), (told[0], clients[1].key[1]), clients[1].key:
+            with contextlib.closing(g.raw(login=False)) as asker:
+                asker.send(struct.pack("!iiii", 16, 80877102, pid, key))
+                assert asker.until_end() == []
+        assert raw.error(clients[1].until_ready())["C"] == "57014"
+        assert clients[0].ask(f"select pg_terminate_backend({told[1]})") == [("t",)]
+        assert raw.error(clients[1].until_end())["C"] == "57P01"
+        clients[0].close()
+        assert [k for k, _ in clients[2].until_ready()] == ["T", "D", "C", "Z"]
+
+
 def test_a_session_keeps_its_server_with_all_that_is_in_it(gate):
     g = gate(3, **SESSION)
     with client(g) as a, client(g) as b:
