@@ -12,6 +12,7 @@
 #define STAGE        "monitoring"
 #define TOKEN_MAX    16384
 #define LIFE_MAX_S   86400
+#define TIME_MAX_S   (INT64_MAX / NS_PER_S) /* in the year 2262 */
 #define LIFE_USUAL_S 60 /* where none is told */
 
 const char *cloud_metric_type(enum cloud_metric metric)
@@ -25,7 +26,7 @@ static json_t *load(const char *text, size_t len, struct error *error)
 {
 	json_error_t cause;
 	json_t *root = json_loadb(text, len, 0, &cause);
-	if (root && json_is_object(root))
+	if (json_is_object(root))
 		return root;
 	error_set(error, STAGE, 0, "the answer is not a JSON object%s%s", root ? "" : ": ",
 		root ? "" : cause.text);
@@ -41,7 +42,10 @@ static bool parse_time(const json_t *json, int64_t *at_ns)
 	const char *rest = text ? strptime(text, "%Y-%m-%dT%H:%M:%S", &parts) : NULL;
 	if (!rest || !strchr(rest, 'Z'))
 		return false;
-	*at_ns = (int64_t)timegm(&parts) * NS_PER_S;
+	int64_t at_s = timegm(&parts);
+	if (at_s < 0 || at_s > TIME_MAX_S)
+		return false;
+	*at_ns = at_s * NS_PER_S;
 	return true;
 }
 

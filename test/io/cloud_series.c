@@ -95,6 +95,8 @@ static void no_point_is_no_error_and_not_known(void **state)
 		"{\"timeSeries\": {}}",
 		LIST("{\"points\": [{\"value\": {\"int64Value\": \"3\"}}]}"),
 		LIST(SERIES("", POINT("25:00", "nonsense", "\"int64Value\": \"3\""))),
+		LIST("{\"points\": [{\"interval\": {\"endTime\": \"4052-11-25T18:59:00Z\"}, "
+		     "\"value\": {\"int64Value\": \"3\"}}]}"),
 		LIST(SERIES("", POINT("19:00:00", "19:00:00", "\"int64Value\": \"three\""))),
 		LIST(SERIES("", POINT("19:00:00", "19:00:00", "\"int64Value\": \"1e999\""))),
 		LIST(SERIES("", POINT("19:00:00", "19:00:00", "\"stringValue\": \"3\"")))};
