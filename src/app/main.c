@@ -39,7 +39,7 @@ static const struct command commands[] = {
 		lab_main},
 	{"sim",
 		"SCENARIO [--seed SEED] [--runs K] [--jobs J] [--arm NAME]... [--json] "
-		"[--output FILE] [--picture FILE]",
+		"[--output FILE] [--picture FILE] | --swarm N [--seed SEED] [--jobs J] [--json]",
 		"the same scenario in virtual time, with thousands of instances", sim_main},
 	{"help", "[COMMAND]", "show this, or how a command is used", help_main},
 	{"version", "", "show the version", version_main},

@@ -12,7 +12,9 @@
 
 #include "app/commands.h"
 #include "app/config.h"
+#include "app/jobs.h"
 #include "app/sim_jobs.h"
+#include "app/sim_swarm.h"
 #include "conf/value.h"
 #include "report/picture.h"
 #include "report/report.h"
@@ -26,6 +28,7 @@ struct arguments {
 	const char *output, *picture;
 	bool json;
 	int runs, jobs;
+	int swarm; /* random scenarios in place of one from a file; 0: none */
 	const char *arms[SCENARIO_ARMS_MAX];
 	int arm_count;
 };
@@ -63,11 +66,25 @@ static int parse_option(struct arguments *a, int option, char **argv)
 		return 0;
 	case 'r':
 		return parse_count("--runs", SIM_RUNS_MAX, &a->runs);
+	case 'w':
+		return parse_count("--swarm", SIM_RUNS_MAX, &a->swarm);
 	case 'J':
-		return parse_count("--jobs", SIM_JOBS_MAX, &a->jobs);
+		return parse_count("--jobs", JOBS_MAX, &a->jobs);
 	default:
 		return option_error("sim", option, argv);
 	}
+}
+
+/* It draws all that another scenario says. */
+static int parse_swarm(const struct arguments *a, int scenarios)
+{
+	if (scenarios > 0 || a->arm_count > 0)
+		return usage_error("sim", "--swarm draws its scenarios and arms itself");
+	if (a->runs > 1 || a->picture || a->output)
+		return usage_error("sim",
+			"--swarm goes with --seed, --jobs and --json, not with --runs, "
+			"--picture or --output");
+	return 0;
 }
 
 static int parse(struct arguments *a, int argc, char **argv)
@@ -80,6 +97,7 @@ static int parse(struct arguments *a, int argc, char **argv)
 		{"picture", required_argument, NULL, 'p'},
 		{"runs", required_argument, NULL, 'r'},
 		{"jobs", required_argument, NULL, 'J'},
+		{"swarm", required_argument, NULL, 'w'},
 		{NULL, 0, NULL, 0},
 	};
 	int option, code;
@@ -90,6 +108,8 @@ static int parse(struct arguments *a, int argc, char **argv)
 	while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1)
 		if ((code = parse_option(a, option, argv)) != 0)
 			return code;
+	if (a->swarm > 0)
+		return parse_swarm(a, argc - optind);
 	if (argc - optind != 1)
 		return usage_error("sim", "one scenario is needed");
 	a->scenario = argv[optind];
@@ -170,6 +190,13 @@ static double cpu_s(void)
 	return seconds;
 }
 
+/* Not in the report: that is the same for the same seed. */
+static void say_speed(int64_t events, double took_s)
+{
+	fprintf(stderr, "%lld events in %.2f s of CPU time: %.2f million a second\n",
+		(long long)events, took_s, (double)events / took_s / 1e6);
+}
+
 static int run_arms(const struct arguments *a, const struct scenario *s, uint64_t seed,
 	struct report *report, struct error *error)
 {
@@ -190,9 +217,7 @@ static int run_arms(const struct arguments *a, const struct scenario *s, uint64_
 	double began_s = cpu_s();
 	if (sim_jobs_run(&jobs, report, error) < 0)
 		return 1;
-	double took_s = cpu_s() - began_s;
-	fprintf(stderr, "%lld events in %.2f s of CPU time: %.2f million a second\n",
-		(long long)jobs.events, took_s, (double)jobs.events / took_s / 1e6);
+	say_speed(jobs.events, cpu_s() - began_s);
 	return 0;
 }
 
@@ -266,6 +291,31 @@ static int run(const struct arguments *a, const struct scenario *s)
 	return code;
 }
 
+/* Standpipe as it is in production, where a scenario draws nothing else. */
+static int run_swarm(const struct arguments *a)
+{
+	struct scenario_arm arm = {
+		.name = "swarm", .env = {{"ENVIRONMENT=production", -1}}, .env_count = 1};
+	struct sim_swarm swarm = {
+		.seed = a->seed ? sim_seed(a->seed) : 1,
+		.runs = a->swarm,
+		.jobs = a->jobs < a->swarm ? a->jobs : a->swarm,
+		.json = a->json,
+	};
+	struct error error;
+
+	error_init(&error);
+	if (settings_of(&arm, &swarm.preset, &error) < 0)
+		return config_error(&error);
+	double began_s = cpu_s();
+	int broken = sim_swarm_run(&swarm, &error);
+	if (broken < 0)
+		fprintf(stderr, "standpipe sim: %s: %s\n", error.stage, error.text);
+	else
+		say_speed(swarm.events, cpu_s() - began_s);
+	return broken == 0 ? 0 : 1;
+}
+
 int sim_main(int argc, char **argv)
 {
 	struct scenario *s = calloc(1, sizeof *s);
@@ -276,6 +326,11 @@ int sim_main(int argc, char **argv)
 	if (!s)
 		abort();
 	error_init(&error);
+	if (code == 0 && a.swarm > 0) {
+		code = run_swarm(&a);
+		free(s);
+		return code;
+	}
 	if (code == 0 && scenario_load(s, a.scenario, &error) < 0)
 		code = config_error(&error);
 	for (int i = 0; i < a.arm_count && code == 0; i++)

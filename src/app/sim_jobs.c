@@ -1,12 +1,10 @@
 #include "app/sim_jobs.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
+
+#include "app/jobs.h"
 
 /* What of a connector is told as a median over the runs. */
 enum number { FLOWS_PEAK, MACHINES, COMPLETED, DROPPED, NUMBERS };
@@ -60,49 +58,30 @@ static void play(const struct sim_jobs *j, const struct records *records, int ru
 	keep(record, result);
 }
 
+struct work {
+	const struct sim_jobs *jobs;
+	const struct records *records;
+	struct report *report;
+};
+
 /* Every so many-th run is this job's. The first run is the report's own. */
-static void work(
-	const struct sim_jobs *j, const struct records *records, int job, struct report *report)
+static void work(void *context, int job)
 {
+	const struct work *w = context;
+	const struct sim_jobs *j = w->jobs;
+
 	for (int run = job; run < j->runs; run += j->jobs) {
 		for (int arm = 0; arm < j->scenario->arm_count; arm++) {
 			struct result result;
 			if (!j->chosen[arm])
 				continue;
 			result_init(&result, &j->scenario->arms[arm]);
-			play(j, records, run, arm, run == 0 ? &report->arms[arm] : &result);
+			play(j, w->records, run, arm, run == 0 ? &w->report->arms[arm] : &result);
 			result_release(&result);
-			if (record_of(j, records, run, arm)->status < 0)
+			if (record_of(j, w->records, run, arm)->status < 0)
 				return;
 		}
 	}
-}
-
-/* Job 0 is this process. */
-static int work_in_jobs(const struct sim_jobs *j, const struct records *records,
-	struct report *report, struct error *error)
-{
-	pid_t pids[SIM_JOBS_MAX];
-	int started = 1, status = 0;
-
-	for (; started < j->jobs; started++) {
-		pids[started] = fork();
-		if (pids[started] < 0)
-			break;
-		if (pids[started] > 0)
-			continue;
-		work(j, records, started, report);
-		_exit(0);
-	}
-	if (started < j->jobs)
-		status = error_set(
-			error, "fork", errno, "a job cannot be started: %s", strerror(errno));
-	else
-		work(j, records, 0, report);
-	for (int job = 1; job < started; job++)
-		while (waitpid(pids[job], NULL, 0) < 0 && errno == EINTR)
-			;
-	return status;
 }
 
 /* ---- what the runs gave together ---- */
@@ -195,16 +174,15 @@ int sim_jobs_run(struct sim_jobs *j, struct report *report, struct error *error)
 	struct records records = {
 		.size = (size_t)j->runs * (size_t)j->scenario->arm_count * sizeof(struct record)};
 
-	records.list = mmap(
-		NULL, records.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (records.list == MAP_FAILED)
-		return error_set(error, "memory", errno, "no memory for %d runs", j->runs);
-	int status = work_in_jobs(j, &records, report, error);
+	records.list = jobs_memory(records.size, error);
+	if (!records.list)
+		return -1;
+	int status = jobs_run(j->jobs, work, &(struct work){j, &records, report}, error);
 	if (status == 0)
 		status = find_trouble(j, &records, error);
 	for (int arm = 0; arm < j->scenario->arm_count && status == 0; arm++)
 		if (j->chosen[arm])
 			merge(j, &records, arm, report);
-	munmap(records.list, records.size);
+	jobs_memory_free(records.list, records.size);
 	return status;
 }

@@ -9,7 +9,6 @@
 #include "sim/sim.h"
 
 #define SIM_RUNS_MAX 1000000
-#define SIM_JOBS_MAX 256
 
 struct sim_jobs {
 	const struct scenario *scenario; /* borrowed */

@@ -5,8 +5,8 @@
 
 #include "lab/faults.h"
 #include "lab/fleet.h"
-#include "report/milestones.h"
 #include "lab/users.h"
+#include "report/milestones.h"
 
 #define TICK_MS   20
 #define SAMPLE_NS (UINT64_C(100) * 1000000) /* between two points of the series */

@@ -211,10 +211,23 @@ static void draw_rules(struct swarm_case *c, struct random *r)
 	e->breaker.open_ns = span(r, 1, 60);
 	e->breaker.open_max_ns = e->breaker.open_ns + span(r, 0, 120);
 	e->breaker.probes = some(r, 1, 3);
+	if (coin(r)) {
+		e->breaker.window = some(r, 2, 30);
+		e->breaker.minimum = some(r, 1, 10);
+		e->breaker.failure_rate = between(r, 0.2, 1);
+	}
+	e->probe.interval_ns = coin(r) ? span(r, 0.5, 10) : 0;
+	e->retry.budget = coin(r) ? between(r, 0.05, 0.5) : 0;
+	e->throttle_k = coin(r) ? between(r, 1.1, 3) : 0;
+	e->stage_patience = coin(r);
+	e->queue.order = coin(r) ? BACKLOG_ADAPTIVE : BACKLOG_FIFO;
+	e->queue.target_ns = span(r, 0.001, 1);
+	e->queue.rejects = coin(r);
 	e->path.monitoring = coin(r);
 	e->growth.interval_ns = coin(r) ? span(r, 0, 1) : 0;
-	say(c, "; %s, window %d, breaker %s", connects_rule_name(e->connects.rule),
-		e->connects.window_max, e->breaker.enabled ? "on" : "off");
+	say(c, "; %s, window %d, breaker %s, %s queue", connects_rule_name(e->connects.rule),
+		e->connects.window_max, e->breaker.enabled ? "on" : "off",
+		e->queue.order == BACKLOG_FIFO ? "fifo" : "adaptive");
 }
 
 static void draw_pool(struct swarm_case *c, struct random *r, int wanted)

@@ -161,3 +161,18 @@ def test_what_is_wrong_is_told_with_its_place(sim, scenario):
         """)
     told = sim(path, code=2).stderr
     assert "odd" in told and "STANDPIPE_CONNECTS_WINDOW" in told
+
+
+def test_two_hundred_random_scenarios_keep_what_is_promised(sim):
+    done = sim("--swarm", 200, "--jobs", 2, "--json")
+    assert json.loads(done.stdout) == {"seed": "0x1", "scenarios": 200, "failed": 0, "broken": []}
+
+
+def test_a_swarm_is_the_same_however_many_share_it(sim):
+    alone, shared = (sim("--swarm", 8, "--seed", "a1b2c3", "--jobs", jobs) for jobs in (1, 3))
+    assert alone.stdout == shared.stdout
+
+
+@pytest.mark.parametrize("more", (["scenario.yaml"], ["--arm", "a"], ["--runs", "3"], ["--picture", "p.svg"]))
+def test_a_swarm_takes_nothing_that_it_draws_itself(sim, more):
+    assert "--swarm" in sim("--swarm", 3, *more, code=2).stderr

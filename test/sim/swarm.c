@@ -34,7 +34,8 @@ static void the_seeds_draw_what_there_is(void **state)
 {
 	static const char *const traits[] = {"restart", "partition", "connector restart",
 		"slow path", "deploy", "scale-out", "cold egress", "requests/s", "told",
-		"strangers", "aimd", "vegas", "gradient", "fixed", "breaker on", "breaker off"};
+		"strangers", "aimd", "vegas", "gradient", "fixed", "breaker on", "breaker off",
+		"fifo queue", "adaptive queue"};
 	struct swarm_case *c = malloc(sizeof *c);
 	struct scene scene;
 
