@@ -33,6 +33,32 @@ instant hub_now(struct hub *h)
 	return h->now;
 }
 
+static void on_probed(
+	void *context, const struct path_attempt *how, unsigned turn, const struct error *error)
+{
+	struct hub *h = context;
+	h->probe = NULL;
+	/* One that did not answer is not the first to be asked again. */
+	h->probe_turn = how->outcome == OUTCOME_TIMEOUT ? turn + 1 : turn;
+	log_debug(h->log, "light probe", field_text("outcome", outcome_name(how->outcome)),
+		field_text("stage", stage_name(how->stage)),
+		field_text("reason", error ? error->text : ""));
+	hub_tell(h, (struct engine_event){.kind = EVENT_PROBED, .probe = *how});
+}
+
+static void probe_path(struct hub *h, const struct engine_action *action)
+{
+	const struct light_probe_target target = {
+		.conninfo = h->settings->conninfo,
+		.origin = h->settings->host,
+		.asks = action->asks,
+		.timeout_ns = action->timeout_ns,
+		.turn = h->probe_turn,
+	};
+	assert(!h->probe);
+	h->probe = light_probe_start(h->loop, &target, on_probed, h);
+}
+
 static void carry_out(struct hub *h, const struct engine_action *action)
 {
 	struct client *c = action->client == POOL_NOBODY ? NULL : h->clients[action->client];
@@ -56,7 +82,8 @@ static void carry_out(struct hub *h, const struct engine_action *action)
 		client_rejected(c, action);
 		break;
 	case ACTION_PROBE:
-		break; /* nothing asks for one as yet */
+		probe_path(h, action);
+		break;
 	case ACTION_PHASE_BEGIN:
 	case ACTION_PHASE_CANCEL:
 	case ACTION_NOTICE:
@@ -313,6 +340,8 @@ int hub_init(struct hub *h, struct reactor *reactor, const struct gate_settings 
 void hub_close(struct hub *h)
 {
 	auth_close(&h->auth);
+	if (h->probe)
+		light_probe_cancel(h->probe);
 	for (int i = 0; i < h->memory.clients_max; i++)
 		if (h->clients[i])
 			client_drop(h->clients[i]);

@@ -23,6 +23,7 @@
 #include "gate/statement.h"
 #include "gate/token.h"
 #include "gate/view.h"
+#include "io/light_probe.h"
 #include "io/reactor.h"
 
 /* More than this waiting to be sent to one side, and the other is not read from. */
@@ -92,6 +93,9 @@ struct hub {
 	int consoles_waiting; /* for a command's end */
 	struct holds holds; /* what the console has paused */
 	instant stats_at, stats_before_at; /* the ends of the last two periods */
+
+	struct light_probe *probe; /* under way; NULL: none */
+	unsigned probe_turn; /* of the places, the one that the next begins with */
 
 	struct statements statements;
 	struct pools pools;

@@ -15,6 +15,7 @@ struct dial {
 	char *conninfo, *password; /* owned; of the login, which may be gone before them */
 	struct care care;
 	unsigned turn;
+	bool tcp_only;
 	PGconn *conn;
 	PostgresPollingStatusType next; /* what libpq waits for */
 	uv_work_t work;
@@ -185,10 +186,10 @@ static PGconn *begin_conn(const struct dial *d)
 		places_init(&places, d->conninfo, d->turn);
 	const char *keys[] = {"keepalives", "keepalives_idle", "keepalives_interval",
 		"keepalives_count", "tcp_user_timeout", "dbname", "host", "hostaddr", "port",
-		"password", NULL};
+		"password", d->tcp_only ? "sslmode" : NULL, "gssencmode", NULL};
 	const char *values[] = {care.keepalives, care.idle, care.interval, care.count,
 		care.user_timeout_ms, d->conninfo, places.host, places.hostaddr, places.port,
-		d->password, NULL};
+		d->password, "disable", "disable", NULL};
 	PGconn *conn = PQconnectStartParams(keys, values, 1);
 	places_release(&places);
 	return conn;
@@ -220,7 +221,8 @@ static void after_step(uv_work_t *work, int status)
 		dial_free(d);
 		return;
 	}
-	if (d->next == PGRES_POLLING_OK) {
+	bool done = d->tcp_only && d->conn && PQstatus(d->conn) == CONNECTION_MADE;
+	if (d->next == PGRES_POLLING_OK || done) {
 		login_end(d, OUTCOME_OK, NULL);
 		return;
 	}
@@ -253,6 +255,7 @@ static void dial_begin(struct upstream_login *login)
 	d->password = copy_of(login->target.password);
 	d->care = login->target.care;
 	d->turn = login->target.turn;
+	d->tcp_only = login->target.tcp_only;
 	d->work.data = d;
 	login->dial = d;
 	login->stage = STAGE_DNS;

@@ -49,6 +49,7 @@ struct upstream_target {
 	const char *origin; /* host:port, for errors */
 	struct care care; /* where the conninfo says nothing of it */
 	unsigned turn; /* of its places (io/places.h), the one to begin with */
+	bool tcp_only; /* done when TCP, or the Unix socket, has connected: nothing has been said yet */
 };
 
 /* Begins. Copies the target; nothing is called from inside this call. */
