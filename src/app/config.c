@@ -131,6 +131,7 @@ void config_fill_gate(struct config *c)
 	for (int i = 0; i < c->dependencies.count; i++)
 		g->dependencies[i] = c->dependencies.list[i];
 
+	config_breaker_fill(c);
 	g->console_admins = c->console_admins.list;
 	g->console_readers = c->console_readers.list;
 	g->shown = show_all(c);

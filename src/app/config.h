@@ -60,7 +60,7 @@ struct config {
 	enum pool_mode pool_mode;
 	bool pre_ping;
 	int64_t ping_after_ns;
-	struct setting_texts required, dependencies;
+	struct setting_texts required, dependencies, breaker_failures;
 	struct setting_texts console_admins, console_readers;
 	const char *notes[CONFIG_NOTES_MAX]; /* worth knowing, but no errors */
 	int notes_count;

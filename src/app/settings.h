@@ -24,6 +24,13 @@ void config_fill_gate(struct config *c);
 /* Contradictions between values that are each allowed: 0, or -1 with the mend. */
 int config_rules(const struct config *c, struct error *error);
 
+/* The same of the circuit breaker's. */
+int config_breaker_rules(const struct config *c, struct error *error);
+void config_breaker_fill(struct config *c);
+
+/* Of two keys that contradict each other, the one that somebody wrote is the one to name. */
+const char *config_written(const struct config *c, const char *key, const char *other);
+
 /* Notes who could come in, or could not, against one's wishes. */
 void config_auth_notes(struct config *c);
 

@@ -14,6 +14,7 @@
 
 #define TERMINATION_LOG "/dev/termination-log" /* where Kubernetes mounts it */
 #define NAME_SIZE       128
+#define BREAKER_GROWTH  4 /* in all, from the first time that it is open */
 
 static void derive(struct config *c, const char *key, const char *value, const char *origin)
 {
@@ -43,6 +44,13 @@ static void derive_instance(struct config *c)
 		derive(c, "instance", *name ? name : "unknown", "host name");
 }
 
+static void derive_timeout_max(struct config *c)
+{
+	char text[48];
+	value_show_duration(BREAKER_GROWTH * c->gate.engine.breaker.open_ns, text, sizeof(text));
+	derive(c, "breaker.timeout_max", text, "breaker.timeout");
+}
+
 void config_derive(struct config *c)
 {
 	if (is_unset(c, "instance"))
@@ -57,6 +65,8 @@ void config_derive(struct config *c)
 			sizeof(text));
 		derive(c, "timeouts.cache", text, "timeouts.health_check");
 	}
+	if (is_unset(c, "breaker.timeout_max"))
+		derive_timeout_max(c);
 	if (is_unset(c, "tls.mode"))
 		derive(c, "tls.mode", *c->gate.auth.tls.cert ? "allow" : "off", "tls.cert");
 	if (is_unset(c, "door.mode")) {
@@ -70,8 +80,7 @@ void config_derive(struct config *c)
 	}
 }
 
-/* Of two keys that contradict each other, the one that somebody wrote is the one to name. */
-static const char *written(const struct config *c, const char *key, const char *other)
+const char *config_written(const struct config *c, const char *key, const char *other)
 {
 	enum setting_source source = settings_origin(&c->settings, key)->source;
 	return source == SETTING_FILE || source == SETTING_VARIABLE ? key : other;
@@ -83,11 +92,11 @@ static int check_pool(const struct config *c, struct error *error)
 	const struct budget_settings *budget = &c->gate.engine.budget;
 	int most = budget->pool_size + budget->pool_overflow;
 	if (most == 0)
-		return settings_error(s, written(c, "pool.size", "pool.overflow"), error,
+		return settings_error(s, config_written(c, "pool.size", "pool.overflow"), error,
 			"pool.size + pool.overflow is 0, so there is no connection to give: make "
 			"one of them 1 or more");
 	if (c->gate.engine.servers_kept > most)
-		return settings_error(s, written(c, "pool.keep", "pool.size"), error,
+		return settings_error(s, config_written(c, "pool.keep", "pool.size"), error,
 			"pool.keep (%d) is more than pool.size + pool.overflow (%d): lower it, or "
 			"raise those",
 			c->gate.engine.servers_kept, most);
@@ -100,23 +109,19 @@ static int check_spans(const struct config *c, struct error *error)
 	const struct engine_settings *e = &c->gate.engine;
 	int64_t phase_ns = e->deadlines.base_ns[DEADLINE_INITIALIZATION];
 	if (e->deadlines.cap_ns > 0 && e->deadlines.cap_ns < phase_ns)
-		return settings_error(s, written(c, "timeouts.cap", "timeouts.initialization"),
-			error,
+		return settings_error(s,
+			config_written(c, "timeouts.cap", "timeouts.initialization"), error,
 			"timeouts.cap (%.10gs) is less than timeouts.initialization (%.10gs): "
 			"raise "
 			"the cap to what the platform's startup probe allows, or lower the other",
 			s_from_ns(e->deadlines.cap_ns), s_from_ns(phase_ns));
 	if (e->retry.cap_ns < e->retry.base_ns)
-		return settings_error(s, written(c, "retry.cap", "retry.base"), error,
+		return settings_error(s, config_written(c, "retry.cap", "retry.base"), error,
 			"retry.cap (%.10gs) is less than retry.base (%.10gs): raise it, or lower "
 			"the "
 			"base",
 			s_from_ns(e->retry.cap_ns), s_from_ns(e->retry.base_ns));
-	if (e->breaker.enabled && e->breaker.failure_threshold == 0)
-		return settings_error(s, "breaker.threshold", error,
-			"0 failures would hold the breaker open for ever: use 1 or more, or "
-			"breaker.enabled: false");
-	return 0;
+	return config_breaker_rules(c, error);
 }
 
 static int check_shutdown(const struct config *c, struct error *error)
@@ -124,7 +129,8 @@ static int check_shutdown(const struct config *c, struct error *error)
 	const struct gate_settings *g = &c->gate;
 	if (g->grace_ns <= g->drain_ns)
 		return 0;
-	return settings_error(&c->settings, written(c, "shutdown.grace", "shutdown.drain"), error,
+	return settings_error(&c->settings, config_written(c, "shutdown.grace", "shutdown.drain"),
+		error,
 		"shutdown.grace (%.10gs) is more than shutdown.drain (%.10gs), which ends all: "
 		"lower it, or raise the other",
 		s_from_ns(g->grace_ns), s_from_ns(g->drain_ns));
@@ -149,7 +155,7 @@ static int check_same_port(const struct config *c, const char *a, int port_a, co
 {
 	if (port_a == 0 || port_a != port_b)
 		return 0;
-	return settings_error(&c->settings, written(c, a, b), error,
+	return settings_error(&c->settings, config_written(c, a, b), error,
 		"%s and %s are both %d: give each a port of its own", a, b, port_a);
 }
 

@@ -69,6 +69,11 @@ int engine_retry_after_s(const struct engine *e, instant now)
 	return engine_group_retry_after_s(e, ENGINE_OWN, now);
 }
 
+instant engine_next_probe_at(const struct engine *e)
+{
+	return engine_probe_at(e);
+}
+
 const char *engine_reject_name(enum engine_reject reject)
 {
 	switch (reject) {

@@ -280,6 +280,9 @@ int engine_retry_after_s(const struct engine *e, instant now);
 /* The same for one of another group than ENGINE_OWN. */
 int engine_group_retry_after_s(const struct engine *e, int group, instant now);
 
+/* When ACTION_PROBE is due if nothing else tells meanwhile; INSTANT_NEVER: it is not. */
+instant engine_next_probe_at(const struct engine *e);
+
 const char *engine_reject_name(enum engine_reject reject);
 
 #endif

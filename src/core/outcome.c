@@ -64,6 +64,14 @@ const char *outcome_name(enum outcome o)
 	return traits[o].name;
 }
 
+bool outcome_from_name(const char *name, enum outcome *o)
+{
+	for (*o = OUTCOME_OK; *o < OUTCOME_COUNT; (*o)++)
+		if (strcmp(traits[*o].name, name) == 0)
+			return true;
+	return false;
+}
+
 enum outcome outcome_from_sqlstate(const char *sqlstate)
 {
 	if (!sqlstate || strlen(sqlstate) != 5)

@@ -38,6 +38,8 @@ enum outcome {
 /* Names as in logs, metrics and JSON: "tcp", "timeout". */
 const char *stage_name(enum stage s);
 const char *outcome_name(enum outcome o);
+/* False: none is called so. */
+bool outcome_from_name(const char *name, enum outcome *o);
 
 /* The class of an ErrorResponse's SQLSTATE; NULL or unknown gives OUTCOME_PROTOCOL. */
 enum outcome outcome_from_sqlstate(const char *sqlstate);

@@ -26,6 +26,7 @@ static const struct rule {
 	{"reconnect", "RECONNECT", COMMAND_RECONNECT, MAYBE},
 	{"wait_close", "WAIT_CLOSE", COMMAND_WAIT_CLOSE, MAYBE},
 	{"kill", "KILL", COMMAND_KILL, MAYBE},
+	{"breaker", "BREAKER", COMMAND_BREAKER, ONE},
 	{"suspend", "SUSPEND", COMMAND_SUSPEND, NONE},
 	{"reload", "RELOAD", COMMAND_RELOAD, NONE},
 	{"shutdown", "SHUTDOWN", COMMAND_SHUTDOWN, MAYBE},

@@ -29,6 +29,7 @@ enum command_verb {
 	COMMAND_WAIT_CLOSE,
 	COMMAND_KILL_CLIENT, /* word: digits */
 	COMMAND_SUSPEND,
+	COMMAND_BREAKER, /* word */
 	COMMAND_RELOAD,
 	COMMAND_SHUTDOWN, /* word, or none */
 	COMMAND_VERB_COUNT,

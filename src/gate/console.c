@@ -259,6 +259,7 @@ static const char help[] =
 	"\tWAIT_CLOSE [database]\n"
 	"\tKILL [database]\n"
 	"\tKILL_CLIENT id\n"
+	"\tBREAKER OPEN|CLOSE|AUTO|METRICS\n"
 	"\tSUSPEND\n"
 	"\tSHUTDOWN [WAIT_FOR_SERVERS|WAIT_FOR_CLIENTS]";
 

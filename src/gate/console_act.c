@@ -278,6 +278,31 @@ static int act_kill_client(struct client *asker, const struct command *command, 
 	return command_fail(error, "42704", "there is no client with the id %.60s", command->word);
 }
 
+/* ---- the breaker ---- */
+
+/* For all databases: they share the way. */
+static int act_breaker(struct client *c, const struct command *command, struct error *error)
+{
+	static const struct {
+		const char *word;
+		enum breaker_mode mode;
+	} modes[] = {
+		{"open", BREAKER_HELD_OPEN},
+		{"close", BREAKER_HELD_CLOSED},
+		{"auto", BREAKER_AUTO},
+		{"metrics", BREAKER_METRICS},
+	};
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		if (strcasecmp(command->word, modes[i].word) != 0)
+			continue;
+		hub_tell(c->hub, (struct engine_event){
+					 .kind = EVENT_BREAKER, .breaker_mode = modes[i].mode});
+		return ACT_DONE;
+	}
+	return command_fail(error, "42601", "BREAKER can OPEN, CLOSE, AUTO or METRICS, not %.60s",
+		command->word);
+}
+
 /* ---- the gate itself ---- */
 
 static int act_reload(struct client *c, const struct command *command, struct error *error)
@@ -337,6 +362,7 @@ int console_act(struct client *c, const struct command *command, struct error *e
 		[COMMAND_WAIT_CLOSE] = act_wait_close,
 		[COMMAND_KILL_CLIENT] = act_kill_client,
 		[COMMAND_SUSPEND] = act_suspend,
+		[COMMAND_BREAKER] = act_breaker,
 		[COMMAND_RELOAD] = act_reload,
 		[COMMAND_SHUTDOWN] = act_shut_down,
 	};

@@ -1,4 +1,6 @@
 /* SHOW BREAKER, PATH, STAGES, BUDGET, STARTUP, CONNECTS, QUEUES: what PgBouncer has no idea of. */
+#include <stdio.h>
+
 #include "gate/console_sockets.h"
 #include "gate/pools.h"
 
@@ -6,32 +8,66 @@
 #define MS(ns)   ((ns) / NS_PER_MS)
 
 static const struct column breaker_columns[] = {
-	{"state", COLUMN_TEXT},
+	{"state", COLUMN_TEXT}, /* in force */
+	{"mode", COLUMN_TEXT},
+	{"judged", COLUMN_TEXT}, /* by the rules alone: what `metrics` would do */
 	{"enabled", COLUMN_TEXT},
 	{"failures", COLUMN_INT4}, /* in a row */
 	{"threshold", COLUMN_INT4},
-	{"probing", COLUMN_INT4}, /* attempts under way */
+	{"attempts", COLUMN_INT4}, /* in the window */
+	{"failure_rate", COLUMN_FLOAT8},
+	{"slow_rate", COLUMN_FLOAT8},
+	{"under_way", COLUMN_INT4}, /* attempts */
+	{"probing", COLUMN_INT4}, /* those that hold a place in half-open */
 	{"opened_total", COLUMN_INT8},
-	{"open_for_ms", COLUMN_INT8}, /* NULL: it is not open */
+	{"spared_total", COLUMN_INT8}, /* let through by `metrics` alone */
+	{"open_for_ms", COLUMN_INT8}, /* NULL: it is not open, or held so */
+	{"next_probe_ms", COLUMN_INT8}, /* NULL: no light probe is due */
+	{"last_change", COLUMN_TEXT}, /* NULL: none as yet */
 	{"last_error", COLUMN_TEXT},
 };
+
+/* How long until then; NULL for what is not to come. */
+static void table_until(struct table *t, instant at, instant now)
+{
+	if (at == INSTANT_NEVER)
+		table_null(t);
+	else
+		table_int(t, at > now ? MS(at - now) : 0);
+}
+
+static void table_change(struct table *t, const struct breaker_change *c)
+{
+	char text[64];
+	if (c)
+		snprintf(text, sizeof(text), "%s -> %s (%s)", breaker_state_name(c->from),
+			breaker_state_name(c->to), breaker_cause_name(c->cause));
+	table_text(t, c ? text : NULL);
+}
 
 static void fill_breaker(const struct client *c, struct table *t)
 {
 	struct hub *h = c->hub;
 	const struct breaker *b = &h->engine.breaker;
-	int64_t left_ns = b->until - hub_now(h);
+	instant now = hub_now(h);
+	const struct breaker_rates rates = breaker_rates(b, now);
 	table_row(t);
 	table_text(t, breaker_state_name(b->state));
+	table_text(t, breaker_mode_name(b->mode));
+	table_text(t, breaker_state_name(b->judged));
 	table_text(t, b->settings.enabled ? "yes" : "no");
 	table_int(t, b->failures);
 	table_int(t, b->settings.failure_threshold);
+	table_int(t, rates.attempts);
+	table_real(t, rates.failed);
+	table_real(t, rates.slow);
+	table_int(t, b->under_way);
 	table_int(t, b->probing);
 	table_int(t, b->opened_count);
-	if (b->state == BREAKER_OPEN)
-		table_int(t, left_ns > 0 ? MS(left_ns) : 0);
-	else
-		table_null(t);
+	table_int(t, b->spared);
+	table_until(t, breaker_deadline(b), now);
+	table_until(t, engine_next_probe_at(&h->engine), now);
+	table_change(t, breaker_change(b, 0));
 	table_text(t, error_is_set(&h->database_error) ? h->database_error.text : NULL);
 	table_end(t);
 }

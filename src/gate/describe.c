@@ -132,20 +132,6 @@ json_t *describe_pool(const struct gate_view *view)
 	return o;
 }
 
-json_t *describe_breaker(const struct gate_view *view)
-{
-	const struct breaker *b = &view->engine->breaker;
-	json_t *o = object();
-	set(o, "enabled", json_boolean(b->settings.enabled));
-	set(o, "state", literal(breaker_state_name(b->state)));
-	set(o, "failures", json_integer(b->failures));
-	set(o, "threshold", json_integer(b->settings.failure_threshold));
-	set(o, "opened", json_integer(b->opened_count));
-	bool open = b->state == BREAKER_OPEN;
-	set(o, "until", describe_time(view, open ? b->until : INSTANT_NEVER));
-	return o;
-}
-
 json_t *describe_budget(const struct gate_view *view)
 {
 	const struct budget *b = &view->engine->budget;

@@ -28,6 +28,7 @@ json_t *describe_pool(const struct gate_view *view);
 json_t *describe_pools(const struct gate_view *view);
 /* What Cloud Monitoring told of the VPC connector; null where it is not asked. */
 json_t *describe_connector(const struct gate_view *view);
+/* With its last changes, and the light probe. */
 json_t *describe_breaker(const struct gate_view *view);
 json_t *describe_budget(const struct gate_view *view);
 json_t *describe_database(const struct gate_view *view);

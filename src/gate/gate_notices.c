@@ -83,6 +83,19 @@ static void scaling_changed(struct gate *g, bool begins)
 		field_s("connect_after_s", e->after.connect_ns));
 }
 
+static void breaker_changed(struct gate *g, const struct engine_action *a)
+{
+	const struct breaker *b = &g->hub.engine.breaker;
+	/* With mode metrics nothing happens; and a probe that fails like all before it is no news. */
+	bool metrics = b->mode == BREAKER_METRICS;
+	bool news = a->from == BREAKER_CLOSED && !metrics;
+	log_write(g->log, news ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
+		metrics ? "circuit breaker, metrics only" : "circuit breaker",
+		field_text("from", breaker_state_name((enum breaker_state)a->from)),
+		field_text("to", breaker_state_name((enum breaker_state)a->to)),
+		field_text("cause", breaker_cause_name(a->cause)), LOG_END);
+}
+
 void gate_noticed(struct gate *g, const struct engine_action *a)
 {
 	switch (a->notice) {
@@ -90,11 +103,7 @@ void gate_noticed(struct gate *g, const struct engine_action *a)
 		phase_changed(g, a);
 		break;
 	case NOTICE_BREAKER:
-		/* A probe that fails like all before it is no news. */
-		log_write(g->log, a->from == BREAKER_CLOSED ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
-			"circuit breaker",
-			field_text("from", breaker_state_name((enum breaker_state)a->from)),
-			field_text("to", breaker_state_name((enum breaker_state)a->to)), LOG_END);
+		breaker_changed(g, a);
 		break;
 	case NOTICE_PATH:
 		log_info(g->log, "path", field_text("from", path_state_name(a->from)),

@@ -127,7 +127,7 @@ static const char *database_hint(const struct hint_question *q)
 		       "error";
 	if (!q->attempted)
 		return "no connection was attempted in the time allowed: the breaker was open, or "
-		       "the phase's timeout is too short";
+		       "is held open (breaker.mode), or the phase's timeout is too short";
 	if (q->outcome == OUTCOME_OK)
 		return "the database connects, but the first query through the gate failed: see "
 		       "the "

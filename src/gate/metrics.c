@@ -101,6 +101,38 @@ static void add_startup(struct buffer *b, const struct gate_view *view)
 	}
 }
 
+/* What the rules say, which with breaker.mode metrics is not what is done. */
+static void add_breaker(struct buffer *b, const struct engine *e, instant now)
+{
+	const struct breaker *breaker = &e->breaker;
+	const struct breaker_rates rates = breaker_rates(breaker, now);
+	head(b, "breaker_transitions_total", "counter", "The circuit breaker's changes of state.");
+	for (enum breaker_state from = 0; from < BREAKER_STATE_COUNT; from++)
+		for (enum breaker_state to = 0; to < BREAKER_STATE_COUNT; to++)
+			if (from != to)
+				add(b,
+					"standpipe_breaker_transitions_total{from=\"%s\",to=\"%s\"}"
+					" "
+					"%lld\n",
+					breaker_state_name(from), breaker_state_name(to),
+					(long long)breaker->transitions[from][to]);
+	head(b, "breaker_mode", "gauge", "1 for the mode that the circuit breaker is in.");
+	for (enum breaker_mode mode = 0; mode < BREAKER_MODE_COUNT; mode++)
+		add(b, "standpipe_breaker_mode{mode=\"%s\"} %d\n", breaker_mode_name(mode),
+			breaker->mode == mode);
+	counter(b, "breaker_spared_total",
+		"Attempts let through by mode metrics that would have been refused.",
+		breaker->spared);
+	gauge(b, "breaker_failure_ratio", "Share of the window's attempts that failed.",
+		rates.failed);
+	gauge(b, "breaker_slow_ratio", "Share of the window's attempts that were slow.",
+		rates.slow);
+	head(b, "probes_total", "counter", "Light probes of the path that ended, by outcome.");
+	for (enum outcome o = 0; o < OUTCOME_COUNT; o++)
+		add(b, "standpipe_probes_total{outcome=\"%s\"} %lld\n", outcome_name(o),
+			(long long)e->probe.ended[o]);
+}
+
 static void add_states(struct buffer *b, const struct gate_view *view)
 {
 	const struct engine *e = view->engine;
@@ -114,6 +146,7 @@ static void add_states(struct buffer *b, const struct gate_view *view)
 			e->breaker.state == s);
 	counter(b, "breaker_opened_total", "How often the circuit breaker opened.",
 		e->breaker.opened_count);
+	add_breaker(b, e, view->now);
 	head(b, "path_state", "gauge", "1 for the state that the path to the database is in.");
 	for (enum path_state s = 0; s < PATH_STATE_COUNT; s++)
 		add(b, "standpipe_path_state{state=\"%s\"} %d\n", path_state_name(s),

@@ -86,6 +86,16 @@ static void reject_for_good(struct client *c, const char *detail)
 				  "rules.");
 }
 
+static void breaker_hint(const struct breaker *b, int retry_s, char hint[ERROR_TEXT_MAX])
+{
+	if (b->mode == BREAKER_HELD_OPEN)
+		snprintf(hint, ERROR_TEXT_MAX,
+			"It is held open by hand, by breaker.mode or in the console, until BREAKER "
+			"AUTO there.");
+	else
+		snprintf(hint, ERROR_TEXT_MAX, "Try again in %d s.", retry_s);
+}
+
 void client_rejected(struct client *c, const struct engine_action *action)
 {
 	if (!c || (c->state != CLIENT_QUEUED && c->state != CLIENT_LOGIN))
@@ -104,7 +114,7 @@ void client_rejected(struct client *c, const struct engine_action *action)
 		reject_late(c, detail, retry_s);
 		break;
 	case REJECT_BREAKER_OPEN:
-		snprintf(hint, sizeof(hint), "Try again in %d s.", retry_s);
+		breaker_hint(&c->hub->engine.breaker, retry_s, hint);
 		client_fail(c, "57P03",
 			"the database can't be reached: the circuit breaker is open", detail, hint);
 		break;
