@@ -5,24 +5,12 @@
 
 #include "core/engine_actions.h"
 #include "core/engine_attempt.h"
+#include "core/engine_breaker.h"
 #include "core/engine_pool.h"
-#include "core/engine_probe.h"
 #include "core/engine_queue.h"
 
 /* What the server counted is believed for so long: the count of a storm is not of the day after. */
 #define BACKENDS_FRESH_NS (60 * NS_PER_S)
-
-/* ---- actions ---- */
-
-static void notice(
-	struct engine_actions *actions, enum engine_notice what, enum phase phase, int from, int to)
-{
-	struct engine_action *a = act(actions, ACTION_NOTICE);
-	a->notice = what;
-	a->phase = phase;
-	a->from = from;
-	a->to = to;
-}
 
 /* ---- what is known ---- */
 
@@ -43,35 +31,6 @@ int64_t engine_deadline_span(const struct engine *e, enum deadline_kind kind)
 	if (kind == DEADLINE_INITIALIZATION || kind == DEADLINE_POOL)
 		measured_ns += engine_expected_wait(e, ENGINE_OWN);
 	return deadline_span(&e->settings.deadlines, kind, e->path.state, measured_ns);
-}
-
-/* When the breaker may let the next one through, as far as can be told. */
-static instant breaker_try_at(const struct engine *e, instant now)
-{
-	const struct breaker *b = &e->breaker;
-	if (b->state != BREAKER_OPEN)
-		return now;
-	if (b->until == INSTANT_NEVER) /* held open, and who knows how long */
-		return instant_add(now, b->settings.open_ns);
-	return instant_min(b->until, engine_probe_tells_at(e));
-}
-
-int engine_group_retry_after_s(const struct engine *e, int group, instant now)
-{
-	instant at = instant_max(breaker_try_at(e, now), e->groups[group].retry_at);
-	at = instant_max(at, instant_max(e->retry.next_at, throttle_until(&e->throttle)));
-	int64_t seconds = at > now ? (at - now + NS_PER_S - 1) / NS_PER_S : 0;
-	return seconds < 1 ? 1 : (int)seconds;
-}
-
-int engine_retry_after_s(const struct engine *e, instant now)
-{
-	return engine_group_retry_after_s(e, ENGINE_OWN, now);
-}
-
-instant engine_next_probe_at(const struct engine *e)
-{
-	return engine_probe_at(e);
 }
 
 const char *engine_reject_name(enum engine_reject reject)
@@ -414,26 +373,6 @@ static bool is_database_up(const struct engine *e)
 	       e->groups[ENGINE_OWN].permanent == OUTCOME_OK;
 }
 
-/* The breaker is not closed, and nothing is there that could close it: all that is to be had is there,
- * or is held up. */
-static bool is_at_rest(const struct engine *e)
-{
-	return e->breaker.judged != BREAKER_CLOSED && e->pool.connecting == 0 &&
-	       engine_wants_server_at(e) == INSTANT_NEVER;
-}
-
-/* Each change, in order: one that lasted for less than a step is one, too. */
-static void announce_breaker(struct engine *e, struct engine_actions *actions)
-{
-	while (e->breaker_noticed < e->breaker.changes_count && has_room(e, actions, 1)) {
-		int64_t age = e->breaker.changes_count - 1 - e->breaker_noticed++;
-		const struct breaker_change *c = breaker_change(&e->breaker, (int)age);
-		assert(c);
-		notice(actions, NOTICE_BREAKER, 0, (int)c->from, (int)c->to);
-		actions->list[actions->count - 1].cause = c->cause;
-	}
-}
-
 static void announce_states(struct engine *e, struct engine_actions *actions)
 {
 	struct availability_facts facts = {
@@ -443,7 +382,7 @@ static void announce_states(struct engine *e, struct engine_actions *actions)
 	};
 	enum availability availability = availability_of(&e->startup, &facts);
 	bool scaling = scaling_goes_on(&e->path.scaling);
-	announce_breaker(e, actions);
+	engine_breaker_announce(e, actions);
 	if (!has_room(e, actions, 3))
 		return;
 	if (e->path.state != e->path_noticed)
@@ -480,9 +419,7 @@ void engine_step(struct engine *e, const struct engine_event *event, struct engi
 		engine_queue_arrived(e, event->client, now, actions);
 	engine_turn_away(e, now, actions);
 	engine_open_servers(e, now, actions);
-	engine_probe(e, now, actions);
-	if (is_at_rest(e) && breaker_rest(&e->breaker, now))
-		probe_reset(&e->probe);
+	engine_breaker_watch(e, now, actions);
 	engine_sweep(e, now, actions);
 	announce_states(e, actions);
 	end_if_failed(e, actions);
@@ -505,7 +442,7 @@ instant engine_deadline(const struct engine *e)
 	instant at = instant_min(engine_attempts_deadline(e), engine_queues_deadline(e));
 	at = instant_min(at, startup_deadline(&e->startup));
 	at = instant_min(at, path_deadline(&e->path));
-	at = instant_min(at, engine_probe_at(e));
+	at = instant_min(at, engine_breaker_deadline(e));
 	if (e->pool.idle > 0)
 		at = instant_min(at, e->sweep_at);
 	instant wanted_at = engine_wants_server_at(e);
@@ -515,8 +452,6 @@ instant engine_deadline(const struct engine *e)
 		allowed_at = instant_max(allowed_at, throttle_until(&e->throttle));
 		at = instant_min(at, instant_max(wanted_at, allowed_at));
 	}
-	if (is_at_rest(e))
-		at = instant_min(at, breaker_deadline(&e->breaker));
 	return at;
 }
 

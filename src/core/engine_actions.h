@@ -26,4 +26,15 @@ static inline struct engine_action *act(
 	return a;
 }
 
+static inline struct engine_action *notice(
+	struct engine_actions *actions, enum engine_notice what, enum phase phase, int from, int to)
+{
+	struct engine_action *a = act(actions, ACTION_NOTICE);
+	a->notice = what;
+	a->phase = phase;
+	a->from = from;
+	a->to = to;
+	return a;
+}
+
 #endif

@@ -205,6 +205,20 @@ void path_attempt(struct path *p, const struct path_attempt *attempt, instant no
 	path_tick(p, now);
 }
 
+void path_probe(struct path *p, const struct path_attempt *how, instant now)
+{
+	int64_t tcp_ns = how->stage_ns[STAGE_TCP];
+	/* One that lost a SYN tells of the kernel's pause, not of the path. */
+	if (how->outcome != OUTCOME_OK || path_syn_losses(p, tcp_ns) > 0)
+		return;
+	forget_old(p, now);
+	/* There may be more of them than of connects. */
+	quantiles_age(&p->stages[STAGE_TCP].took, PATH_MEMORY_NS, now);
+	quantiles_add(&p->stages[STAGE_TCP].took, tcp_ns, now);
+	minmax_least(&p->least_tcp, tcp_ns, PATH_LEAST_NS, now);
+	path_tick(p, now);
+}
+
 void path_connections(struct path *p, int connections, instant now)
 {
 	if (connections == p->connections && now < p->look_at)

@@ -114,6 +114,10 @@ void path_configure(struct path *p, const struct path_settings *settings, instan
 /* An attempt ended. */
 void path_attempt(struct path *p, const struct path_attempt *attempt, instant now);
 
+/* A light probe ended (core/probe.h). What its handshake took is as good as a connect's; it is no attempt,
+ * so it is counted nowhere, and one that failed says nothing here. */
+void path_probe(struct path *p, const struct path_attempt *how, instant now);
+
 /* How many SYNs a handshake of that time lost, by what it takes else. */
 int path_syn_losses(const struct path *p, int64_t tcp_ns);
 

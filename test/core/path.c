@@ -590,6 +590,30 @@ static void states_have_the_names_that_users_see(void **state)
 		assert_string_equal(path_state_name(s), names[s]);
 }
 
+static void a_light_probe_keeps_the_time_of_handshakes_fresh_and_counts_nowhere(void **state)
+{
+	struct path p = connected(4);
+	struct path_attempt probe = {.stage_ns = {[STAGE_TCP] = 9 * NS_PER_MS},
+		.stage = STAGE_TLS,
+		.outcome = OUTCOME_OK};
+	for (int i = 0; i < 200; i++)
+		path_probe(&p, &probe, i * 60 * NS_PER_S);
+	instant now = 200 * 60 * NS_PER_S;
+	assert_int_equal(path_stage_quantile(&p, STAGE_TCP, 0.0), 9 * NS_PER_MS);
+	assert_int_equal(path_stage_quantile(&p, STAGE_TCP, 1.0), 9 * NS_PER_MS);
+	assert_int_equal(p.attempts, 4);
+	/* Nor do those that failed, or that lost a SYN: a second longer. */
+	probe.stage_ns[STAGE_TCP] = 1009 * NS_PER_MS;
+	path_probe(&p, &probe, now);
+	probe.stage_ns[STAGE_TCP] = NS_PER_MS;
+	probe.outcome = OUTCOME_TIMEOUT;
+	path_probe(&p, &probe, now);
+	assert_int_equal(path_stage_quantile(&p, STAGE_TCP, 0.0), 9 * NS_PER_MS);
+	assert_int_equal(path_stage_quantile(&p, STAGE_TCP, 1.0), 9 * NS_PER_MS);
+	assert_int_equal(p.failures, 0);
+	assert_int_equal(p.state, PATH_NORMAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -631,6 +655,8 @@ int main(void)
 		cmocka_unit_test(retransmits_are_pressure_and_many_are_overload),
 		cmocka_unit_test(states_do_not_flap_on_noise),
 		cmocka_unit_test(without_news_a_told_number_of_connections_is_cheap),
+		cmocka_unit_test(
+			a_light_probe_keeps_the_time_of_handshakes_fresh_and_counts_nowhere),
 		cmocka_unit_test(states_have_the_names_that_users_see),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
