@@ -9,11 +9,19 @@
 #define DIAL_GROWTH_DEN 2
 #define DIAL_MAX_NS     (8 * NS_PER_S)
 
+/* Whoever needs none yet dials that many times less often than who does. */
+#define DIAL_SPARE 4
+
 /* The longest pause while the startup goes on. */
 #define PAUSE_STARTING_NS (5 * NS_PER_S)
 /* And what it shrinks to at least: quarters of what is left add up to ever more attempts, ever
  * closer to each other. */
 #define PAUSE_LEAST_NS (250 * NS_PER_MS)
+
+static int64_t shorter(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
 
 /* By half, and over DIAL_MAX_NS only where the setting is. */
 static int64_t longer_dial(int64_t patience_ns)
@@ -51,8 +59,7 @@ bool engine_attempt_admit(struct engine *e, instant now)
 {
 	int64_t longest_ns = longest_pause(e, now);
 	int64_t cap_ns = e->settings.retry.cap_ns;
-	return throttle_admit(
-		&e->throttle, longest_ns < cap_ns ? longest_ns : cap_ns, now, &e->random);
+	return throttle_admit(&e->throttle, shorter(longest_ns, cap_ns), now, &e->random);
 }
 
 void engine_back_off(struct engine *e, instant now)
@@ -90,6 +97,23 @@ static void note_unanswered(struct engine_attempt *a, instant now)
 		a->path.syn_lost++;
 }
 
+/* Nobody waits for it, and its group is served already: others on the path may have nothing yet. */
+static bool is_spare(const struct engine *e, const struct engine_attempt *a)
+{
+	const struct pool_group *g = &e->pool.groups[a->group];
+	return g->waiting == 0 && g->idle + g->busy > 0;
+}
+
+/* How long this handshake is waited for before a fresh one. Jittered, so that those who started
+ * together do not dial together again. */
+static int64_t dial_span(struct engine *e, const struct engine_attempt *a)
+{
+	int64_t patience_ns = a->dial_patience_ns;
+	if (is_spare(e, a) && patience_ns < DIAL_MAX_NS)
+		patience_ns = shorter(patience_ns * DIAL_SPARE, DIAL_MAX_NS);
+	return patience_ns + random_span(&e->random, patience_ns);
+}
+
 /* One that has come through the handshake is given time for what comes next, whatever it took up to
  * there: to give it up then would give a place in a queue away. */
 static void be_patient(struct engine *e, struct engine_attempt *a, enum stage stage, instant now)
@@ -116,9 +140,7 @@ void engine_attempt_stage(struct engine *e, int server, enum stage stage, instan
 	if (stage != STAGE_TCP)
 		a->dial_until = INSTANT_NEVER;
 	else if (a->path.stage != STAGE_TCP && a->dial_patience_ns > 0)
-		/* Jittered, so that those who started together do not dial together again. */
-		a->dial_until = now + a->dial_patience_ns +
-				random_span(&e->random, a->dial_patience_ns);
+		a->dial_until = now + dial_span(e, a);
 	a->path.stage = stage;
 	a->stage_began_at = now;
 }

@@ -204,6 +204,24 @@ static void the_patience_grows_to_eight_seconds_or_to_what_was_set(void **state)
 	assert_int_equal(longest_patience(r), 20 * S);
 }
 
+static void a_spare_one_dials_less_often_than_one_that_is_waited_for(void **state)
+{
+	struct rig *r = fresh();
+	r->settings.servers_kept = 2;
+	rig_init(r, SEED);
+	rig_to_database(r);
+	rig_stage(r, 0, STAGE_TCP); /* the first is nobody's spare */
+	assert_in_range(r->attempts[0].dial_until, S, 2 * S);
+	rig_ok(r, 0);
+	rig_stage(r, 1, STAGE_TCP);
+	assert_in_range(r->attempts[1].dial_until, r->now + 4 * S, r->now + 8 * S);
+	rig_waits(r, 0);
+	rig_waits(r, 1);
+	rig_go(r, r->attempts[1].dial_until);
+	rig_stage(r, 1, STAGE_TCP); /* somebody waits meanwhile */
+	assert_in_range(r->attempts[1].dial_until, r->now + 3 * S / 2, r->now + 3 * S);
+}
+
 static void past_the_handshake_nothing_is_dialled_afresh(void **state)
 {
 	static const enum stage past[] = {STAGE_TLS, STAGE_AUTH, STAGE_READY};
@@ -467,6 +485,7 @@ int main(void)
 		cmocka_unit_test(a_dropped_handshake_narrows_the_window),
 		cmocka_unit_test(a_stage_that_swells_holds_the_window),
 		cmocka_unit_test(the_patience_grows_to_eight_seconds_or_to_what_was_set),
+		cmocka_unit_test(a_spare_one_dials_less_often_than_one_that_is_waited_for),
 		cmocka_unit_test(past_the_handshake_nothing_is_dialled_afresh),
 		cmocka_unit_test(one_that_gets_through_late_is_given_time_for_the_rest),
 		cmocka_unit_test(the_platform_caps_it_whatever_the_stage),
