@@ -6,8 +6,8 @@
 #include <string.h>
 #include <uv.h>
 
-#include "gate/phases.h"
 #include "gate/token.h"
+#include "gate/watch.h"
 #include "io/command.h"
 #include "io/upstream_query.h"
 
@@ -17,7 +17,7 @@
 #define THREADS_MIN       4 /* libuv's own number */
 #define THREADS_MAX       64
 
-#define SERVER_SQL PHASES_LIMITS_SQL ", pg_is_in_recovery()"
+#define SERVER_SQL WATCH_SQL
 
 struct run;
 

@@ -141,6 +141,8 @@ static const struct setting rows[] = {
 	.variables = "STANDPIPE_DATABASE_KEEPALIVE_COUNT", .help = "how many without an answer mean that the server is gone"},
 {"database.user_timeout", SETTING_DURATION, GATE(database_care.user_timeout_ns), RANGE(0, 86400), .preset = "0",
 	.variables = "STANDPIPE_DATABASE_USER_TIMEOUT", .help = "how long what was sent to a server may stay unacknowledged; 0: the system's"},
+{"database.watch", SETTING_DURATION, GATE(watch_ns), RANGE(0, 3600), .preset = "30s",
+	.variables = "STANDPIPE_DATABASE_WATCH", .help = "how often the server is asked for its limits, on a connection that is there; 0: at the start only"},
 
 {"timeouts.initialization", SETTING_DURATION, BASE(INITIALIZATION), RANGE(0.1, 3600),
 	.variables = "STANDPIPE_TIMEOUTS_INITIALIZATION DB_INITIALIZATION_TIMEOUT", .help = "the database phase"},

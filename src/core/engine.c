@@ -66,10 +66,16 @@ void engine_connections_changed(struct engine *e, instant now)
 	path_connections(&e->path, counted > assumed ? counted : assumed, now);
 }
 
+static bool is_serving(const struct engine *e)
+{
+	return e->pool.idle + e->pool.busy > 0;
+}
+
 static void server_failed(struct engine *e, int server, enum outcome outcome, instant now)
 {
 	engine_attempt_end(e, server, outcome, now);
 	pool_server_gone(&e->pool, server);
+	dbms_attempt(&e->dbms, outcome, is_serving(e), now);
 	engine_connections_changed(e, now);
 }
 
@@ -105,6 +111,7 @@ static void look_at_released(struct engine *e, int server, instant now)
 static void server_ready(struct engine *e, int server, instant now)
 {
 	engine_attempt_end(e, server, OUTCOME_OK, now);
+	dbms_attempt(&e->dbms, OUTCOME_OK, true, now);
 	instant retire_at = INSTANT_NEVER;
 	int64_t life_ns = e->settings.server_life_ns;
 	if (life_ns > 0)
@@ -127,6 +134,7 @@ static void server_gone(struct engine *e, const struct engine_event *event)
 		since = e->pool.clients[s->client].asked_at;
 	}
 	int client = pool_server_gone(&e->pool, event->server);
+	dbms_lost(&e->dbms, event->outcome, is_serving(e), event->now);
 	if (client != POOL_NOBODY && event->requeue) {
 		engine_queue_begins(e, e->pool.clients[client].group, event->now);
 		pool_client_returns(&e->pool, client, patient, since);
@@ -177,6 +185,7 @@ static void limits_told(struct engine *e, const struct engine_event *event)
 {
 	e->limits = event->limits;
 	e->limits_at = event->now;
+	dbms_told(&e->dbms, event->limits.in_recovery, event->now);
 	budget_learn(&e->budget, event->limits.max_connections, event->limits.superuser_reserved,
 		event->limits.reserved);
 	engine_connections_changed(e, event->now);
@@ -383,16 +392,19 @@ static void announce_states(struct engine *e, struct engine_actions *actions)
 	enum availability availability = availability_of(&e->startup, &facts);
 	bool scaling = scaling_goes_on(&e->path.scaling);
 	engine_breaker_announce(e, actions);
-	if (!has_room(e, actions, 3))
+	if (!has_room(e, actions, 4))
 		return;
 	if (e->path.state != e->path_noticed)
 		notice(actions, NOTICE_PATH, 0, (int)e->path_noticed, (int)e->path.state);
+	if (e->dbms.state != e->dbms_noticed)
+		notice(actions, NOTICE_DBMS, 0, (int)e->dbms_noticed, (int)e->dbms.state);
 	if (scaling != e->scaling_noticed)
 		notice(actions, NOTICE_SCALING, 0, e->scaling_noticed, scaling);
 	if (availability != e->availability)
 		notice(actions, NOTICE_AVAILABILITY, 0, (int)e->availability, (int)availability);
 	e->path_noticed = e->path.state;
 	e->scaling_noticed = scaling;
+	e->dbms_noticed = e->dbms.state;
 	e->availability = availability;
 }
 
@@ -473,6 +485,7 @@ void engine_init(struct engine *e, const struct engine_settings *settings,
 	connects_init(&e->connects, &settings->connects);
 	budget_init(&e->budget, &settings->budget);
 	path_init(&e->path, &settings->path, now);
+	dbms_init(&e->dbms, now);
 	pool_init(&e->pool, &(struct pool_memory){
 				    memory->servers,
 				    memory->servers_max,
@@ -485,7 +498,7 @@ void engine_init(struct engine *e, const struct engine_settings *settings,
 	e->groups = memory->groups;
 	set_group(e, ENGINE_OWN,
 		&(struct pool_group_settings){.servers_kept = settings->servers_kept}, now);
-	e->limits = (struct engine_limits){-1, -1, -1, -1};
+	e->limits = (struct engine_limits){-1, -1, -1, -1, false};
 	e->availability = AVAILABILITY_UNAVAILABLE;
 	e->path_noticed = e->path.state;
 	e->sweep_at = now;

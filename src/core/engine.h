@@ -28,6 +28,7 @@
 #include "core/breaker.h"
 #include "core/budget.h"
 #include "core/connects.h"
+#include "core/dbms.h"
 #include "core/deadline.h"
 #include "core/outcome.h"
 #include "core/path.h"
@@ -101,6 +102,7 @@ enum engine_event_kind {
 struct engine_limits {
 	int max_connections, superuser_reserved, reserved; /* -1: not known */
 	int backends; /* client backends on the server now, from everyone; -1: not known */
+	bool in_recovery; /* it is a standby */
 };
 
 struct engine_event {
@@ -151,6 +153,7 @@ enum engine_notice {
 	NOTICE_PHASE, /* phase; from, to: enum phase_status */
 	NOTICE_BREAKER, /* from, to: enum breaker_state, as judged; cause */
 	NOTICE_PATH, /* from, to: enum path_state */
+	NOTICE_DBMS, /* from, to: enum dbms_state */
 	NOTICE_SCALING, /* to: 1 begins, 0 ends; engine.path.scaling has what there is to say */
 	NOTICE_AVAILABILITY, /* from, to: enum availability */
 	NOTICE_STARTED, /* the startup is complete: the front door opens */
@@ -215,6 +218,7 @@ struct engine {
 	struct budget budget;
 	struct pool pool;
 	struct path path;
+	struct dbms dbms;
 	struct engine_limits limits; /* as last told, at limits_at */
 	instant limits_at;
 	struct engine_group *groups; /* borrowed: as the pool's */
@@ -233,6 +237,7 @@ struct engine {
 	enum availability availability; /* as last noticed */
 	enum path_state path_noticed;
 	bool scaling_noticed;
+	enum dbms_state dbms_noticed;
 	int64_t breaker_noticed; /* of its changes_count */
 	enum phase_status phase_noticed[PHASE_COUNT];
 	bool started_noticed;

@@ -73,32 +73,21 @@ static void fill_breaker(const struct client *c, struct table *t)
 }
 
 static const struct column path_columns[] = {
-	{"state", COLUMN_TEXT},
-	{"utilisation", COLUMN_FLOAT8},
-	{"threshold", COLUMN_FLOAT8},
-	{"connections", COLUMN_INT4},
-	{"connections_limit", COLUMN_INT4}, /* 0: not looked at */
-	{"throughput_bit_s", COLUMN_FLOAT8},
-	{"baseline_bit_s", COLUMN_FLOAT8},
-	{"attempts", COLUMN_INT8},
-	{"failures", COLUMN_INT8},
-	{"redials", COLUMN_INT8},
-	{"connect_p50_ms", COLUMN_FLOAT8},
-	{"connect_p95_ms", COLUMN_FLOAT8},
-	{"connects_under_way", COLUMN_INT4},
-	{"connects_window", COLUMN_FLOAT8},
-	{"connects_rule", COLUMN_TEXT},
-	{"scaling_events", COLUMN_INT8},
+	{"state", COLUMN_TEXT}, {"utilisation", COLUMN_FLOAT8}, {"threshold", COLUMN_FLOAT8},
+	{"connections", COLUMN_INT4}, {"connections_limit", COLUMN_INT4}, /* 0: not looked at */
+	{"throughput_bit_s", COLUMN_FLOAT8}, {"baseline_bit_s", COLUMN_FLOAT8},
+	{"attempts", COLUMN_INT8}, {"failures", COLUMN_INT8}, {"redials", COLUMN_INT8},
+	{"connect_p50_ms", COLUMN_FLOAT8}, {"connect_p95_ms", COLUMN_FLOAT8},
+	{"connects_under_way", COLUMN_INT4}, {"connects_window", COLUMN_FLOAT8},
+	{"connects_rule", COLUMN_TEXT}, {"scaling_events", COLUMN_INT8},
 	{"since_ms", COLUMN_INT8}, /* that it is in that state */
-	{"sent_bytes_s", COLUMN_FLOAT8},
-	{"received_bytes_s", COLUMN_FLOAT8},
+	{"sent_bytes_s", COLUMN_FLOAT8}, {"received_bytes_s", COLUMN_FLOAT8},
 	{"history", COLUMN_TEXT}, /* of attempts, newest last: . well, x failed */
 	{"syn_lost", COLUMN_INT8},
 	{"rtt_ms", COLUMN_FLOAT8}, /* NULL: not known, as for the next and delivery_bit_s */
-	{"min_rtt_ms", COLUMN_FLOAT8},
-	{"retransmit_ratio", COLUMN_FLOAT8},
-	{"retransmits", COLUMN_INT8},
-	{"delivery_bit_s", COLUMN_INT8},
+	{"min_rtt_ms", COLUMN_FLOAT8}, {"retransmit_ratio", COLUMN_FLOAT8},
+	{"retransmits", COLUMN_INT8}, {"delivery_bit_s", COLUMN_INT8},
+	{"server", COLUMN_TEXT}, /* what the database's server is at */
 };
 
 static double real_ms(int64_t span_ns)
@@ -156,6 +145,7 @@ static void fill_path(const struct client *c, struct table *t)
 	table_text(t, history);
 	table_int(t, p->syn_lost);
 	fill_flow(t, &p->flow, hub_now(c->hub));
+	table_text(t, dbms_state_name(e->dbms.state));
 	table_end(t);
 }
 

@@ -165,11 +165,16 @@ json_t *describe_database(const struct gate_view *view)
 	json_t *o = object(), *limits = object();
 	set(o, "wanted", json_boolean(wanted));
 	set(o, "up", json_boolean(up));
+	set(o, "state", literal(dbms_state_name(e->dbms.state)));
+	set(o, "since", describe_time(view, e->dbms.changed_at));
+	bool told = e->limits.max_connections >= 0;
+	set(o, "in_recovery", told ? json_boolean(e->limits.in_recovery) : json_null());
 	set(o, "host", describe_text(view, view->settings->host));
 	set(limits, "max_connections", known(e->limits.max_connections));
 	set(limits, "superuser_reserved", known(e->limits.superuser_reserved));
 	set(limits, "reserved", known(e->limits.reserved));
 	set(limits, "backends", known(e->limits.backends));
+	set(limits, "told", describe_time(view, told ? e->limits_at : -1));
 	set(o, "limits", limits);
 	set(o, "last_error", describe_error(view, last));
 	set(o, "last_failure_at", describe_time(view, failed ? failed->ended_at : -1));

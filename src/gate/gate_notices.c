@@ -3,6 +3,7 @@
 
 #include "gate/context.h"
 #include "gate/gate_inside.h"
+#include "gate/watch.h"
 
 static void keep_context(struct gate *g, enum phase phase)
 {
@@ -63,6 +64,18 @@ static void started(struct gate *g)
 	gate_manager_ready(g);
 }
 
+static void dbms_changed(struct gate *g, const struct engine_action *a)
+{
+	enum dbms_state to = (enum dbms_state)a->to;
+	bool worse = to != DBMS_UP && to != DBMS_RECOVERY;
+	log_write(g->log, worse ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "database server",
+		field_text("from", dbms_state_name((enum dbms_state)a->from)),
+		field_text("to", dbms_state_name(to)), LOG_END);
+	/* It may be another one now, or have been changed. */
+	if (!worse && a->from != DBMS_UNKNOWN && g->hub.watch)
+		watch_soon(g->hub.watch);
+}
+
 static void scaling_changed(struct gate *g, bool begins)
 {
 	const struct path *p = &g->hub.engine.path;
@@ -109,6 +122,9 @@ void gate_noticed(struct gate *g, const struct engine_action *a)
 		log_info(g->log, "path", field_text("from", path_state_name(a->from)),
 			field_text("to", path_state_name(a->to)),
 			field_real("utilisation", path_utilisation(&g->hub.engine.path)));
+		break;
+	case NOTICE_DBMS:
+		dbms_changed(g, a);
 		break;
 	case NOTICE_SCALING:
 		scaling_changed(g, a->to);

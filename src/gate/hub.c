@@ -9,6 +9,7 @@
 #include "gate/overtime.h"
 #include "gate/sampling.h"
 #include "gate/server.h"
+#include "gate/watch.h"
 
 /* Room for so many servers at least. */
 #define SERVERS_ROOM_MIN 64
@@ -193,6 +194,7 @@ static void on_housekeeping(uv_timer_t *timer)
 	h->second_at = now + NS_PER_S - NS_PER_S / 50;
 	tell_throughput(h, now);
 	sampling_look(h);
+	watch_look(h->watch, now);
 	if (now - h->stats_at >= POOL_STATS_PERIOD_NS)
 		turn_stats(h, now);
 	for (int i = 0; i < h->memory.servers_max; i++)
@@ -316,6 +318,7 @@ int hub_init(struct hub *h, struct reactor *reactor, const struct gate_settings 
 	}
 	statements_init(&h->statements, servers_max, (size_t)settings->prepared_bytes);
 	token_init(&h->token, h);
+	h->watch = watch_new(h, seed);
 	auth_init(&h->auth, h, &settings->auth, log);
 	if (pools_init(h) != 0)
 		return -1;
@@ -342,6 +345,8 @@ void hub_close(struct hub *h)
 	auth_close(&h->auth);
 	if (h->probe)
 		light_probe_cancel(h->probe);
+	watch_free(h->watch);
+	h->watch = NULL;
 	for (int i = 0; i < h->memory.clients_max; i++)
 		if (h->clients[i])
 			client_drop(h->clients[i]);

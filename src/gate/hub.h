@@ -31,6 +31,7 @@
 
 struct client;
 struct server;
+struct watch;
 
 enum hub_shutdown {
 	SHUTDOWN_NOW,
@@ -100,6 +101,7 @@ struct hub {
 	struct statements statements;
 	struct pools pools;
 	struct token token;
+	struct watch *watch; /* owned */
 	struct auth auth; /* nothing is read yet: auth_load */
 
 	struct gate_attempt_error attempt_errors[ENGINE_ATTEMPTS_MAX];

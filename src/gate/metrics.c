@@ -202,6 +202,23 @@ static void add_flow(struct buffer *b, const struct flow *f, instant now)
 		(double)minmax_value(&f->delivery));
 }
 
+static void add_dbms(struct buffer *b, const struct engine *e)
+{
+	const struct engine_limits *l = &e->limits;
+	head(b, "database_state", "gauge", "1 for what the database's server is at.");
+	for (enum dbms_state s = 0; s < DBMS_STATE_COUNT; s++)
+		add(b, "standpipe_database_state{state=\"%s\"} %d\n", dbms_state_name(s),
+			e->dbms.state == s);
+	if (l->max_connections < 0)
+		return; /* it has not told */
+	gauge(b, "database_max_connections", "The server's max_connections.", l->max_connections);
+	gauge(b, "database_reserved_connections", "Of them, those that it reserves.",
+		l->superuser_reserved + l->reserved);
+	gauge(b, "database_backends", "Clients' backends on the server, as it last counted.",
+		l->backends);
+	gauge(b, "database_in_recovery", "1 when it is a standby.", l->in_recovery);
+}
+
 static void add_path(struct buffer *b, const struct gate_view *view)
 {
 	const struct path *p = &view->engine->path;
@@ -458,6 +475,7 @@ char *metrics_text(const struct gate_view *view)
 	add_startup(&b, view);
 	add_states(&b, view);
 	add_path(&b, view);
+	add_dbms(&b, view->engine);
 	add_connects(&b, view);
 	add_pool(&b, view);
 	add_traffic(&b, view);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "gate/target.h"
+#include "gate/watch.h"
 
 #define READY_BY_NOTIFY "notify"
 
@@ -139,16 +140,6 @@ static void check_required(struct phases *p)
 
 /* ---- the database ---- */
 
-static int column_number(const struct bytes *column)
-{
-	char text[16];
-	if (!column->at || column->len == 0 || column->len >= sizeof(text))
-		return -1;
-	memcpy(text, column->at, column->len);
-	text[column->len] = 0;
-	return atoi(text);
-}
-
 /* The connection failed, not the query: another one may do better. */
 static bool is_of_connection(const struct error *error)
 {
@@ -170,14 +161,8 @@ static void on_answered(
 		return;
 	}
 	if (p->step == DATABASE_LIMITS) {
-		if (count >= 4)
-			hub_tell(p->hub, (struct engine_event){
-						 .kind = EVENT_SERVER_LIMITS,
-						 .limits = {column_number(&columns[0]),
-							 column_number(&columns[1]),
-							 column_number(&columns[2]),
-							 column_number(&columns[3])},
-					 });
+		hub_tell(p->hub, (struct engine_event){.kind = EVENT_SERVER_LIMITS,
+					 .limits = watch_limits(columns, count)});
 		hub_tell(p->hub,
 			(struct engine_event){.kind = EVENT_PHASE_STEP, .phase = PHASE_DATABASE});
 		database_step(p, DATABASE_SCHEMA);
@@ -211,7 +196,7 @@ static void database_step(struct phases *p, enum database_step step)
 	p->step = step;
 	switch (step) {
 	case DATABASE_LIMITS:
-		inquire(p, PHASES_LIMITS_SQL);
+		inquire(p, WATCH_SQL);
 		return;
 	case DATABASE_SCHEMA:
 		if (*settings->schema_check) {

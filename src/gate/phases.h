@@ -18,17 +18,6 @@
 #include "io/check.h"
 #include "io/listen.h"
 
-/* What the database says of its limits, and how many clients it has now. Who may not look at the
- * sessions of others is not told what kind of backend they are, but that they have a user and a
- * database; so do those of clients. */
-#define PHASES_LIMITS_SQL                                                \
-	"select current_setting('max_connections'),"                     \
-	" current_setting('superuser_reserved_connections'),"            \
-	" coalesce(current_setting('reserved_connections', true), '0')," \
-	" (select count(*) from pg_catalog.pg_stat_activity"             \
-	"  where usesysid is not null and datid is not null and"         \
-	"  coalesce(backend_type, 'client backend') = 'client backend')"
-
 /* The longest target put together here. */
 #define PHASES_TARGET_MAX 1024
 

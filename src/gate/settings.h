@@ -148,6 +148,7 @@ struct gate_settings {
 
 	/* Cloud Monitoring, for reports. */
 	struct cloud_target cloud;
+	int64_t watch_ns; /* between two questions for the server's limits; 0: none at run time */
 	int64_t cloud_interval_ns; /* 0: it is not asked */
 
 	/* The end, on SIGTERM without PID 1. */

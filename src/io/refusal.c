@@ -93,6 +93,9 @@ static bool next_try(const char **message, struct one_try *t)
 
 static enum outcome outcome_of(const struct one_try *t)
 {
+	/* One SQLSTATE for both, and the text may be in any language: in English it tells. */
+	if (strcmp(t->sqlstate, "57P03") == 0 && strstr(t->reason, "is shutting down"))
+		return OUTCOME_SHUTDOWN;
 	if (*t->sqlstate)
 		return outcome_from_sqlstate(t->sqlstate);
 	for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++)

@@ -625,6 +625,26 @@ static void what_the_server_says_changes_the_share_up_and_down(void **state)
 	assert_int_equal(pool_servers(&r->engine.pool), 3);
 }
 
+static void what_the_server_is_at_is_told_as_it_changes(void **state)
+{
+	struct rig *r = fresh();
+	rig_init(r, SEED);
+	rig_to_database(r);
+	rig_failed(r, 0, OUTCOME_STARTING);
+	assert_int_equal(rig_notice(r, NOTICE_DBMS)->to, DBMS_STARTING);
+	rig_go(r, r->engine.retry.next_at);
+	rig_ok(r, 0);
+	assert_int_equal(rig_notice(r, NOTICE_DBMS)->from, DBMS_STARTING);
+	assert_int_equal(rig_notice(r, NOTICE_DBMS)->to, DBMS_UP);
+	rig_tell(r, (struct engine_event){.kind = EVENT_SERVER_LIMITS,
+			    .limits = {100, 3, 0, 5, .in_recovery = true}});
+	assert_int_equal(rig_notice(r, NOTICE_DBMS)->to, DBMS_RECOVERY);
+	rig_gone(r, 0, OUTCOME_SHUTDOWN, false);
+	assert_int_equal(rig_notice(r, NOTICE_DBMS)->to, DBMS_SHUTTING_DOWN);
+	rig_tick(r);
+	assert_null(rig_notice(r, NOTICE_DBMS));
+}
+
 static void a_count_of_backends_is_not_believed_for_ever(void **state)
 {
 	struct rig *r = fresh();
@@ -675,6 +695,7 @@ int main(void)
 			a_password_that_changed_under_live_servers_is_not_tried_in_a_hot_loop),
 		cmocka_unit_test(no_more_servers_than_the_share),
 		cmocka_unit_test(what_the_server_says_changes_the_share_up_and_down),
+		cmocka_unit_test(what_the_server_is_at_is_told_as_it_changes),
 		cmocka_unit_test(a_count_of_backends_is_not_believed_for_ever),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

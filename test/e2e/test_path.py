@@ -7,9 +7,11 @@ import shutil
 import subprocess
 import sys
 
+import psycopg2
 import pytest
 
 import faults
+import gating
 import harness
 from harness import HOST, wait_until
 
@@ -116,3 +118,93 @@ def test_a_narrow_path_shows_in_round_trips_and_retransmits():
                            "pytest", "-q", "-p", "no:cacheprovider", os.fspath(here / "narrow_path.py")],
                           capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+# --- the server ---
+
+
+def database(standpipe):
+    return standpipe.get("/health").json["database"]
+
+
+def test_the_server_is_asked_for_its_limits_again(gate, make_postgres):
+    """Whoever counts: the connections of others, too, whatever their role."""
+    server = make_postgres(max_connections=20).start()
+    g = gate(size=1, server=server, STANDPIPE_DATABASE_WATCH="1s", STANDPIPE_POOL_KEEP=1)
+    before = database(g.standpipe)
+    assert before["limits"]["max_connections"] == 20 and before["in_recovery"] is False and before["state"] == "up"
+    with contextlib.ExitStack() as stack:
+        for _ in range(4):
+            stack.enter_context(contextlib.closing(server.connect(user="postgres", database="postgres")))
+        wait_until(lambda: database(g.standpipe)["limits"]["backends"] >= 5, "all backends to be counted")
+    wait_until(lambda: database(g.standpipe)["limits"]["backends"] <= 2, "the others' ends")
+    server.restart(max_connections=30)
+    wait_until(lambda: database(g.standpipe)["limits"]["max_connections"] == 30, "the new limit")
+    g.standpipe.wait_line("the server's limits have changed")
+    assert metric(g.standpipe, "database_max_connections") == 30
+
+
+def test_no_connection_is_kept_open_to_ask_on(gate):
+    """With nothing kept warm and nobody there, the last one goes when it has idled long enough."""
+    g = gate(size=1, STANDPIPE_DATABASE_WATCH="1s", STANDPIPE_POOL_KEEP=0, STANDPIPE_POOL_IDLE="2.5s")
+    assert g.one("select 1") == 1
+    wait_until(lambda: g.health()["pool"]["servers"]["idle"] == 0, "it to be closed")
+    told = database(g.standpipe)["limits"]["told"]
+    with contextlib.closing(g.connect()) as client, client.cursor() as cursor:
+        def asked():
+            cursor.execute("select 1")
+            return database(g.standpipe)["limits"]["told"] > told
+        wait_until(asked, "it to be asked while somebody is there")
+
+
+def test_a_busy_server_is_asked_all_the_same(gate):
+    """All connections are taken, with a queue before them: it waits among the others."""
+    g = gate(size=1, STANDPIPE_DATABASE_WATCH="1s")
+    told = database(g.standpipe)["limits"]["told"]
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(contextlib.closing(g.connect())) for _ in range(3)]
+
+        def work(number):
+            with clients[number].cursor() as cursor:
+                while database(g.standpipe)["limits"]["told"] == told:
+                    cursor.execute("select pg_sleep(0.2)")
+        gating.in_threads(3, work)
+
+
+def test_what_the_server_is_at_is_shown(gate, make_postgres):
+    server = make_postgres(max_connections=20).start()
+    g = gate(size=1, server=server)
+    server.stop()
+    with contextlib.suppress(psycopg2.Error), contextlib.closing(g.connect()) as client, client.cursor() as cursor:
+        cursor.execute("select 1")
+    wait_until(lambda: database(g.standpipe)["state"] == "unreachable", "the server's end to show")
+    assert metric(g.standpipe, 'database_state{state="unreachable"}') == 1
+    (server.data / "standby.signal").touch()
+    if server.template.user:
+        shutil.chown(server.data / "standby.signal", server.template.user)
+    server.start()
+
+    def look():
+        with contextlib.suppress(psycopg2.Error):
+            assert g.one("select pg_is_in_recovery()") is True
+        return database(g.standpipe)["state"] == "recovery"
+    wait_until(look, "the standby to show")
+    states = [(e["from"], e["to"]) for e in g.standpipe.log() if e["message"] == "database server"]
+    assert states[0] == ("unknown", "up") and states[-1][1] == "recovery", states
+    server.query("select pg_promote()", database="postgres")
+    wait_until(lambda: g.one("select pg_is_in_recovery()") is False, "the promotion")
+
+
+def test_a_server_that_is_full_says_so(gate, make_postgres):
+    server = make_postgres(max_connections=8).start()
+    with contextlib.ExitStack() as stack:
+        for _ in range(5):  # 8 less 3 for superusers
+            stack.enter_context(contextlib.closing(server.connect()))
+        g = gate(size=1, server=server, STANDPIPE_DATABASE_CRITICAL="false", DB_INITIALIZATION_TIMEOUT="1s")
+        wait_until(lambda: database(g.standpipe)["state"] == "full", "it to be full")
+
+    def served():
+        with contextlib.suppress(psycopg2.Error):
+            return g.one("select 1") == 1
+    wait_until(served, "room")
+    assert database(g.standpipe)["state"] == "up"

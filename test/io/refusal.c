@@ -73,6 +73,8 @@ static const struct {
 		"read-only"},
 	{REFUSED("a") SAID("b", "FATAL", "28P01", "no") "LOCATION:  x, y.c:1\n", OUTCOME_REFUSED,
 		"", "at \"a\", port 5432: Connection refused; at \"b\", port 5432: no"},
+	{SAID("a", "FATAL", "57P03", "the database system is shutting down"), OUTCOME_SHUTDOWN,
+		"57P03", "the database system is shutting down"},
 	{SAID("a", "FATAL", "57P03", "the database system is starting up")
 			SAID("b", "FATAL", "3D000", "x"),
 		OUTCOME_STARTING, "57P03",
