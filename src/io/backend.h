@@ -9,22 +9,21 @@
 
 struct backend {
 	const char *name;
-	/* Watches libuv's descriptor. -1 with errno when it is not to be had here. */
+	/* Watches libuv's descriptor and the reactor's alarm. -1 with errno when it is not to be had
+	 * here. */
 	int (*init)(struct reactor *r);
 	void (*release)(struct reactor *r);
-	/* Waits for so long at most (-1: for ever). */
-	void (*wait)(struct reactor *r, int timeout_ms);
+	/* Until there is something to do; if not `waits`, only looks. */
+	void (*wait)(struct reactor *r, bool waits);
 	/* Calls the streams' events. Says whether libuv has something to do. */
 	bool (*dispatch)(struct reactor *r);
 	/* 0, or -1 with errno. */
 	int (*add)(struct stream *s);
 	/* Calls stream_gone once nothing can come of it any more, at once or from dispatch. */
 	void (*remove)(struct stream *s);
-	/* Its flags have changed: what is to be waited for? NULL: all is, always. */
-	void (*changed)(struct stream *s);
 	/* What was taken goes out before what follows by another way. NULL: nothing waits. */
 	void (*flush)(struct stream *s);
-	/* Reads from one that is settled: a count of bytes, or one of the below. NULL: as all are. */
+	/* stream_receive, for one where something may be kept. NULL: nothing ever is. */
 	ssize_t (*read)(struct stream *s, uint8_t *at, size_t len);
 	/* stream_write, for a plain one. */
 	ssize_t (*write)(struct stream *s, const void *at, size_t len);
@@ -50,6 +49,10 @@ void stream_work(struct stream *s);
 
 /* By send(2), without waiting: as stream_write. */
 ssize_t stream_send(struct stream *s, const void *at, size_t len);
+
+/* By recv(2), without waiting: a count of bytes, or one of the above. Takes note of it when there is no
+ * more to come. */
+ssize_t stream_receive(struct stream *s, uint8_t *at, size_t len);
 
 /* ---- of reactor.c ---- */
 

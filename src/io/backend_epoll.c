@@ -2,31 +2,101 @@
  * epoll, edge-triggered: a descriptor is added once and never touched on the way of a transaction.
  * That something is there to be read is remembered (stream.readable) while nobody wants it.
  */
-#include <errno.h>
+#include "io/backend_epoll.h"
+
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "io/backend.h"
 
-#define EVENTS_MAX 256
+int epoll_set_init(struct epoll_set *e, struct reactor *r)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+	/* Nobody reads from it: each time that it rings is told once. */
+	struct epoll_event rings = {.events = EPOLLIN | EPOLLET, .data.ptr = r};
+	e->count = 0;
+	e->fd = epoll_create1(EPOLL_CLOEXEC);
+	if (e->fd < 0)
+		return -1;
+	if (epoll_ctl(e->fd, EPOLL_CTL_ADD, uv_backend_fd(r->loop), &event) == 0 &&
+		epoll_ctl(e->fd, EPOLL_CTL_ADD, r->alarm, &rings) == 0)
+		return 0;
+	close(e->fd);
+	return -1;
+}
 
-struct epoll {
-	int fd;
-	int count;
-	struct epoll_event events[EVENTS_MAX];
-};
+void epoll_set_release(struct epoll_set *e)
+{
+	close(e->fd);
+}
+
+void epoll_set_wait(struct epoll_set *e, bool waits)
+{
+	e->count = epoll_wait(e->fd, e->events, EPOLL_SET_EVENTS, waits ? -1 : 0);
+	if (e->count < 0)
+		e->count = 0; /* EINTR: a turn without news */
+}
+
+struct stream *epoll_set_stream(struct reactor *r, const struct epoll_event *event)
+{
+	if (event->data.ptr != r)
+		return event->data.ptr;
+	r->alarm_ms = UINT64_MAX;
+	return NULL;
+}
+
+/* Room is waited for only while there is none: a Unix socket would tell of it with each message
+ * that its other side reads. */
+static int change(const struct epoll_set *e, struct stream *s, int operation)
+{
+	struct epoll_event event = {
+		.events = EPOLLIN | EPOLLRDHUP | EPOLLET |
+			  (s->watches_room ? (unsigned)EPOLLOUT : 0),
+		.data.ptr = s,
+	};
+	return epoll_ctl(e->fd, operation, s->fd, &event);
+}
+
+void epoll_set_signal(struct epoll_set *e, struct stream *s, unsigned events)
+{
+	const unsigned hung_up = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+	if (!s->open)
+		return; /* closed by another's event of this turn */
+	stream_signalled(s, events & EPOLLIN, events & EPOLLOUT, events & hung_up);
+	if (s->open && s->watches_room && !s->wants_room) {
+		s->watches_room = false;
+		change(e, s, EPOLL_CTL_MOD);
+	}
+}
+
+int epoll_set_add(struct epoll_set *e, struct stream *s)
+{
+	return change(e, s, EPOLL_CTL_ADD);
+}
+
+void epoll_set_remove(struct epoll_set *e, struct stream *s)
+{
+	/* Not left to close(2): a child may have the descriptor until it executes. */
+	change(e, s, EPOLL_CTL_DEL);
+	stream_gone(s);
+}
+
+void epoll_set_want_room(struct epoll_set *e, struct stream *s)
+{
+	if (s->watches_room)
+		return;
+	s->watches_room = true;
+	change(e, s, EPOLL_CTL_MOD);
+}
+
+/* ---- the backend ---- */
 
 static int on_init(struct reactor *r)
 {
-	struct epoll *e = calloc(1, sizeof(*e));
+	struct epoll_set *e = calloc(1, sizeof(*e));
 	if (!e)
 		abort();
-	struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
-	e->fd = epoll_create1(EPOLL_CLOEXEC);
-	if (e->fd < 0 || epoll_ctl(e->fd, EPOLL_CTL_ADD, uv_backend_fd(r->loop), &event) != 0) {
-		if (e->fd >= 0)
-			close(e->fd);
+	if (epoll_set_init(e, r) != 0) {
 		free(e);
 		return -1;
 	}
@@ -36,52 +106,23 @@ static int on_init(struct reactor *r)
 
 static void on_release(struct reactor *r)
 {
-	struct epoll *e = r->state;
-	close(e->fd);
-	free(e);
+	epoll_set_release(r->state);
+	free(r->state);
 }
 
-static void on_wait(struct reactor *r, int timeout_ms)
+static void on_wait(struct reactor *r, bool waits)
 {
-	struct epoll *e = r->state;
-	e->count = epoll_wait(e->fd, e->events, EVENTS_MAX, timeout_ms);
-	if (e->count < 0)
-		e->count = 0; /* EINTR: a turn without news */
-}
-
-/* Room is waited for only while there is none: a Unix socket would tell of it with each message
- * that its other side reads. */
-static void change(struct stream *s, int operation)
-{
-	const struct epoll *e = s->reactor->state;
-	struct epoll_event event = {
-		.events = EPOLLIN | EPOLLRDHUP | EPOLLET |
-			  (s->watches_room ? (unsigned)EPOLLOUT : 0),
-		.data.ptr = s,
-	};
-	epoll_ctl(e->fd, operation, s->fd, &event);
-}
-
-static void take(struct stream *s, unsigned events)
-{
-	const unsigned hung_up = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
-	if (!s->open)
-		return; /* closed by another's event of this turn */
-	stream_signalled(s, events & EPOLLIN, events & EPOLLOUT, events & hung_up);
-	if (s->open && s->watches_room && !s->wants_room) {
-		s->watches_room = false;
-		change(s, EPOLL_CTL_MOD);
-	}
+	epoll_set_wait(r->state, waits);
 }
 
 static bool on_dispatch(struct reactor *r)
 {
-	struct epoll *e = r->state;
+	struct epoll_set *e = r->state;
 	bool due = false;
 	for (int i = 0; i < e->count; i++) {
-		struct stream *s = e->events[i].data.ptr;
+		struct stream *s = epoll_set_stream(r, &e->events[i]);
 		if (s)
-			take(s, e->events[i].events);
+			epoll_set_signal(e, s, e->events[i].events);
 		else
 			due = true;
 	}
@@ -91,27 +132,17 @@ static bool on_dispatch(struct reactor *r)
 
 static int on_add(struct stream *s)
 {
-	const struct epoll *e = s->reactor->state;
-	struct epoll_event event = {
-		.events = EPOLLIN | EPOLLRDHUP | EPOLLET,
-		.data.ptr = s,
-	};
-	return epoll_ctl(e->fd, EPOLL_CTL_ADD, s->fd, &event);
+	return epoll_set_add(s->reactor->state, s);
 }
 
 static void on_remove(struct stream *s)
 {
-	/* Not left to close(2): a child may have the descriptor until it executes. */
-	change(s, EPOLL_CTL_DEL);
-	stream_gone(s);
+	epoll_set_remove(s->reactor->state, s);
 }
 
 static void on_want_room(struct stream *s)
 {
-	if (s->watches_room)
-		return;
-	s->watches_room = true;
-	change(s, EPOLL_CTL_MOD);
+	epoll_set_want_room(s->reactor->state, s);
 }
 
 const struct backend backend_epoll = {

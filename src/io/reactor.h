@@ -3,8 +3,8 @@
  *
  * Streams are what a transaction passes through, so they are waited for directly, with as few
  * system calls as the kernel allows. Timers, children, listening sockets, pages and the like stay
- * with libuv: its descriptor is one of those that the reactor waits for, its nearest timer bounds
- * the wait, and uv_run is called only when one of the two has come. So uv_run and uv_stop are not
+ * with libuv: its descriptor is one of those that the reactor waits for, its nearest timer sets
+ * an alarm, and uv_run is called only when one of the two has come. So uv_run and uv_stop are not
  * for the loop's owner to call while a reactor has it: reactor_run and reactor_stop are.
  *
  * There are two backends. epoll is always there. io_uring needs a kernel and a sandbox that allow
@@ -39,6 +39,8 @@ struct reactor {
 	void *context;
 	struct stream *ready, **ready_last; /* have something to do without being woken */
 	int ready_count;
+	int alarm; /* a timer's descriptor: rings when libuv's nearest timer is due, or before */
+	uint64_t alarm_ms; /* at this time of libuv's clock; UINT64_MAX: it is not set */
 	struct stream *closing; /* only to be told that they are closed */
 	int streams; /* that are not closed yet */
 	bool stopped;

@@ -41,16 +41,9 @@ void stream_encrypt(struct stream *s, SSL *ssl)
 		reactor_list(s);
 }
 
-static void changed(struct stream *s)
-{
-	if (s->open && s->reactor->backend->changed)
-		s->reactor->backend->changed(s);
-}
-
 void stream_settle(struct stream *s)
 {
 	s->settled = !s->ssl;
-	changed(s);
 }
 
 void stream_watch(struct stream *s, bool read, bool end)
@@ -61,7 +54,6 @@ void stream_watch(struct stream *s, bool read, bool end)
 	s->watches_end = end;
 	if ((read && s->readable) || (end && s->hung_up))
 		reactor_list(s);
-	changed(s);
 }
 
 void stream_close(struct stream *s, void (*closed)(struct stream *s))
@@ -102,10 +94,19 @@ static void want_room(struct stream *s)
 	s->reactor->backend->want_room(s);
 }
 
-/* The backend has read for it already. */
-static bool backend_reads(const struct stream *s)
+ssize_t stream_receive(struct stream *s, uint8_t *at, size_t len)
 {
-	return s->settled && s->reactor->backend->read;
+	ssize_t got;
+	do {
+		got = recv(s->fd, at, len, MSG_DONTWAIT);
+	} while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return errno == EAGAIN ? STREAM_AGAIN : STREAM_FAIL;
+	/* Less than was asked for: the socket is empty, and what comes next will be told. That is
+	 * one recv less than asking until EAGAIN. The end was told already. */
+	if ((size_t)got < len && !s->hung_up)
+		s->readable = false;
+	return got;
 }
 
 static ssize_t receive(struct stream *s)
@@ -118,15 +119,9 @@ static ssize_t receive(struct stream *s)
 			want_room(s);
 		return got > 0 ? got : tls_result(s, got);
 	}
-	if (backend_reads(s))
+	if (s->reactor->backend->read)
 		return s->reactor->backend->read(s, at, REACTOR_READ);
-	for (;;) {
-		ssize_t got = recv(s->fd, at, REACTOR_READ, MSG_DONTWAIT);
-		if (got >= 0)
-			return got;
-		if (errno != EINTR)
-			return errno == EAGAIN ? STREAM_AGAIN : STREAM_FAIL;
-	}
+	return stream_receive(s, at, REACTOR_READ);
 }
 
 static void read_once(struct stream *s)
@@ -141,10 +136,6 @@ static void read_once(struct stream *s)
 		tell_end(s);
 		return;
 	}
-	/* Less than was asked for: the socket is empty, and what comes next will be told. That is
-	 * one recv less than asking until EAGAIN. The end was told already. */
-	if (!s->ssl && !backend_reads(s) && got < REACTOR_READ && !s->hung_up)
-		s->readable = false;
 	s->events->received(s, (struct bytes){s->reactor->scratch, (size_t)got});
 }
 
@@ -159,7 +150,6 @@ void stream_work(struct stream *s)
 		read_once(s);
 	if (s->open && s->reading && s->readable)
 		reactor_list(s);
-	changed(s);
 }
 
 void stream_signalled(struct stream *s, bool readable, bool writable, bool hung_up)

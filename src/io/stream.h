@@ -53,12 +53,8 @@ struct stream {
 	bool watches_room; /* epoll's: it waits for room */
 
 	/* io_uring's (backend_uring.c). */
-	uint8_t armed; /* what is under way, a bit for each */
-	bool over; /* nothing more will be received */
 	bool broken; /* nothing more can be sent */
-	bool gone; /* nothing is under way any more */
-	uint32_t gathered_at, gathered_len, gathered_slot; /* to be sent with the next wait */
-	uint32_t sent_len; /* sent with the last one */
+	uint32_t gathered_at, gathered_len, gathered_slot; /* to be sent when the turn ends */
 	struct stream_spill *spill; /* what could not be passed on at once; NULL: nothing */
 };
 
