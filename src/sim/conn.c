@@ -238,10 +238,19 @@ void conn_worked(struct world *w, int conn)
 		go_on_after(w, conn, CONN_ANSWER, CONN_TRANSACTION_TRIPS / 2.0);
 }
 
+/* Its owner hears of a stage, and may give it up for that very reason: false then. */
+static bool enter(struct world *w, int conn, enum stage stage)
+{
+	const struct conn c = *at(w, conn);
+
+	owner_conn_stage(w, c.instance, c.id, stage);
+	return at(w, conn)->serial == c.serial;
+}
+
 static void begin_login(struct world *w, int conn)
 {
-	owner_conn_stage(w, at(w, conn)->instance, at(w, conn)->id, STAGE_AUTH);
-	go_on_after(w, conn, CONN_STARTUP, LOGIN_THERE);
+	if (enter(w, conn, STAGE_AUTH))
+		go_on_after(w, conn, CONN_STARTUP, LOGIN_THERE);
 }
 
 static void begin_tls(struct world *w, int conn)
@@ -256,7 +265,8 @@ static void begin_tls(struct world *w, int conn)
 			owner_failed(w, conn, OUTCOME_OK);
 		return;
 	}
-	owner_conn_stage(w, c->instance, c->id, STAGE_TLS);
+	if (!enter(w, conn, STAGE_TLS))
+		return;
 	if (w->habits.tls_trips > 0)
 		go_on_after(w, conn, CONN_TLS, w->habits.tls_trips);
 	else
