@@ -72,7 +72,7 @@ void scaling_tick(struct scaling *s, const struct scaling_sight *sight, instant 
 		return;
 	struct scaling_event *e = current(s);
 	e->after = read_now(sight);
-	e->ended_at = s->quick_at >= 0 ? s->quick_at : now;
+	e->ended_at = s->quick_at >= 0 ? s->quick_at : s->until;
 	s->ended++;
 	s->until = -1;
 }

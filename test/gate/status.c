@@ -190,6 +190,75 @@ static void health_tells_path_pool_breaker_and_budget(void **state)
 	json_decref(json);
 }
 
+static void connect_in(double at_s, int64_t tcp_ms)
+{
+	const struct path_attempt attempt = {
+		.stage_ns = {[STAGE_TCP] = tcp_ms * NS_PER_MS, [STAGE_AUTH] = 30 * NS_PER_MS},
+		.stage = STAGE_READY,
+		.outcome = OUTCOME_OK,
+		.syn_lost = tcp_ms > 1000,
+	};
+	path_attempt(&i.engine.path, &attempt, ns_from_s(at_s));
+}
+
+static void health_tells_what_was_measured_of_the_path(void **state)
+{
+	for (int n = 0; n < 10; n++)
+		connect_in(n + 1, n < 8 ? 10 : 4010);
+	const struct flow_sample sample = {.rtt_ns = 90 * NS_PER_MS,
+		.min_rtt_ns = 30 * NS_PER_MS,
+		.segments = 200,
+		.retransmits = 2,
+		.delivery_bit_s = 5e6};
+	path_flow(&i.engine.path, &sample, ns_from_s(10.0));
+	path_throughput(&i.engine.path, 8e6, 2e6, ns_from_s(10.0));
+	instance_step(&i, 10.0, (struct engine_event){.kind = EVENT_TICK});
+	json_t *json;
+	ask("GET", "/health", &json);
+	assert_text(json, "path.state", "scaling");
+	assert_text(json, "path.history", "..........");
+	assert_text(json, "path.handshakes.history", "........ss");
+	assert_number(json, "path.handshakes.syn_lost", 2);
+	assert_number(json, "path.connect_s.tcp.min", 0.01);
+	assert_number(json, "path.connect_s.tcp.p95", 4.01);
+	assert_number(json, "path.sent_bytes_s", 250000);
+	assert_number(json, "path.received_bytes_s", 750000);
+	assert_number(json, "path.tcp.rtt_s", 0.09);
+	assert_number(json, "path.tcp.inflation", 3);
+	assert_number(json, "path.tcp.retransmit_ratio", 0.01);
+	assert_number(json, "path.scaling_events", 1);
+	assert_number(json, "path.scaling.0.before.tcp_s", 0.01);
+	assert_number(json, "path.scaling.0.lasted_s", 0);
+	assert_true(json_is_null(instance_get(json, "path.scaling.0.ended")));
+	json_decref(json);
+	instance_step(&i, 50.0, (struct engine_event){.kind = EVENT_TICK});
+	ask("GET", "/health", &json);
+	assert_number(json, "path.scaling.0.lasted_s", 30);
+	assert_true(json_is_number(instance_get(json, "path.scaling.0.gain.connect_ratio")));
+	json_decref(json);
+}
+
+static void health_tells_what_the_server_is_at(void **state)
+{
+	instance_reach(&i, 1.0, PHASE_DATABASE);
+	json_t *json;
+	ask("GET", "/health", &json);
+	assert_text(json, "database.state", "unknown");
+	assert_true(json_is_null(instance_get(json, "database.in_recovery")));
+	json_decref(json);
+	instance_connected(&i, 2.0);
+	instance_step(&i, 3.0,
+		(struct engine_event){.kind = EVENT_SERVER_LIMITS,
+			.limits = {200, 3, 2, 17, .in_recovery = true}});
+	ask("GET", "/health", &json);
+	assert_text(json, "database.state", "recovery");
+	assert_true_at(json, "database.in_recovery", true);
+	assert_number(json, "database.limits.max_connections", 200);
+	assert_number(json, "database.limits.backends", 17);
+	assert_text(json, "database.limits.told", "2024-05-06T07:08:12.000Z");
+	json_decref(json);
+}
+
 static void status_tells_all_and_no_secret(void **state)
 {
 	instance_reach(&i, 1.0, PHASE_DATABASE);
@@ -297,6 +366,8 @@ int main(void)
 		STATUS_TEST(an_outage_of_the_database_takes_nobody_out_of_rotation),
 		STATUS_TEST(a_failed_critical_phase_shows_its_error),
 		STATUS_TEST(health_tells_path_pool_breaker_and_budget),
+		STATUS_TEST(health_tells_what_was_measured_of_the_path),
+		STATUS_TEST(health_tells_what_the_server_is_at),
 		STATUS_TEST(status_tells_all_and_no_secret),
 		STATUS_TEST(only_get_and_head_and_known_paths),
 		STATUS_TEST(the_deadline_says_how_it_came_about),
