@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "sim/invariant.h"
 #include "sim/world.h"
@@ -17,37 +18,65 @@ static struct gate *gate_at(struct world *w, int instance)
 
 /* ---- memory ---- */
 
-struct gate *gate_new(const struct engine_settings *settings, int clients)
+#define CACHE_LINE 64
+#define HUGE_PAGE  ((size_t)2 << 20)
+
+static int servers_of(const struct engine_settings *settings)
 {
-	int servers_max = settings->budget.pool_size + settings->budget.pool_overflow;
-	int clients_max = clients + GATE_OWN_IDS;
+	int servers = settings->budget.pool_size + settings->budget.pool_overflow;
+
+	return servers < 1 ? 1 : servers;
+}
+
+void gates_init(struct gates *all, const struct engine_settings *settings, int clients, int count)
+{
+	const struct engine_memory *m;
+	size_t servers = (size_t)servers_of(settings);
+
+	all->settings = settings;
+	all->clients = clients;
+	all->stride = sizeof(struct gate) +
+		      servers * (sizeof *m->servers + sizeof *m->attempts + sizeof(int32_t)) +
+		      (size_t)(clients + GATE_OWN_IDS) * sizeof *m->clients +
+		      sizeof *m->pool_groups + sizeof *m->groups;
+	all->stride = (all->stride + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+	size_t size = all->stride * (size_t)count;
+	bool huge = size >= HUGE_PAGE;
+	size_t unit = huge ? HUGE_PAGE : CACHE_LINE;
+	size = (size + unit - 1) / unit * unit;
+	all->memory = aligned_alloc(unit, size);
+	if (!all->memory)
+		abort();
+	if (huge)
+		madvise(all->memory, size, MADV_HUGEPAGE); /* or not: it is only slower */
+}
+
+void gates_release(struct gates *all)
+{
+	free(all->memory);
+	all->memory = NULL;
+}
+
+struct gate *gate_init(struct gates *all, int place)
+{
+	struct gate *g = (struct gate *)(all->memory + all->stride * (size_t)place);
+	size_t servers = (size_t)servers_of(all->settings);
 	struct engine_memory m = {
-		.servers_max = servers_max < 1 ? 1 : servers_max,
-		.clients_max = clients_max,
+		.servers_max = (int)servers,
+		.clients_max = all->clients + GATE_OWN_IDS,
 		.groups_max = 1,
 	};
-	size_t servers = (size_t)m.servers_max;
-	size_t size = sizeof(struct gate) + servers * sizeof *m.servers +
-		      servers * sizeof *m.attempts + (size_t)clients_max * sizeof *m.clients +
-		      sizeof *m.pool_groups + sizeof *m.groups + servers * sizeof(int32_t);
-	struct gate *g = calloc(1, size);
 
-	if (!g)
-		abort();
+	memset(g, 0, all->stride);
 	m.servers = (struct pool_server *)(g + 1);
 	m.attempts = (struct engine_attempt *)(m.servers + servers);
 	m.clients = (struct pool_client *)(m.attempts + servers);
-	m.groups = (struct engine_group *)(m.clients + clients_max);
+	m.groups = (struct engine_group *)(m.clients + m.clients_max);
 	m.pool_groups = (struct pool_group *)(m.groups + 1);
 	g->conns = (int32_t *)(m.pool_groups + 1);
 	g->memory = m;
-	g->clients = clients;
+	g->clients = all->clients;
 	return g;
-}
-
-void gate_free(struct gate *g)
-{
-	free(g);
 }
 
 /* ---- stepping ---- */

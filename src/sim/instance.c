@@ -99,13 +99,15 @@ void instances_start(struct world *w)
 	for (int i = 0; i < f->size; i++)
 		f->list[i] = (struct instance){
 			.timer_at = INSTANT_NEVER, .ready_at = -1, .first_ready_at = -1};
+	if (w->arm->standpipe)
+		gates_init(&f->gates, &w->settings->engine, w->habits.size + w->habits.overflow,
+			f->size);
 	random_init(&w->random, world_seed(w, STREAM_FLEET, 0));
 	add(w, f->wanted, w->scenario->service.spread_ns);
 }
 
 static void let_go(struct instance *at)
 {
-	gate_free(at->gate);
 	at->gate = NULL;
 	service_release(&at->service);
 }
@@ -114,6 +116,7 @@ void instances_release(struct fleet *f)
 {
 	for (int i = 0; i < f->size; i++)
 		let_go(&f->list[i]);
+	gates_release(&f->gates);
 	free(f->list);
 	free(f->ready_list);
 	*f = (struct fleet){0};
@@ -130,7 +133,7 @@ void instance_begin(struct world *w, int instance)
 	if (!at->service.slots)
 		service_init(&at->service, slots);
 	if (w->arm->standpipe && !at->gate)
-		at->gate = gate_new(&w->settings->engine, slots);
+		at->gate = gate_init(&w->fleet.gates, instance);
 	w->fleet.starts++;
 	at->started_at = at->egress_at = w->now;
 	if (w->connector.exists)

@@ -36,7 +36,7 @@ struct instance {
 	instant ready_at, first_ready_at; /* the last time, the first time; -1: never */
 	instant egress_at; /* nothing leaves it before */
 	int place; /* among those ready */
-	struct gate *gate; /* owned; NULL: there is no Standpipe, or it has never run */
+	struct gate *gate; /* in the fleet's; NULL: there is no Standpipe, or it has never run */
 	struct service service;
 };
 
@@ -47,6 +47,7 @@ struct fleet {
 	int wanted; /* that there are to be */
 	int revision;
 	int to_start, at_a_time; /* of the revision: still to come */
+	struct gates gates;
 	int *ready_list; /* owned: indices */
 	int ready, starting, waiting; /* how many */
 	int starts, succeeded, died, failed;

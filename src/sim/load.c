@@ -65,14 +65,15 @@ void load_release(struct load *l)
 
 static void next_arrival(struct world *w, instant from)
 {
-	double wait_s = -log1p(-random_unit(&w->load.random)) / w->scenario->load.rate;
+	double wait_s = -log1p(-random_unit(&w->load.arrivals)) / w->scenario->load.rate;
 
 	world_put(w, OCC_ARRIVAL, 0, 0, instant_add(from, (int64_t)(wait_s * 1e9)));
 }
 
 void load_start(struct world *w)
 {
-	random_init(&w->load.random, world_seed(w, STREAM_LOAD, 0));
+	random_init(&w->load.arrivals, world_seed(w, STREAM_ARRIVALS, 0));
+	random_init(&w->load.choices, world_seed(w, STREAM_CHOICES, 0));
 	if (w->scenario->load.rate > 0 && !w->alone)
 		next_arrival(w, w->scenario->load.at_ns);
 }
@@ -88,7 +89,7 @@ static void try(struct world *w, int request)
 		load_request_done(w, request, false);
 		return;
 	}
-	int which = (int)random_below(&w->load.random, (uint32_t)f->ready);
+	int which = (int)random_below(&w->load.choices, (uint32_t)f->ready);
 	r->instance = f->ready_list[which];
 	world_put(w, OCC_USER_TIMEOUT, request, r->serial, w->now + w->scenario->load.timeout_ns);
 	service_request(w, r->instance, request);

@@ -30,7 +30,8 @@ struct request {
 };
 
 struct load {
-	struct random random;
+	struct random arrivals; /* apart, so that they are the same in every arm */
+	struct random choices; /* which instance a try goes to */
 	struct request *list; /* owned */
 	int count, size, free;
 	int64_t requests, served, failed; /* of users: that have ended */

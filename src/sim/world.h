@@ -55,9 +55,9 @@ enum occurrence_kind {
 enum stream {
 	STREAM_ENGINE,
 	STREAM_FLEET,
-	STREAM_LOAD,
+	STREAM_ARRIVALS,
+	STREAM_CHOICES,
 	STREAM_PATH,
-	STREAM_REFERENCE,
 };
 
 struct world {
