@@ -5,6 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "wire/frame.h"
+#include "wire/message.h"
 #include "wire/startup.h"
 #include "wire/switches.h"
 
@@ -156,6 +158,22 @@ const char *profile_value(const struct profile *p, const char *name)
 		if (strcasecmp(there, name) == 0)
 			return value;
 	return NULL;
+}
+
+const char *profile_reported(const struct profile *p, const char *name)
+{
+	struct bytes left = buffer_bytes(&p->welcome);
+	const char *given = profile_value(p, name), *there, *value;
+	struct frame frame;
+	while (given && frame_parse(left, &frame) == WIRE_OK && frame.len <= left.len) {
+		if (frame.type == MSG_PARAMETER_STATUS &&
+			message_parse_parameter(frame_body(left, &frame), &there, &value) == 0 &&
+			strcasecmp(there, name) == 0)
+			return value;
+		left.at += frame.len;
+		left.len -= frame.len;
+	}
+	return given;
 }
 
 /* ---- the startup packet ---- */

@@ -75,6 +75,9 @@ bool profile_take_pair(struct buffer *pairs, const char *name, struct buffer *to
 /* The value that it gives to a parameter, borrowed; NULL: none of its own. */
 const char *profile_value(const struct profile *p, const char *name);
 
+/* The same as the server reports it, if it has: DateStyle "German, DMY" for "german". */
+const char *profile_reported(const struct profile *p, const char *name);
+
 /* Is it a parameter that the server reports and that a session can set? */
 bool profile_is_settable(const char *name);
 

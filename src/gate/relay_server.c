@@ -238,12 +238,13 @@ static void note_tag(struct server *s, const char *tag)
 	}
 	struct client *c = s->client;
 	bool all = strcmp(tag, "DISCARD ALL") == 0, reset = all || strcmp(tag, "RESET") == 0;
-	if (!c || is_ours(s) || !client_is_transactional(c))
+	if (!c || is_ours(s) || c->inquiry)
 		return;
-	if (all || strcmp(tag, "DEALLOCATE ALL") == 0)
+	if (client_is_transactional(c) && (all || strcmp(tag, "DEALLOCATE ALL") == 0))
 		forget_statements(s);
 	/* The server goes back to what our own login has; what the client means is what its own
-	 * startup packet had: it is set up anew before its next transaction. */
+	 * startup packet had: it is set up anew before its next transaction; in session mode it is
+	 * restored now, which is its name only. */
 	s->resetting = s->resetting || (reset && c->origin);
 }
 
@@ -266,7 +267,7 @@ static bool reword(const struct server *s, const struct frame *frame, struct byt
 		return relay_shape_explain(s, body, &c->out) || overtime_explain(s, body, &c->out);
 	if (message_parse_parameter(body, &name, &value) != 0)
 		return false;
-	meant = profile_value(c->origin, name);
+	meant = profile_reported(c->origin, name);
 	if (meant)
 		message_parameter(&c->out, name, meant);
 	return meant != NULL;
@@ -314,7 +315,8 @@ static bool pay_ready(struct server *s, char status)
 	s->since = hub_now(s->hub);
 	if (status == 'I')
 		s->begun_at = s->since; /* that of the next in a pipeline */
-	s->restoring = status == 'T' && (s->restoring || s->resetting);
+	bool lasts = status == 'T' || (s->client && s->client->mode == POOL_SESSION);
+	s->restoring = lasts && (s->restoring || s->resetting);
 	s->copying_in = s->resetting = false;
 	return true;
 }

@@ -370,6 +370,10 @@ def test_a_reset_goes_back_to_what_the_startup_packet_said(gate):
                 for setting, value in expected.items():
                     if name in ("all", setting):
                         assert one(c, f"show {setting}") == value, reset
+                assert one(c, "show application_name") == "mine", reset
+            c.send(raw.query("set application_name = 'other'; reset application_name"))
+            told = [body for kind, body in c.until_ready() if kind == "S"]
+            assert told and told[-1] == raw.text("application_name", "mine")
     with client(g) as c:  # of another birth
         assert one(c, "show datestyle") == "ISO, MDY"
     assert sum(servers(g).values()) == 2

@@ -565,6 +565,17 @@ def test_a_text_is_another_statement_where_settings_make_it_mean_something_else(
         assert row[:2] == b"\0\2"
 
 
+def test_after_a_reset_a_client_is_told_what_it_was_told_at_login(gate):
+    """Not as its startup packet wrote it, but as the server says it."""
+    with Session(gate.gate_port, DateStyle="german", client_encoding="latin1") as session:
+        told = dict(session.parameters)
+        assert told["DateStyle"] == "German, DMY"
+        for kind, body in session.ask(query("set datestyle = iso; set client_encoding = utf8; reset all")):
+            if kind == "S":
+                told.update([body.decode().split("\0")[:2]])
+        assert told["DateStyle"] == "German, DMY" and told["client_encoding"] == session.parameters["client_encoding"]
+
+
 def test_psycopg_prepares_and_deallocates_on_its_own(postgres, gate):
     import psycopg
     with psycopg.connect(postgres.url(port=gate.gate_port), autocommit=True, prepare_threshold=0) as one, \
