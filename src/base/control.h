@@ -15,8 +15,7 @@
  *                  EXITED code     it ended; code as the shell has it (128 + signal)
  *                  STOPPING code   signal `code` came to end the program
  *                  RELOAD          read the configuration anew
- *                  SUCCEED code    0, before HELLO: another gate serves until this one is READY;
- *                                  1: that gate has ended; -1: no successor has come of REPLACE
+ *                  SUCCEED code    who else there is (enum control_succeed)
  *                  RETIRE          its successor serves: accept no more, and end when all have gone
  *                  CANCEL code key one for a client of its own
  *
@@ -56,6 +55,13 @@ enum control_kind {
 	CONTROL_RETIRE,
 	CONTROL_CANCEL,
 	CONTROL_BEQUEATH,
+};
+
+enum control_succeed {
+	CONTROL_SUCCEED_NOT = -1, /* no successor has come of REPLACE */
+	CONTROL_SUCCEED_FIRST, /* before HELLO: another gate serves until this one is READY */
+	CONTROL_SUCCEED_ALONE, /* that gate has ended */
+	CONTROL_SUCCEED_SOON, /* a successor has been started, and is not READY */
 };
 
 #define CONTROL_SLOT_BITS    15 /* the sign is left alone: clients print it */

@@ -50,6 +50,8 @@ static const struct {
 	{"55000", OUTCOME_DATABASE}, /* it is "not currently accepting connections" */
 	{"22", OUTCOME_SETTINGS}, /* data exceptions: a value that a parameter does not take */
 	{"42", OUTCOME_SETTINGS}, /* no such parameter, or not this user's to set */
+	{"55P02", OUTCOME_SETTINGS}, /* cant_change_runtime_param */
+	{"58P01", OUTCOME_SETTINGS}, /* undefined_file: a library to be preloaded */
 };
 
 const char *stage_name(enum stage s)

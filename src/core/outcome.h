@@ -29,7 +29,7 @@ enum outcome {
 	OUTCOME_SHUTDOWN, /* SQLSTATE 57P01, 57P02: the server ended the session */
 	OUTCOME_AUTH, /* SQLSTATE 28xxx: wrong password, no such role, pg_hba */
 	OUTCOME_DATABASE, /* SQLSTATE 3D000: no such database */
-	OUTCOME_SETTINGS, /* SQLSTATE 22xxx, 42xxx: what the session was to be begun with */
+	OUTCOME_SETTINGS, /* SQLSTATE 22xxx, 42xxx, 55P02, 58P01: what the session was to be begun with */
 	OUTCOME_TOKEN, /* there was no password to log in with: the command that gives it failed */
 	OUTCOME_PROTOCOL, /* not PostgreSQL, or any other error from the server */
 	OUTCOME_COUNT

@@ -67,6 +67,8 @@ struct gate {
 	struct gate_relation predecessor, successor; /* without PID 1 */
 	bool stopping, ended;
 	bool succeeds; /* another gate accepts until this one has started */
+	bool follows; /* the gate before it has not ended */
+	bool awaits; /* a successor has been started, and is not ready */
 	bool retired; /* another gate accepts */
 	int exit_code;
 	instant began_at;
@@ -92,6 +94,9 @@ int gate_listeners_open(struct gate *g, struct error *error);
 void gate_refuse_clients(struct gate *g);
 /* Another gate accepts on all of them: none is closed for anybody else by that. */
 void gate_listeners_leave(struct gate *g);
+/* Takes the part of the connections that is its own while there are others. */
+void gate_share(struct gate *g);
+
 /* For a gate that succeeds: begins to accept. */
 void gate_listeners_resume(struct gate *g);
 /* All of them, for a successor. */

@@ -41,14 +41,23 @@ static void command_ended(struct gate *g, int code)
 
 static void succeed(struct gate *g, int code)
 {
-	if (code < 0) {
-		log_error(g->log, "goes on, and is not replaced");
-	} else if (code > 0) {
+	switch (code) {
+	case CONTROL_SUCCEED_FIRST:
+		g->succeeds = g->follows = true;
+		break;
+	case CONTROL_SUCCEED_ALONE:
 		gate_predecessor_gone(g);
-	} else {
-		g->succeeds = true;
-		hub_share(&g->hub, HUB_HALF);
+		return;
+	case CONTROL_SUCCEED_SOON:
+		g->awaits = true;
+		break;
+	case CONTROL_SUCCEED_NOT:
+	default:
+		log_error(g->log, "goes on, and is not replaced");
+		g->awaits = false;
+		break;
 	}
+	gate_share(g);
 }
 
 void gate_take_message(struct gate *g, const struct control_message *message)

@@ -4,8 +4,9 @@
  *
  * The one that comes goes through its startup while the one before serves; then it begins to accept,
  * and says READY. The one before accepts no more, closes what is idle towards the database, and ends
- * when its clients have gone, at the latest after shutdown.handover. As long as there are two, each
- * takes half of what the two may open.
+ * when its clients have gone, at the latest after shutdown.handover. As long as there are two, from the
+ * moment that the second is started, each takes half of what the two may open, but at least one; what
+ * the one before has open beyond that is closed as it becomes free.
  *
  * Behind PID 1 that is who starts the second, and stands between the two. Without, the second is the
  * first one's child until that ends.
@@ -20,6 +21,12 @@
 
 #include "gate/client.h"
 #include "gate/gate_inside.h"
+
+void gate_share(struct gate *g)
+{
+	bool two = g->follows || g->awaits;
+	hub_share(&g->hub, g->retired ? HUB_GOES : two ? HUB_HALF : HUB_WHOLE);
+}
 
 static void refuse_replacement(struct gate *g, const char *why)
 {
@@ -38,7 +45,8 @@ static void retire(struct gate *g, int successor)
 		field_int("clients", g->hub.counters.clients));
 	gate_manager_succeeded(g, successor);
 	gate_listeners_leave(g);
-	hub_share(&g->hub, HUB_GOES);
+	g->awaits = false;
+	gate_share(g);
 	drain_begin(&g->drain, g->settings->handover_ns,
 		instant_add(g->settings->handover_ns, g->settings->drain_ns));
 }
@@ -79,8 +87,11 @@ static void on_successor(uv_poll_t *poll, int status, int events)
 			if (r->pid > 0 && !g->retired)
 				waitpid(r->pid, NULL, 0);
 			reap(r);
-			if (!g->retired)
+			if (!g->retired) {
 				refuse_replacement(g, "the new program ended before it was ready");
+				g->awaits = false;
+				gate_share(g);
+			}
 		} else if (message.kind == CONTROL_READY) {
 			retire(g, r->pid);
 		} else if (message.kind == CONTROL_CANCEL) {
@@ -112,7 +123,8 @@ static void start_successor(struct gate *g)
 	gate_listeners_list(g, &start);
 	start.predecessor_fd = pair[1];
 	/* Before it lives, so that it knows from the beginning. */
-	control_send(pair[0], &(struct control_message){.kind = CONTROL_SUCCEED});
+	control_send(pair[0],
+		&(struct control_message){.kind = CONTROL_SUCCEED, .code = CONTROL_SUCCEED_FIRST});
 	control_send(pair[0], &(struct control_message){.kind = CONTROL_HELLO,
 				      .code = COMMAND_NOT_STARTED,
 				      .key = (uint32_t)((g->hub.slot + 1) % CONTROL_SLOTS)});
@@ -127,6 +139,8 @@ static void start_successor(struct gate *g)
 	g->successor.fd = pair[0];
 	g->successor.pid = pid;
 	watch(g, &g->successor, on_successor);
+	g->awaits = true;
+	gate_share(g);
 }
 
 void gate_replace(struct gate *g)
@@ -159,7 +173,8 @@ void gate_predecessor_gone(struct gate *g)
 		return;
 	log_info(g->log, "the gate before this one has ended");
 	gate_serve_on(g); /* it may have died before this one was ready */
-	hub_share(&g->hub, HUB_WHOLE);
+	g->follows = false;
+	gate_share(g);
 }
 
 static void on_predecessor(uv_poll_t *poll, int status, int events)

@@ -492,8 +492,8 @@ void traces_restore(struct server *s)
 	struct client *c = s->client;
 	size_t mark;
 	bool session = s->client && s->client->mode == POOL_SESSION && s->status == 'I';
-	if ((s->status != 'T' && !session) || s->debts.count > 0 || s->unsynced || s->errand != ERRAND_NONE ||
-		buffer_len(&s->out) > 0)
+	if ((s->status != 'T' && !session) || s->debts.count > 0 || s->unsynced ||
+		s->errand != ERRAND_NONE || buffer_len(&s->out) > 0)
 		return;
 	s->restoring = false;
 	if (!c || c->state != CLIENT_ACTIVE || !has_pairs(c->origin))

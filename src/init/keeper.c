@@ -72,7 +72,7 @@ void keeper_init(struct keeper *k, const struct keeper_settings *settings)
 static void greet(struct keeper_gate *g, bool succeeds, enum control_command command)
 {
 	if (succeeds)
-		send_to(g, CONTROL_SUCCEED, 0, 0);
+		send_to(g, CONTROL_SUCCEED, CONTROL_SUCCEED_FIRST, 0);
 	send_to(g, CONTROL_HELLO, command, (uint32_t)g->slot);
 }
 
@@ -193,6 +193,7 @@ int keeper_replace(struct keeper *k, enum control_command command, instant now)
 	if (launch(k, &k->next, command, &code, now) != 0)
 		return -1;
 	report(k, INIT_INFO, "is to be replaced by process %d", (int)k->next.pid);
+	send_to(&k->current, CONTROL_SUCCEED, CONTROL_SUCCEED_SOON, 0);
 	return 0;
 }
 
@@ -217,7 +218,7 @@ static void drop_successor(struct keeper *k, int status)
 		signaled ? WTERMSIG(status) : WEXITSTATUS(status));
 	hang_up(&k->next);
 	k->next = nobody;
-	send_to(&k->current, CONTROL_SUCCEED, -1, 0);
+	send_to(&k->current, CONTROL_SUCCEED, CONTROL_SUCCEED_NOT, 0);
 }
 
 /* ---- what they say ---- */
@@ -289,7 +290,7 @@ bool keeper_message(struct keeper *k, struct control_message *message, enum cont
 		if (message->kind != CONTROL_REPLACE)
 			return true;
 		if (keeper_replace(k, command, now) != 0)
-			send_to(&k->current, CONTROL_SUCCEED, -1, 0);
+			send_to(&k->current, CONTROL_SUCCEED, CONTROL_SUCCEED_NOT, 0);
 	}
 	return false;
 }
@@ -312,7 +313,7 @@ enum keeper_loss keeper_reaped(struct keeper *k, pid_t pid, int status, bool giv
 		hang_up(&k->retired[i]);
 		k->retired[i] = nobody;
 		if (!has_retired(k))
-			send_to(&k->current, CONTROL_SUCCEED, 1, 0);
+			send_to(&k->current, CONTROL_SUCCEED, CONTROL_SUCCEED_ALONE, 0);
 		return KEEPER_EXPECTED;
 	}
 	if (k->next.pid == pid) {
@@ -327,7 +328,7 @@ enum keeper_loss keeper_reaped(struct keeper *k, pid_t pid, int status, bool giv
 		/* Its successor is on its way already. */
 		k->current = k->next;
 		k->next = nobody;
-		send_to(&k->current, CONTROL_SUCCEED, 1, 0);
+		send_to(&k->current, CONTROL_SUCCEED, CONTROL_SUCCEED_ALONE, 0);
 		return KEEPER_EXPECTED;
 	}
 	if (k->ending) {

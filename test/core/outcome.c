@@ -22,6 +22,8 @@ static void sqlstates_are_classed_by_what_follows_from_them(void **state)
 		{"3D000", OUTCOME_DATABASE},
 		{"55000", OUTCOME_DATABASE},
 		{"22023", OUTCOME_SETTINGS},
+		{"55P02", OUTCOME_SETTINGS},
+		{"58P01", OUTCOME_SETTINGS},
 		{"42704", OUTCOME_SETTINGS},
 		{"53200", OUTCOME_PROTOCOL},
 		{"57014", OUTCOME_PROTOCOL},

@@ -6,6 +6,7 @@ import pwd
 import resource
 import shutil
 import signal
+import socket
 import threading
 
 import psycopg2
@@ -558,6 +559,31 @@ def test_clients_of_a_gate_that_was_replaced_have_their_time(gate, succession):
     busy.ask("commit")
     assert raw.error(busy.until_end())["C"] == "57P01"
     assert g.standpipe.wait() == 0
+
+
+def test_two_gates_share_from_the_seconds_start_on(gate, succession):
+    with socket.create_server((HOST, 0)) as needed:
+        port = needed.getsockname()[1]
+    c = Configured(gate, size=4)
+    g = c.gate
+    s = succession(g.standpipe)
+
+    def share():
+        return g.standpipe.get("/status").json["budget"]["share"]
+
+    assert share() == 4
+    # It comes to nothing: all is the first one's again.
+    c.write(f"startup: {{dependencies: ['tcp://{HOST}:{port}']}}\ntimeouts: {{dependencies: 600s}}\n")
+    g.standpipe.send_signal(signal.SIGUSR2)
+    pid = wait_until(lambda: entries(g.standpipe, "is to be replaced"), "the second")[-1]["pid"]
+    wait_until(lambda: share() == 2, "the half")
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: share() == 4, "the whole again")
+    with socket.create_server((HOST, port)):
+        s.replace()
+        assert g.standpipe.wait() == 0
+        wait_until(lambda: entries(g.standpipe, "the gate before this one has ended"), "the whole share")
+        wait_until(lambda: share() == 4, "the whole share")
 
 
 def test_a_successor_that_can_not_start_changes_nothing(gate, succession):
