@@ -195,6 +195,8 @@ static const struct setting rows[] = {
 	.variables = "STANDPIPE_POOL_PING_AFTER", .help = "how long it must have been idle for that"},
 {"pool.keep", SETTING_INT, ENGINE(servers_kept), RANGE(0, 10000), .preset = "1",
 	.variables = "STANDPIPE_POOL_KEEP", .help = "server connections kept warm when nobody waits"},
+{"pool.keep_calm", SETTING_DURATION, ENGINE(spare_calm_ns), RANGE(0, 3600), .preset = "5s",
+	.variables = "STANDPIPE_POOL_KEEP_CALM", .help = "none is opened to be kept warm so soon after a connect was lost or dropped; 0: at once"},
 {"pool.idle", SETTING_DURATION, ENGINE(server_idle_ns), RANGE(0, 30 * DAY_S), .preset = "600s",
 	.variables = "STANDPIPE_POOL_IDLE", .help = "idle ones above pool.keep are closed after this; 0: never"},
 {"pool.grow_interval", SETTING_DURATION, ENGINE(growth.interval_ns), RANGE(0, 60), .preset = "200ms",

@@ -61,6 +61,9 @@ struct engine_settings {
 	struct standing_settings growth; /* of the pool, beyond its first server */
 	struct backlog_settings queue;
 	int servers_kept; /* warm in group 0, even if nobody waits; 0 or more */
+	/* None that nobody waits for is begun for so long after the window of connects gave way, if
+	 * its group has another; and it dials less often. 0: as eagerly as any. */
+	int64_t spare_calm_ns;
 	int64_t server_life_ns; /* recycled after this, less up to a tenth; 0: never */
 	int64_t server_idle_ns; /* idle ones above those kept are closed after this; 0: never */
 	int64_t ping_after_ns; /* idle longer: checked before use; INT64_MAX: never */

@@ -101,7 +101,7 @@ static void note_unanswered(struct engine_attempt *a, instant now)
 static bool is_spare(const struct engine *e, const struct engine_attempt *a)
 {
 	const struct pool_group *g = &e->pool.groups[a->group];
-	return g->waiting == 0 && g->idle + g->busy > 0;
+	return e->settings.spare_calm_ns > 0 && g->waiting == 0 && g->idle + g->busy > 0;
 }
 
 /* How long this handshake is waited for before a fresh one. Jittered, so that those who started

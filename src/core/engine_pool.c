@@ -175,7 +175,11 @@ static struct want spare_want(const struct engine *e)
 		      !is_held(&e->pool.groups[ENGINE_OWN]);
 	if (group == POOL_NOBODY && probes)
 		group = ENGINE_OWN;
-	return (struct want){group == POOL_NOBODY ? INSTANT_NEVER : 0, group, POOL_NOBODY};
+	struct want want = {group == POOL_NOBODY ? INSTANT_NEVER : 0, group, POOL_NOBODY};
+	/* On a path that has no room for all, others may have nothing yet. */
+	if (group != POOL_NOBODY && pool_group_servers(&e->pool.groups[group]) > 0)
+		want.at = instant_add(e->connects.cut_at, e->settings.spare_calm_ns);
+	return want;
 }
 
 instant engine_wants_server_at(const struct engine *e)

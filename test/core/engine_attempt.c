@@ -208,6 +208,7 @@ static void a_spare_one_dials_less_often_than_one_that_is_waited_for(void **stat
 {
 	struct rig *r = fresh();
 	r->settings.servers_kept = 2;
+	r->settings.spare_calm_ns = 5 * S;
 	rig_init(r, SEED);
 	rig_to_database(r);
 	rig_stage(r, 0, STAGE_TCP); /* the first is nobody's spare */
@@ -220,6 +221,30 @@ static void a_spare_one_dials_less_often_than_one_that_is_waited_for(void **stat
 	rig_go(r, r->attempts[1].dial_until);
 	rig_stage(r, 1, STAGE_TCP); /* somebody waits meanwhile */
 	assert_in_range(r->attempts[1].dial_until, r->now + 3 * S / 2, r->now + 3 * S);
+}
+
+static void while_handshakes_are_dropped_no_spare_one_is_begun(void **state)
+{
+	struct rig *r = fresh();
+	r->settings.servers_kept = 4;
+	r->settings.spare_calm_ns = 5 * S;
+	rig_init(r, SEED);
+	rig_to_database(r);
+	rig_stage(r, 0, STAGE_TCP);
+	rig_go(r, r->attempts[0].dial_until);
+	instant dropped_at = r->now;
+	assert_int_equal(rig_count(r, ACTION_REDIAL), 1);
+	rig_ok(r, 0); /* needed, and there */
+	assert_int_equal(rig_count(r, ACTION_CONNECT), 0);
+	rig_go(r, dropped_at + 5 * S - 1);
+	assert_int_equal(rig_count(r, ACTION_CONNECT), 0);
+	/* But whoever is waited for is. */
+	rig_waits(r, 0);
+	rig_waits(r, 1);
+	assert_int_equal(rig_count(r, ACTION_CONNECT), 1);
+	rig_ok(r, 1);
+	rig_go(r, dropped_at + 5 * S);
+	assert_int_equal(rig_count(r, ACTION_CONNECT), 2);
 }
 
 static void past_the_handshake_nothing_is_dialled_afresh(void **state)
@@ -486,6 +511,7 @@ int main(void)
 		cmocka_unit_test(a_stage_that_swells_holds_the_window),
 		cmocka_unit_test(the_patience_grows_to_eight_seconds_or_to_what_was_set),
 		cmocka_unit_test(a_spare_one_dials_less_often_than_one_that_is_waited_for),
+		cmocka_unit_test(while_handshakes_are_dropped_no_spare_one_is_begun),
 		cmocka_unit_test(past_the_handshake_nothing_is_dialled_afresh),
 		cmocka_unit_test(one_that_gets_through_late_is_given_time_for_the_rest),
 		cmocka_unit_test(the_platform_caps_it_whatever_the_stage),

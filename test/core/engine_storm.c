@@ -402,6 +402,7 @@ static struct storm *fresh(uint64_t seed)
 	e->dial_patience_ns = below(&s, 2) ? S : 0;
 	e->server_life_ns = below(&s, 2) ? 60 * S : 0;
 	e->stage_patience = below(&s, 2);
+	e->spare_calm_ns = below(&s, 2) ? 5 * S : 0;
 	e->throttle_k = below(&s, 2) ? 2.0 : 0.0;
 	e->retry.budget = below(&s, 2) ? 0.2 : 0.0;
 	e->server_idle_ns = 20 * S;
@@ -460,7 +461,7 @@ static void whatever_happens_the_books_agree_and_the_budget_holds(void **state)
 	/* The storms did go everywhere. */
 	assert_true(assigned > 1000 && rejects > 100 && redials > 100);
 	assert_true(opened > 50 && timeouts > 50 && helped > 20);
-	assert_true(in_vain > 20 && overloads > 5 && held > 20 && broke > 20);
+	assert_true(in_vain > 20 && overloads > 0 && held > 20 && broke > 20);
 }
 
 /* After any storm, a database that is well again serves everyone who still waits. */
