@@ -38,9 +38,12 @@ void engine_probed(struct engine *e, const struct path_attempt *how, instant now
 	probe_end(&e->probe, how, now, &e->random);
 	path_probe(&e->path, how, now);
 	/* The real attempt decides; and if it succeeds, the others follow one by one, as at a start:
-	 * the fleet hears of it in the same seconds. */
-	if (e->probe.asks && how->outcome == OUTCOME_OK && breaker_probed(&e->breaker, now))
+	 * the fleet hears of it in the same seconds. A back-off from before is of no use any more; if
+	 * the attempt fails, the next probe is the pause. */
+	if (e->probe.asks && how->outcome == OUTCOME_OK && breaker_probed(&e->breaker, now)) {
 		connects_restart(&e->connects);
+		retry_waive(&e->retry, now);
+	}
 }
 
 /* ---- the next try ---- */

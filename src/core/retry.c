@@ -89,6 +89,11 @@ void retry_succeeded(struct retry *r)
 	r->next_at = INT64_MIN;
 }
 
+void retry_waive(struct retry *r, instant now)
+{
+	r->next_at = instant_min(r->next_at, now);
+}
+
 bool retry_admits(const struct retry *r, instant now)
 {
 	return now >= r->next_at;

@@ -50,6 +50,9 @@ void retry_failed(struct retry *r, instant now, struct random *random);
 /* A try succeeded: starts over. */
 void retry_succeeded(struct retry *r);
 
+/* The peer is there again, as another one found: a pause that is under way is over. */
+void retry_waive(struct retry *r, instant now);
+
 /* May the next try begin? */
 bool retry_admits(const struct retry *r, instant now);
 

@@ -89,7 +89,7 @@ static void second_served(void *context, uint64_t begun_ns)
 {
 	struct storm *s = context;
 
-	milestones_served(&s->milestones, begun_ns, uv_hrtime());
+	milestones_served(&s->milestones, begun_ns, begun_ns + wall_ns(s, NS_PER_S));
 }
 
 bool storm_exited(struct storm *s, pid_t pid, int wait_status)

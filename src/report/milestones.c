@@ -43,9 +43,9 @@ void milestones_fault_over(struct milestones *m, uint64_t now)
 		recover(m, now);
 }
 
-void milestones_served(struct milestones *m, uint64_t begun_ns, uint64_t now)
+void milestones_served(struct milestones *m, uint64_t begun_ns, uint64_t over_ns)
 {
 	/* A second in which some were down, or one before the fault, proves nothing. */
 	if (m->up_again_ns && begun_ns >= m->up_again_ns)
-		recover(m, now);
+		recover(m, over_ns > m->fault_over_ns ? over_ns : m->fault_over_ns);
 }

@@ -59,7 +59,8 @@ static void judge(struct world *w, int number)
 
 	if (second->came > 0 && second->served_at_once == second->came)
 		milestones_served(&w->measure.milestones,
-			measure_stamp(w) - (uint64_t)(w->now - began_at), measure_stamp(w));
+			measure_stamp(w) - (uint64_t)(w->now - began_at),
+			measure_stamp(w) - (uint64_t)(w->now - began_at) + NS_PER_S);
 }
 
 void measure_came(struct world *w)

@@ -216,6 +216,21 @@ static void what_goes_well_fills_it_again_up_to_the_retries(void **state)
 	assert_true(r.tokens == 2.0);
 }
 
+static void news_ends_the_pause_but_forgets_nothing(void **state)
+{
+	struct retry r = with_budget(0.2);
+	struct random random;
+	random_init(&random, 5);
+	for (int i = 0; i < 5; i++)
+		retry_failed(&r, 0, &random);
+	assert_false(retry_admits(&r, 1));
+	retry_waive(&r, 1);
+	assert_true(retry_admits(&r, 1));
+	assert_int_equal(r.failures, 5);
+	retry_waive(&r, 7); /* it lengthens none */
+	assert_true(retry_admits(&r, 1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -233,6 +248,7 @@ int main(void)
 		cmocka_unit_test(without_a_token_a_try_waits_for_the_cap_and_not_longer),
 		cmocka_unit_test(in_the_long_run_retries_are_a_share_of_what_is_tried),
 		cmocka_unit_test(what_goes_well_fills_it_again_up_to_the_retries),
+		cmocka_unit_test(news_ends_the_pause_but_forgets_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
