@@ -109,19 +109,21 @@ static void close_server(struct world *w, int instance, int server)
 	g->conns[server] = -1;
 }
 
-static bool is_wanted(const struct world *w, const struct gate *g, int instance, int client)
+bool gate_is_wanted(const struct world *w, int instance, int client)
 {
+	const struct gate *g = w->fleet.list[instance].gate;
+
 	if (client >= g->clients)
 		return client == g->inquiry;
 	const struct slot *slot = &w->fleet.list[instance].service.slots[client];
-	return slot->state == SLOT_TAKEN && slot->request != REQUEST_NONE;
+	return slot->state == SLOT_TAKEN && slot->request != REQUEST_NONE && !slot->done;
 }
 
 static void assign(struct world *w, int instance, const struct engine_action *a)
 {
 	struct gate *g = gate_at(w, instance);
 
-	if (!is_wanted(w, g, instance, a->client)) {
+	if (!gate_is_wanted(w, instance, a->client)) {
 		/* It left while the engine decided. */
 		gate_tell(w, instance,
 			(struct engine_event){.kind = EVENT_SERVER_RELEASED, .server = a->server});
@@ -139,7 +141,7 @@ static void client_failed(struct world *w, int instance, int client)
 {
 	struct gate *g = gate_at(w, instance);
 
-	if (!is_wanted(w, g, instance, client))
+	if (!gate_is_wanted(w, instance, client))
 		return;
 	if (client < g->clients) {
 		service_slot_done(w, instance, client, false);
@@ -478,7 +480,7 @@ void gate_conn_lost(struct world *w, int instance, int id, enum outcome outcome,
 {
 	struct gate *g = gate_at(w, instance);
 	int client = g->engine.pool.servers[id].client;
-	bool requeue = unused && client != POOL_NOBODY && is_wanted(w, g, instance, client);
+	bool requeue = unused && client != POOL_NOBODY && gate_is_wanted(w, instance, client);
 	uint32_t serial = instance_at(w, instance)->serial;
 
 	g->conns[id] = -1;
@@ -499,7 +501,7 @@ void gate_conn_answered(struct world *w, int instance, int id)
 
 	assert(client != POOL_NOBODY);
 	gate_tell(w, instance, (struct engine_event){.kind = EVENT_SERVER_RELEASED, .server = id});
-	if (instance_at(w, instance)->serial != serial || !is_wanted(w, g, instance, client))
+	if (instance_at(w, instance)->serial != serial || !gate_is_wanted(w, instance, client))
 		return;
 	if (client < g->clients)
 		service_slot_done(w, instance, client, true);

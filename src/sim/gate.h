@@ -68,6 +68,9 @@ void gate_tick(struct world *w, int instance);
 /* The phase's work is tried again, or its check passes. */
 void gate_phase_again(struct world *w, int instance);
 
+/* Does a client of the engine, one of the service's or of the phases', still want its answer? */
+bool gate_is_wanted(const struct world *w, int instance, int client);
+
 /* The service has ended with a code, or is up. */
 void gate_service_exited(struct world *w, int instance, int code);
 void gate_service_up(struct world *w, int instance);

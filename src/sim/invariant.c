@@ -82,6 +82,17 @@ static void check_servers(struct world *w, int instance)
 	}
 }
 
+/* Whoever wants an answer waits for a server or has one: nobody is forgotten. */
+static void check_clients(struct world *w, int instance)
+{
+	const struct gate *g = w->fleet.list[instance].gate;
+
+	for (int client = 0; client < g->clients + GATE_OWN_IDS; client++)
+		if (gate_is_wanted(w, instance, client) &&
+			g->engine.pool.clients[client].state == CLIENT_NONE)
+			world_broken(w, instance, "client %d is forgotten", client);
+}
+
 static void check_conns(struct world *w)
 {
 	int flows = 0, backends = 0, sessions = 0, open = 0;
@@ -111,8 +122,10 @@ void invariant_all(struct world *w)
 	for (int i = 0; i < w->fleet.present; i++) {
 		const struct instance *at = &w->fleet.list[i];
 		bool runs = at->state == INSTANCE_STARTING || at->state == INSTANCE_READY;
-		if (runs && at->gate)
+		if (runs && at->gate) {
 			check_servers(w, i);
+			check_clients(w, i);
+		}
 	}
 }
 

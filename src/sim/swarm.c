@@ -259,7 +259,9 @@ static void draw_pool(struct swarm_case *c, struct random *r, int wanted)
 
 void swarm_draw(struct swarm_case *c, uint64_t seed, const struct sim_settings *preset)
 {
-	static const struct scenario_variable variables[] = {{"DB_POOL_SIZE=4", -1}};
+	/* Small, for all of it is checked after every event. */
+	static const struct scenario_variable variables[] = {
+		{"DB_POOL_SIZE=4", -1}, {"DB_MAX_OVERFLOW=2", -1}};
 	struct scenario *s = &c->scenario;
 	struct random random, *r = &random;
 
@@ -275,8 +277,8 @@ void swarm_draw(struct swarm_case *c, uint64_t seed, const struct sim_settings *
 	c->arm.reference = "";
 	c->arm.path = ARM_PATH_CONNECTOR;
 	c->arm.standpipe = true;
-	c->arm.env[0] = variables[0];
-	c->arm.env_count = 1;
+	memcpy(c->arm.env, variables, sizeof variables);
+	c->arm.env_count = sizeof variables / sizeof variables[0];
 	s->arms = &c->arm;
 	s->arm_count = 1;
 
