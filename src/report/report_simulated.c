@@ -48,9 +48,9 @@ void report_simulated_head(const struct report *report, FILE *to)
 		s->instances);
 	fprintf(to,
 		"The connector: %d machine%s growing to %d, each carries %d connections. The SYNs "
-		"of all\n  others are dropped, and sent again after 1, 3, 7, 15 s.\n",
+		"of all\n  others are dropped, and sent again after %s s.\n",
 		s->path.instances_min, s->path.instances_min == 1 ? "" : "s", s->path.instances_max,
-		s->path.flows);
+		s->path.flows, s->syn_linear > 0 ? "1, 2, 3 ..." : "1, 3, 7, 15");
 	fprintf(to, "Seed: %s\n", report->seed);
 	if (runs > 1)
 		fprintf(to,

@@ -132,6 +132,8 @@ struct scenario {
 	struct capacity_settings path;
 	int64_t egress_warmup_min_ns; /* nothing leaves an instance for so long after its start */
 	int64_t egress_warmup_max_ns;
+	int syn_linear; /* repetitions of a SYN that come a second apart before the pauses double;
+	                 * the simulator's: the lab's kernel has its own */
 	int64_t rtt_ns; /* a round trip through the path */
 	struct scenario_service service;
 	struct scenario_load load;

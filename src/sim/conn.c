@@ -95,8 +95,9 @@ static void owner_failed(struct world *w, int conn, enum outcome outcome)
 static void syn_dropped(struct world *w, int conn)
 {
 	struct conn *c = at(w, conn);
+	int doubled = c->syns - 1 - w->scenario->syn_linear;
 
-	world_put(w, OCC_CONN, conn, c->serial, w->now + (NS_PER_S << (c->syns - 1)));
+	world_put(w, OCC_CONN, conn, c->serial, w->now + (NS_PER_S << (doubled > 0 ? doubled : 0)));
 }
 
 static void send_syn(struct world *w, int conn)

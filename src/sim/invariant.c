@@ -116,9 +116,29 @@ static void check_conns(struct world *w)
 			d->backends, d->sessions);
 }
 
+/* Each request is with an instance, in a slot or in the queue, or its user waits for the next try. */
+static void check_requests(struct world *w)
+{
+	int used = 0, placed = 0;
+
+	for (int i = 0; i < w->load.count; i++) {
+		const struct request *r = &w->load.list[i];
+		used += r->used;
+		placed += r->used && (r->waits || r->instance < 0);
+	}
+	for (int i = 0; i < w->fleet.present; i++) {
+		const struct service *s = &w->fleet.list[i].service;
+		for (int slot = 0; slot < s->slots_max && s->slots; slot++)
+			placed += s->slots[slot].request >= 0;
+	}
+	if (used != placed)
+		world_broken(w, -1, "%d requests, of which %d are somewhere", used, placed);
+}
+
 void invariant_all(struct world *w)
 {
 	check_conns(w);
+	check_requests(w);
 	for (int i = 0; i < w->fleet.present; i++) {
 		const struct instance *at = &w->fleet.list[i];
 		bool runs = at->state == INSTANCE_STARTING || at->state == INSTANCE_READY;

@@ -39,6 +39,25 @@ static void a_dropped_syn_is_sent_again_after_1_3_7_and_15_seconds(void **state)
 	scene_close(&s, &w);
 }
 
+/* net.ipv4.tcp_syn_linear_timeouts = 4. */
+static void newer_kernels_send_it_again_each_second_at_first(void **state)
+{
+	static const int64_t sent_s[] = {1, 2, 3, 4, 5, 6, 8};
+	struct scene s;
+	struct world w;
+
+	init_one(&s, &w);
+	s.scenario.syn_linear = 4;
+	w.connector.down_until = INSTANT_NEVER;
+	for (int i = 0; i < 7; i++) {
+		world_play(&w, sent_s[i] * S - 1);
+		assert_int_equal(w.connector.dropped, i);
+		world_play(&w, sent_s[i] * S);
+		assert_int_equal(w.connector.dropped, i + 1);
+	}
+	scene_close(&s, &w);
+}
+
 static void whoever_dials_afresh_sends_a_syn_at_once_and_begins_anew(void **state)
 {
 	struct scene s;
@@ -129,6 +148,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_dropped_syn_is_sent_again_after_1_3_7_and_15_seconds),
+		cmocka_unit_test(newer_kernels_send_it_again_each_second_at_first),
 		cmocka_unit_test(whoever_dials_afresh_sends_a_syn_at_once_and_begins_anew),
 		cmocka_unit_test(a_login_takes_its_round_trips_and_the_server_s_work),
 		cmocka_unit_test(a_login_given_up_holds_its_backend_until_the_work_is_done),

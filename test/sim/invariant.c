@@ -53,6 +53,16 @@ static void a_lost_place_at_the_database_is_noticed(void **state)
 	must_be_broken(w, "counted 4 connections, 4 flows, 4 backends");
 }
 
+static void a_lost_request_is_noticed(void **state)
+{
+	struct world *w = well();
+	/* One that no instance has heard of. */
+	load_liveness(w, 0);
+	w->fleet.list[0].service.slots[0].request = REQUEST_NONE;
+	invariant_all(w);
+	must_be_broken(w, "1 requests, of which 0 are somewhere");
+}
+
 static void a_connection_that_nobody_knows_is_noticed(void **state)
 {
 	struct world *w = well();
@@ -122,6 +132,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_lost_flow_is_noticed),
 		cmocka_unit_test(a_lost_place_at_the_database_is_noticed),
+		cmocka_unit_test(a_lost_request_is_noticed),
 		cmocka_unit_test(a_connection_that_nobody_knows_is_noticed),
 		cmocka_unit_test(more_servers_than_the_share_are_noticed),
 		cmocka_unit_test(attempts_that_do_not_agree_are_noticed),
