@@ -295,10 +295,10 @@ static const struct setting rows[] = {
 	.variables = "STANDPIPE_BREAKER_SLOW_AFTER", .help = "an attempt that takes so long is slow"},
 {"breaker.mode", SETTING_CHOICE, ENGINE(breaker.mode), .choices = breaker_modes, .preset = "auto",
 	.variables = "STANDPIPE_BREAKER_MODE", .help = "auto: by its rules; held open; held closed; metrics: it only says what it would do"},
-{"breaker.probe_interval", SETTING_DURATION, ENGINE(probe.interval_ns), RANGE(0, 3600), .preset = "5s",
-	.variables = "STANDPIPE_BREAKER_PROBE_INTERVAL", .help = "while it is open: time to the first light probe of the path; 0: none"},
+{"breaker.probe_interval", SETTING_DURATION, ENGINE(probe.interval_ns), RANGE(0, 3600), .preset = "1s",
+	.variables = "STANDPIPE_BREAKER_PROBE_INTERVAL", .help = "while it is open: least time between light probes of the path; 0: none"},
 {"breaker.probe_interval_max", SETTING_DURATION, ENGINE(probe.interval_max_ns), RANGE(0, 3600), .preset = "15s",
-	.variables = "STANDPIPE_BREAKER_PROBE_INTERVAL_MAX", .help = "what that grows to while they fail"},
+	.variables = "STANDPIPE_BREAKER_PROBE_INTERVAL_MAX", .help = "what that grows to, as a tenth of the time that it has been open"},
 {"breaker.probe_timeout", SETTING_DURATION, ENGINE(probe.timeout_ns), RANGE(0.1, 60), .preset = "5s",
 	.variables = "STANDPIPE_BREAKER_PROBE_TIMEOUT", .help = "how long one may take"},
 

@@ -190,7 +190,6 @@ static struct connects_sample sample_of(const struct engine *e, const struct eng
 static void tell_breaker(struct engine *e, const struct engine_attempt *a, instant now)
 {
 	struct breaker *b = &e->breaker;
-	int64_t openings = b->openings;
 	if (a->path.outcome == OUTCOME_OK) {
 		breaker_succeeded(b, &a->pass, now, &e->random);
 	} else if (breaker_counts(b, a->path.outcome)) {
@@ -199,11 +198,7 @@ static void tell_breaker(struct engine *e, const struct engine_attempt *a, insta
 	} else {
 		breaker_abandoned(b, &a->pass);
 	}
-	if (b->judged == BREAKER_CLOSED)
-		probe_reset(&e->probe);
-	else if (b->openings > openings && openings > 0)
-		probe_slower(&e->probe); /* it had been half-open */
-	probe_told(&e->probe, now, &e->random);
+	probe_told(&e->probe, b->judged == BREAKER_CLOSED, now, &e->random);
 }
 
 void engine_attempt_end(struct engine *e, int server, enum outcome outcome, instant now)

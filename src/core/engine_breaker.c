@@ -95,7 +95,7 @@ void engine_breaker_watch(struct engine *e, instant now, struct engine_actions *
 {
 	probe(e, now, actions);
 	if (is_at_rest(e) && breaker_rest(&e->breaker, now))
-		probe_reset(&e->probe);
+		probe_told(&e->probe, true, now, &e->random);
 }
 
 instant engine_breaker_deadline(const struct engine *e)

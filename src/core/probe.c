@@ -10,40 +10,40 @@ static instant later(instant now, int64_t span_ns, struct random *random)
 	return instant_add(now, span_ns / 2 + random_span(random, span_ns));
 }
 
-void probe_told(struct probe *p, instant now, struct random *random)
+/* Between two, while the breaker is open. */
+static int64_t interval_at(const struct probe *p, instant now)
 {
-	p->open_at = later(now, p->interval_ns, random);
+	const struct probe_settings *s = &p->settings;
+	if (s->interval_ns <= 0 || p->since < 0)
+		return s->interval_ns;
+	int64_t interval_ns = (now - p->since) / PROBE_SHARE;
+	if (interval_ns > s->interval_max_ns)
+		interval_ns = s->interval_max_ns;
+	return interval_ns > s->interval_ns ? interval_ns : s->interval_ns;
+}
+
+void probe_told(struct probe *p, bool closed, instant now, struct random *random)
+{
+	if (closed)
+		p->since = -1;
+	else if (p->since < 0)
+		p->since = now;
+	p->open_at = later(now, interval_at(p, now), random);
 	p->idle_at = later(now, p->settings.idle_ns, random);
-}
-
-void probe_reset(struct probe *p)
-{
-	p->interval_ns = p->settings.interval_ns;
-}
-
-void probe_slower(struct probe *p)
-{
-	int64_t most_ns = p->settings.interval_max_ns > p->settings.interval_ns
-				  ? p->settings.interval_max_ns
-				  : p->settings.interval_ns;
-	int64_t longer_ns = p->interval_ns * 3 / 2;
-	p->interval_ns = longer_ns < most_ns ? longer_ns : most_ns;
 }
 
 void probe_init(
 	struct probe *p, const struct probe_settings *settings, instant now, struct random *random)
 {
-	*p = (struct probe){.settings = *settings, .began_at = -1, .ended_at = -1};
-	probe_reset(p);
-	probe_told(p, now, random);
+	*p = (struct probe){.settings = *settings, .since = -1, .began_at = -1, .ended_at = -1};
+	probe_told(p, true, now, random);
 }
 
 void probe_configure(
 	struct probe *p, const struct probe_settings *settings, instant now, struct random *random)
 {
 	p->settings = *settings;
-	probe_reset(p);
-	probe_told(p, now, random);
+	probe_told(p, p->since < 0, now, random);
 }
 
 void probe_begin(struct probe *p, bool asks, instant now)
@@ -61,7 +61,5 @@ void probe_end(struct probe *p, const struct path_attempt *how, instant now, str
 	p->ended_at = now;
 	p->last = *how;
 	p->ended[how->outcome]++;
-	if (p->asks && how->outcome != OUTCOME_OK)
-		probe_slower(p);
-	probe_told(p, now, random);
+	probe_told(p, p->since < 0, now, random);
 }

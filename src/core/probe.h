@@ -7,8 +7,10 @@
  * who asks: it costs the server a fork and no login. It says nothing of whether there is room for a
  * login, so it only brings the next attempt forward, which decides.
  *
- * The time between two is jittered over half to one and a half of it, or a fleet whose breakers opened
- * together would ask together, and grows by half with each that did not help.
+ * The time between two is a tenth of the time that the breaker has not been closed, within bounds: what is
+ * found out late is so by a share of the outage, however long it is, and a fleet asks the less the
+ * longer nothing answers. It is jittered over half to one and a half of it, or a fleet whose breakers
+ * opened together would ask together.
  *
  * When nothing at all connects (a pool that is content with what it has), what is known of the path
  * ages. After idle_ns of that TCP alone is asked: a connect that is closed again.
@@ -23,6 +25,8 @@
 #include "base/random.h"
 #include "core/path.h"
 
+#define PROBE_SHARE 10 /* of the time since the breaker opened */
+
 struct probe_settings {
 	int64_t interval_ns; /* while the breaker is open, at first; 0: never */
 	int64_t interval_max_ns; /* what that grows to; less than interval_ns: it does not grow */
@@ -34,7 +38,7 @@ struct probe {
 	struct probe_settings settings;
 	bool under_way;
 	bool asks; /* the one under way, or the last: for a byte, not for TCP alone */
-	int64_t interval_ns; /* as it has grown */
+	instant since; /* the breaker has not been closed; -1: it is */
 	instant open_at, idle_at; /* the next, while the breaker is open or closed; INSTANT_NEVER */
 	instant began_at, ended_at; /* of the last; -1: none */
 	struct path_attempt last; /* how that went; ended at STAGE_TCP or, if it asks, STAGE_TLS */
@@ -46,13 +50,9 @@ void probe_init(
 void probe_configure(
 	struct probe *p, const struct probe_settings *settings, instant now, struct random *random);
 
-/* Something was heard of the path, by an attempt or a probe: the next need not be asked so soon. */
-void probe_told(struct probe *p, instant now, struct random *random);
-
-/* The last one was of no use: it failed, or the attempt after it did. */
-void probe_slower(struct probe *p);
-/* All is well again: the first interval holds. */
-void probe_reset(struct probe *p);
+/* Something was heard of the path, by an attempt or a probe: the next need not be asked so soon.
+ * `closed`: the breaker is now. */
+void probe_told(struct probe *p, bool closed, instant now, struct random *random);
 
 void probe_begin(struct probe *p, bool asks, instant now);
 void probe_end(struct probe *p, const struct path_attempt *how, instant now, struct random *random);

@@ -32,7 +32,7 @@ static void it_is_due_half_to_one_and_a_half_of_its_time_after_the_last_news(voi
 	struct probe p = probe_with(&usual, &random);
 	int64_t least_ns = INT64_MAX, most_ns = 0;
 	for (int i = 0; i < 1000; i++) {
-		probe_told(&p, 100 * S, &random);
+		probe_told(&p, true, 100 * S, &random);
 		int64_t after_ns = p.open_at - 100 * S;
 		least_ns = after_ns < least_ns ? after_ns : least_ns;
 		most_ns = after_ns > most_ns ? after_ns : most_ns;
@@ -42,35 +42,40 @@ static void it_is_due_half_to_one_and_a_half_of_its_time_after_the_last_news(voi
 	assert_in_range(most_ns, 74 * S / 10, 15 * S / 2);
 }
 
-static void what_does_not_help_makes_the_next_come_later_up_to_a_most(void **state)
+/* Whatever a probe finds: how late it is found out is a share of how long it lasted. */
+static void it_is_asked_after_a_tenth_of_the_time_that_it_has_been_open_within_bounds(void **state)
 {
-	static const int64_t expected_ns[] = {7500 * NS_PER_MS, 11250 * NS_PER_MS, 15 * S, 15 * S};
+	static const struct {
+		int64_t after_s, interval_s;
+	} expected[] = {{0, 5}, {50, 5}, {80, 8}, {150, 15}, {1000, 15}};
 	struct random random = seeded();
 	struct probe p = probe_with(&usual, &random);
-	const struct path_attempt failed = {.outcome = OUTCOME_REFUSED, .stage = STAGE_TCP};
-	for (size_t i = 0; i < 4; i++) {
-		probe_begin(&p, true, 0);
-		probe_end(&p, &failed, S, &random);
-		assert_int_equal(p.interval_ns, expected_ns[i]);
+	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+		instant now = (7 + expected[i].after_s) * S;
+		probe_told(&p, false, now, &random);
+		assert_int_equal(p.since, 7 * S);
+		assert_in_range(p.open_at - now, expected[i].interval_s * S / 2,
+			expected[i].interval_s * S * 3 / 2);
+		if (expected[i].interval_s > 5)
+			assert_true(p.open_at - now > 5 * S / 2);
 	}
-	assert_int_equal(p.ended[OUTCOME_REFUSED], 4);
-	probe_reset(&p);
-	assert_int_equal(p.interval_ns, 5 * S);
-	probe_slower(&p); /* the attempt after it failed */
-	assert_int_equal(p.interval_ns, expected_ns[0]);
+	probe_told(&p, true, 2000 * S, &random);
+	probe_told(&p, false, 2001 * S, &random);
+	assert_int_equal(p.since, 2001 * S);
 }
 
-static void one_of_tcp_alone_says_nothing_of_the_interval(void **state)
+static void what_a_probe_found_is_remembered(void **state)
 {
 	struct random random = seeded();
 	struct probe p = probe_with(&usual, &random);
 	const struct path_attempt failed = {.outcome = OUTCOME_TIMEOUT, .stage = STAGE_TCP};
 	probe_begin(&p, false, 7 * S);
 	probe_end(&p, &failed, 9 * S, &random);
-	assert_int_equal(p.interval_ns, 5 * S);
 	assert_int_equal(p.last.outcome, OUTCOME_TIMEOUT);
+	assert_int_equal(p.ended[OUTCOME_TIMEOUT], 1);
 	assert_int_equal(p.began_at, 7 * S);
 	assert_int_equal(p.ended_at, 9 * S);
+	assert_in_range(p.open_at, 9 * S + 5 * S / 2, 9 * S + 15 * S / 2);
 }
 
 static void times_of_zero_are_never_due_and_draw_nothing(void **state)
@@ -78,8 +83,7 @@ static void times_of_zero_are_never_due_and_draw_nothing(void **state)
 	struct random random = seeded(), before = random;
 	struct probe_settings off = {0};
 	struct probe p = probe_with(&off, &random);
-	probe_told(&p, 5, &random);
-	probe_slower(&p);
+	probe_told(&p, true, 5, &random);
 	assert_int_equal(p.open_at, INSTANT_NEVER);
 	assert_int_equal(p.idle_at, INSTANT_NEVER);
 	assert_true(random.state == before.state);
@@ -91,8 +95,9 @@ static void a_most_below_the_first_does_not_shorten_it(void **state)
 	struct probe_settings settings = usual;
 	settings.interval_max_ns = S;
 	struct probe p = probe_with(&settings, &random);
-	probe_slower(&p);
-	assert_int_equal(p.interval_ns, 5 * S);
+	probe_told(&p, false, 0, &random);
+	probe_told(&p, false, 1000 * S, &random);
+	assert_in_range(p.open_at, 1000 * S + 5 * S / 2, 1000 * S + 15 * S / 2);
 }
 
 static void other_settings_hold_at_once(void **state)
@@ -100,9 +105,7 @@ static void other_settings_hold_at_once(void **state)
 	struct random random = seeded();
 	struct probe p = probe_with(&usual, &random);
 	struct probe_settings settings = {20 * S, 60 * S, 0, S};
-	probe_slower(&p);
 	probe_configure(&p, &settings, 100 * S, &random);
-	assert_int_equal(p.interval_ns, 20 * S);
 	assert_in_range(p.open_at, 110 * S, 130 * S);
 	assert_int_equal(p.idle_at, INSTANT_NEVER);
 }
@@ -121,8 +124,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_is_due_half_to_one_and_a_half_of_its_time_after_the_last_news),
-		cmocka_unit_test(what_does_not_help_makes_the_next_come_later_up_to_a_most),
-		cmocka_unit_test(one_of_tcp_alone_says_nothing_of_the_interval),
+		cmocka_unit_test(
+			it_is_asked_after_a_tenth_of_the_time_that_it_has_been_open_within_bounds),
+		cmocka_unit_test(what_a_probe_found_is_remembered),
 		cmocka_unit_test(times_of_zero_are_never_due_and_draw_nothing),
 		cmocka_unit_test(a_most_below_the_first_does_not_shorten_it),
 		cmocka_unit_test(other_settings_hold_at_once),
