@@ -321,6 +321,8 @@ static const struct setting rows[] = {
 	.variables = "STANDPIPE_TLS_KEY", .help = "file of its key, PEM without a pass phrase"},
 {"tls.client_ca", SETTING_TEXT, GATE(auth.tls.client_ca), RANGE(0, PATH_LEN), .preset = "", .empty = "they are not asked for any",
 	.variables = "STANDPIPE_TLS_CLIENT_CA", .help = "file of the authorities that clients' certificates are signed by, PEM"},
+{"tls.crl", SETTING_TEXT, GATE(auth.tls.crl), RANGE(0, PATH_LEN), .preset = "", .empty = "none are looked for",
+	.variables = "STANDPIPE_TLS_CRL", .help = "file of the lists of clients' certificates that those have revoked, PEM"},
 {"auth.local", SETTING_CHOICE, GATE(auth.local), .choices = auth_methods, .preset = "trust",
 	.variables = "STANDPIPE_AUTH_LOCAL", .help = "what clients on the Unix socket and on loopback must prove"},
 {"auth.remote", SETTING_CHOICE, GATE(auth.remote), .choices = auth_methods, .preset = "scram-sha-256",

@@ -248,15 +248,18 @@ static int check_file(
 static int check_tls(const struct config *c, struct error *error)
 {
 	const struct auth_settings *a = &c->gate.auth;
-	static const char *const keys[] = {"tls.cert", "tls.key", "tls.client_ca"};
-	const char *const files[] = {a->tls.cert, a->tls.key, a->tls.client_ca};
+	static const char *const keys[] = {"tls.cert", "tls.key", "tls.client_ca", "tls.crl"};
+	const char *const files[] = {a->tls.cert, a->tls.key, a->tls.client_ca, a->tls.crl};
+	if (*a->tls.crl && !*a->tls.client_ca)
+		return settings_error(&c->settings, "tls.crl", error,
+			"is about clients' certificates: set tls.client_ca, who signs them");
 	if (a->tls_mode == TLS_OFF)
 		return 0;
 	if (!*a->tls.cert)
 		return settings_error(&c->settings, "tls.mode", error,
 			"%s needs a certificate: set tls.cert and tls.key, or use off",
 			a->tls_mode == TLS_ALLOW ? "allow" : "require");
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 4; i++) {
 		if (*files[i] && check_file(c, keys[i], files[i], error) < 0)
 			return -1;
 	}

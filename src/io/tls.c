@@ -131,6 +131,17 @@ static int ask_for_certificates(SSL_CTX *context, const char *file, struct error
 	return 0;
 }
 
+/* As PostgreSQL does: each authority of the chain must have a list, and one that has expired is none. */
+static int look_for_revoked(SSL_CTX *context, const char *file, struct error *error)
+{
+	X509_STORE *store = SSL_CTX_get_cert_store(context);
+	X509_LOOKUP *lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file());
+	if (!lookup || X509_load_crl_file(lookup, file, X509_FILETYPE_PEM) < 1)
+		return complain(error, file, "the list of revoked certificates can't be used");
+	X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+	return 0;
+}
+
 static int fill(SSL_CTX *context, const struct tls_files *files, struct error *error)
 {
 	const char *key = *files->key ? files->key : files->cert;
@@ -151,9 +162,9 @@ static int fill(SSL_CTX *context, const struct tls_files *files, struct error *e
 		return complain(error, key, "the key can't be used");
 	if (SSL_CTX_check_private_key(context) != 1)
 		return complain(error, key, "the key is not the certificate's");
-	if (*files->client_ca)
-		return ask_for_certificates(context, files->client_ca, error);
-	return 0;
+	if (*files->client_ca && ask_for_certificates(context, files->client_ca, error) != 0)
+		return -1;
+	return *files->crl ? look_for_revoked(context, files->crl, error) : 0;
 }
 
 int tls_load(struct tls *tls, const struct tls_files *files, struct error *error)

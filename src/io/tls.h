@@ -26,6 +26,7 @@ struct tls_files {
 	const char *cert; /* the certificate, then those between it and a known one: PEM */
 	const char *key; /* its key: PEM, without a pass phrase; empty: in the same file */
 	const char *client_ca; /* who signs clients' certificates: PEM; empty: none are asked for */
+	const char *crl; /* which of those they have taken back: PEM; empty: none are looked for */
 };
 
 struct tls {

@@ -33,5 +33,17 @@ class Authority:
         os.chmod(key, 0o600)
         return cert, key
 
+    def revoke(self, *certificates):
+        """The list of these, as a file."""
+        database, settings, file = (self.directory / f"{self.cert.stem}-ca{s}" for s in (".txt", ".conf", ".crl"))
+        database.write_text("")
+        settings.write_text(f"[ca]\ndefault_ca=own\n[own]\ndatabase={database}\ndefault_md=sha256\n"
+                            "default_crl_days=2\n")
+        authority = ("-config", settings, "-cert", self.cert, "-keyfile", self.key)
+        for certificate in certificates:
+            _openssl("ca", *authority, "-revoke", certificate)
+        _openssl("ca", *authority, "-gencrl", "-out", file)
+        return file
+
     def server(self):
         return self.issue("localhost", "DNS:localhost,IP:127.0.0.1")

@@ -324,7 +324,21 @@ def test_other_certificates_do_not(cert_gate, authority, directory):
     cert_gate.wait_line("TLS handshake failed")
 
 
+def test_a_certificate_that_was_revoked_does_not(runner, postgres, authority, directory):
+    cert, key = authority.server()
+    good, bad = authority.issue("app"), authority.issue("app")
+    gate = serve(runner, postgres, STANDPIPE_AUTH_LOCAL="cert", STANDPIPE_TLS_CERT=cert, STANDPIPE_TLS_KEY=key,
+                 STANDPIPE_TLS_CLIENT_CA=authority.cert, STANDPIPE_TLS_CRL=authority.revoke())
+    assert works(gate, **shown(good)) and works(gate, **shown(bad))
+    authority.revoke(bad[0])
+    gate.send_signal(signal.SIGHUP)
+    gate.wait_line("the configuration has been read anew")
+    assert "revoked" in refused(gate, **shown(bad))
+    assert works(gate, **shown(good))
+
+
 @pytest.mark.parametrize("setting, told", [
+    ({"STANDPIPE_TLS_CRL": "/dev/null"}, "set tls.client_ca"),
     ({"STANDPIPE_AUTH_REMOTE": "cert"}, "cert needs to know whose certificates to trust"),
     ({"STANDPIPE_TLS_MODE": "require"}, "require needs a certificate"),
     ({"STANDPIPE_TLS_CERT": "/nonexistent.crt"}, "/nonexistent.crt can't be read"),
