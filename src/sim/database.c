@@ -119,7 +119,7 @@ void database_start(struct world *w)
 	world_put(w, OCC_RECOVERED, 0, 0, w->now + RECOVERY_NS);
 }
 
-void database_ready(struct world *w)
+void database_ready(struct world *w, int unused)
 {
 	if (w->database.state == DATABASE_STARTING)
 		w->database.state = DATABASE_UP;

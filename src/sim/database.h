@@ -50,6 +50,6 @@ void database_leave(struct world *w, int conn);
 void database_stop(struct world *w);
 void database_start(struct world *w);
 /* Its recovery is over. */
-void database_ready(struct world *w);
+void database_ready(struct world *w, int unused);
 
 #endif

@@ -151,18 +151,6 @@ static void client_failed(struct world *w, int instance, int client)
 	ask_later(w, instance);
 }
 
-static void probe(struct world *w, int instance, const struct engine_action *a)
-{
-	struct gate *g = gate_at(w, instance);
-
-	assert(g->probe < 0);
-	g->probe_began_at = w->now;
-	g->probe_connected_at = -1;
-	g->probe = conn_probe(w, instance, a->asks);
-	world_put(w, OCC_PROBE_LATE, g->probe, w->conns.list[g->probe].serial,
-		w->now + a->timeout_ns);
-}
-
 static void take_notice(struct world *w, int instance, const struct engine_action *a)
 {
 	if (a->notice == NOTICE_STARTED && instance_at(w, instance)->service.state == SERVICE_UP)
@@ -196,7 +184,7 @@ static void carry_out(struct world *w, int instance, const struct engine_action 
 		client_failed(w, instance, a->client);
 		break;
 	case ACTION_PROBE:
-		probe(w, instance, a);
+		gate_probe(w, instance, a);
 		break;
 	case ACTION_NOTICE:
 		take_notice(w, instance, a);
@@ -421,38 +409,6 @@ void gate_stop(struct world *w, int instance)
 	g->phase = PHASE_COUNT;
 	instance_at(w, instance)->phase_serial++;
 	g->inquiry = g->probe = -1;
-}
-
-/* ---- the light probe ---- */
-
-void gate_probe_connected(struct world *w, int instance)
-{
-	gate_at(w, instance)->probe_connected_at = w->now;
-}
-
-void gate_probed(struct world *w, int instance, enum outcome outcome)
-{
-	struct gate *g = gate_at(w, instance);
-	bool connected = g->probe_connected_at >= 0;
-	instant tcp_at = connected ? g->probe_connected_at : w->now;
-
-	g->probe = -1;
-	gate_tell(w, instance,
-		(struct engine_event){.kind = EVENT_PROBED,
-			.probe = {
-				.stage_ns = {[STAGE_TCP] = tcp_at - g->probe_began_at,
-					[STAGE_TLS] = w->now - tcp_at},
-				.stage = g->engine.probe.asks && connected ? STAGE_TLS : STAGE_TCP,
-				.outcome = outcome,
-			}});
-}
-
-void gate_probe_late(struct world *w, int conn)
-{
-	int instance = w->conns.list[conn].instance;
-
-	conn_close(w, conn);
-	gate_probed(w, instance, OUTCOME_TIMEOUT);
 }
 
 /* ---- connections ---- */

@@ -75,7 +75,8 @@ bool gate_is_wanted(const struct world *w, int instance, int client);
 void gate_service_exited(struct world *w, int instance, int code);
 void gate_service_up(struct world *w, int instance);
 
-/* Of the connection that asks the path: it is past TCP; it has ended. */
+/* The engine wants the path to be asked. Of the connection that asks: it is past TCP; it has ended. */
+void gate_probe(struct world *w, int instance, const struct engine_action *a);
 void gate_probe_connected(struct world *w, int instance);
 void gate_probed(struct world *w, int instance, enum outcome outcome);
 /* The probe's time is over. */

@@ -95,7 +95,7 @@ static void try(struct world *w, int request)
 	service_request(w, r->instance, request);
 }
 
-void load_arrival(struct world *w)
+void load_arrival(struct world *w, int unused)
 {
 	next_arrival(w, w->now);
 	measure_came(w);

@@ -42,7 +42,7 @@ void load_start(struct world *w);
 void load_release(struct load *l);
 
 /* The next user comes. */
-void load_arrival(struct world *w);
+void load_arrival(struct world *w, int unused);
 
 /* The user of a request tries again, or waits no longer. */
 void load_again(struct world *w, int request);

@@ -127,7 +127,7 @@ void measure_phases(struct world *w, int instance)
 	}
 }
 
-void measure_sample(struct world *w)
+void measure_sample(struct world *w, int unused)
 {
 	const struct fleet *f = &w->fleet;
 	struct series_point point = {

@@ -49,7 +49,7 @@ void measure_ready(struct world *w);
 void measure_phases(struct world *w, int instance);
 
 /* A point of the series. */
-void measure_sample(struct world *w);
+void measure_sample(struct world *w, int unused);
 
 /* All that the result says. */
 void measure_end(struct world *w);

@@ -252,9 +252,9 @@ void service_request(struct world *w, int instance, int request)
 		enqueue(w, s, request);
 }
 
-void service_pool_timeout(struct world *w, int instance, int request)
+void service_pool_timeout(struct world *w, int request)
 {
-	struct service *s = service_at(w, instance);
+	struct service *s = service_at(w, w->load.list[request].instance);
 
 	/* First come, first served, and all wait equally long: it is the first. */
 	assert(s->queue_first == request);

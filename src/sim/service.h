@@ -72,7 +72,7 @@ void service_request(struct world *w, int instance, int request);
 /* Its transaction is over for so long that it gives its slot back. */
 void service_held(struct world *w, int request);
 /* It has waited for a slot for as long as the pool lets it. */
-void service_pool_timeout(struct world *w, int instance, int request);
+void service_pool_timeout(struct world *w, int request);
 
 /* Behind Standpipe: the slot's transaction is over, or was turned away or lost. */
 void service_slot_done(struct world *w, int instance, int slot, bool ok);

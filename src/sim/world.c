@@ -87,82 +87,32 @@ static bool is_void(const struct world *w, const struct occurrence *o)
 	return false;
 }
 
-static void happen(struct world *w, const struct occurrence *o)
-{
-	switch ((enum occurrence_kind)o->kind) {
-	case OCC_BEGIN:
-		instance_begin(w, o->subject);
-		break;
-	case OCC_TICK:
-		gate_tick(w, o->subject);
-		break;
-	case OCC_PHASE:
-		gate_phase_again(w, o->subject);
-		break;
-	case OCC_LOADED:
-		service_loaded(w, o->subject);
-		break;
-	case OCC_LATE:
-		service_late(w, o->subject);
-		break;
-	case OCC_PROBED:
-		instance_probed(w, o->subject);
-		break;
-	case OCC_PROBE_TIMEOUT:
-		instance_probe_timeout(w, o->subject);
-		break;
-	case OCC_LIVENESS:
-		instance_liveness(w, o->subject);
-		break;
-	case OCC_KILL:
-		instance_kill(w, o->subject);
-		break;
-	case OCC_CONN_LATE:
-		service_conn_late(w, o->subject);
-		break;
-	case OCC_PROBE_LATE:
-		gate_probe_late(w, o->subject);
-		break;
-	case OCC_CONN:
-		conn_go_on(w, o->subject);
-		break;
-	case OCC_WORKED:
-		database_worked(w, o->subject);
-		break;
-	case OCC_ARRIVAL:
-		load_arrival(w);
-		break;
-	case OCC_AGAIN:
-		load_again(w, o->subject);
-		break;
-	case OCC_USER_TIMEOUT:
-		load_user_timeout(w, o->subject);
-		break;
-	case OCC_HELD:
-		service_held(w, o->subject);
-		break;
-	case OCC_POOL_TIMEOUT:
-		service_pool_timeout(w, w->load.list[o->subject].instance, o->subject);
-		break;
-	case OCC_RECOVERED:
-		database_ready(w);
-		break;
-	case OCC_FAULT_BEGINS:
-		faults_begin(w, o->subject);
-		break;
-	case OCC_FAULT_ENDS:
-		faults_end(w, o->subject);
-		break;
-	case OCC_SAMPLE:
-		measure_sample(w);
-		break;
-	case OCC_SECOND:
-		measure_second(w, o->subject);
-		break;
-	case OCC_KINDS:
-		break;
-	}
-}
+/* What each does, to its subject. */
+static void (*const happen[OCC_KINDS])(struct world *w, int subject) = {
+	[OCC_BEGIN] = instance_begin,
+	[OCC_TICK] = gate_tick,
+	[OCC_PHASE] = gate_phase_again,
+	[OCC_LOADED] = service_loaded,
+	[OCC_LATE] = service_late,
+	[OCC_PROBED] = instance_probed,
+	[OCC_PROBE_TIMEOUT] = instance_probe_timeout,
+	[OCC_LIVENESS] = instance_liveness,
+	[OCC_KILL] = instance_kill,
+	[OCC_CONN_LATE] = service_conn_late,
+	[OCC_PROBE_LATE] = gate_probe_late,
+	[OCC_CONN] = conn_go_on,
+	[OCC_WORKED] = database_worked,
+	[OCC_ARRIVAL] = load_arrival,
+	[OCC_AGAIN] = load_again,
+	[OCC_USER_TIMEOUT] = load_user_timeout,
+	[OCC_HELD] = service_held,
+	[OCC_POOL_TIMEOUT] = service_pool_timeout,
+	[OCC_RECOVERED] = database_ready,
+	[OCC_FAULT_BEGINS] = faults_begin,
+	[OCC_FAULT_ENDS] = faults_end,
+	[OCC_SAMPLE] = measure_sample,
+	[OCC_SECOND] = measure_second,
+};
 
 void world_play(struct world *w, instant until)
 {
@@ -178,7 +128,7 @@ void world_play(struct world *w, instant until)
 			continue;
 		w->now = o.at;
 		w->events++;
-		happen(w, &o);
+		happen[o.kind](w, o.subject);
 		invariant_world(w);
 	}
 }
