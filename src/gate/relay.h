@@ -34,4 +34,8 @@ bool relay_shape_explain(const struct server *s, struct bytes error, struct buff
  * is NULL. Says whether there were any. */
 bool relay_settle(struct server *s, struct buffer *to);
 
+/* relay_debts.c. An error: the server skips what was asked for since, up to Sync; the last of it is taken back
+ * first. A simple query's error, or Sync's own, ends nothing but that. */
+void relay_fail_debts(struct server *s);
+
 #endif
