@@ -22,7 +22,7 @@
 #include "scenario/capacity.h"
 
 #define RELAY_READ_MAX  65536
-#define RELAY_QUEUE_MAX (4 * RELAY_READ_MAX)
+#define RELAY_QUEUE_MAX ((size_t)4 * RELAY_READ_MAX)
 
 struct flow;
 

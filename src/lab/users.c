@@ -213,7 +213,7 @@ void users_stop(struct users *u)
 	uv_timer_stop(&u->timer);
 	while ((user = u->asking)) {
 		fetch_cancel(user->fetch);
-		unlink_asking(user);
+		u->asking = user->more;
 		free(user);
 	}
 	while ((user = u->first)) {
