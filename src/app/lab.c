@@ -16,13 +16,14 @@
 #include "app/commands.h"
 #include "conf/value.h"
 #include "lab/lab.h"
+#include "report/picture.h"
 #include "report/report.h"
 
 #define JSON_FORMAT (JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12))
 
 struct arguments {
 	const char *scenario;
-	const char *output;
+	const char *output, *picture;
 	bool json;
 	const char *names[SCENARIO_ARMS_MAX];
 	struct lab_options options;
@@ -48,6 +49,9 @@ static int parse_option(struct arguments *a, int option, char **argv)
 	case 'o':
 		a->output = optarg;
 		return 0;
+	case 'p':
+		a->picture = optarg;
+		return 0;
 	case 'l':
 		a->options.logs = optarg;
 		return 0;
@@ -63,6 +67,7 @@ static int parse(struct arguments *a, int argc, char **argv)
 		{"arm", required_argument, NULL, 'a'},
 		{"time-scale", required_argument, NULL, 't'},
 		{"output", required_argument, NULL, 'o'},
+		{"picture", required_argument, NULL, 'p'},
 		{"logs", required_argument, NULL, 'l'},
 		{NULL, 0, NULL, 0},
 	};
@@ -101,6 +106,21 @@ static int prepare_logs(struct arguments *a, char *path)
 	return 0;
 }
 
+static int write_picture(const char *file, const struct report *report)
+{
+	FILE *to = fopen(file, "we");
+	bool failed = !to;
+
+	if (to) {
+		picture_svg(report, to);
+		failed = ferror(to) != 0;
+		failed = fclose(to) != 0 || failed;
+	}
+	if (failed)
+		fprintf(stderr, "standpipe lab: cannot write %s: %s\n", file, strerror(errno));
+	return failed ? -1 : 0;
+}
+
 static int write_report(const struct arguments *a, const struct report *report)
 {
 	json_t *json = report_json(report);
@@ -118,6 +138,8 @@ static int write_report(const struct arguments *a, const struct report *report)
 		fprintf(stderr, "standpipe lab: cannot write %s: %s\n", a->output, strerror(errno));
 		failed = -1;
 	}
+	if (a->picture && write_picture(a->picture, report) < 0)
+		failed = -1;
 	json_decref(json);
 	return failed ? 1 : 0;
 }

@@ -34,7 +34,9 @@ static const struct command commands[] = {
 		"[URL]",
 		"measure the path to the database: names, TCP, TLS, login, queries, and the advice",
 		probe_main},
-	{"lab", "SCENARIO [--json] [--arm NAME]... [--time-scale X] [--output FILE] [--logs DIR]",
+	{"lab",
+		"SCENARIO [--json] [--arm NAME]... [--time-scale X] [--output FILE] [--picture "
+		"FILE] [--logs DIR]",
 		"storms and faults for real: PostgreSQL, an emulated connector, real processes",
 		lab_main},
 	{"sim",

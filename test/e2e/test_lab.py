@@ -284,13 +284,15 @@ def test_an_outage_is_lived_through_and_its_end_is_seen(lab, tmp_path):
         arms: [{{name: direct}}]
         expect: [direct.recovered_s >= recovery_bound_s, direct.served_rate < 1]
         """))
-    run = lab("--json", path)
+    picture = tmp_path / "outage.svg"
+    run = lab("--json", path, "--picture", picture)
     assert run.wait() == 0, run.out + run.err
     arm = json.loads(run.out)["arms"]["direct"]
     assert arm["died"] > 0
     assert arm["ready"] == arm["instances"] == arm["fitting"] == 2
     assert arm["recovery_bound_s"] == 1
     assert arm["elapsed_s"] > 3 + arm["recovered_s"]
+    assert "<svg" in picture.read_text()
     run.assert_nothing_is_left()
 
 
