@@ -183,6 +183,13 @@ static bool would_let_through(const struct breaker *b, instant now)
 	return true;
 }
 
+void breaker_admit_probe(struct breaker *b, instant now, struct breaker_pass *pass)
+{
+	assert(b->judged == BREAKER_OPEN && is_judging(b));
+	*pass = (struct breaker_pass){.began_at = now, .opening = b->opened_count, .probes = true};
+	b->under_way++;
+}
+
 bool breaker_would_admit(const struct breaker *b, instant now)
 {
 	return mode_in_force(b) == BREAKER_METRICS || would_let_through(b, now);
@@ -230,6 +237,8 @@ void breaker_succeeded(
 	struct breaker *b, const struct breaker_pass *pass, instant now, struct random *random)
 {
 	breaker_abandoned(b, pass);
+	if (pass->probes)
+		breaker_probed(b, now);
 	/* While open only time, or a probe, counts: those that began before it opened took their
 	 * places before whatever it was that the others failed for. */
 	if (!is_judging(b) || b->judged == BREAKER_OPEN)

@@ -2,7 +2,7 @@
  * breaker - the circuit breaker over connects to the database.
  *
  *   closed    --threshold failures in a row, or a rate over the window-->  open
- *   open      --its time is over, or a light probe got through-->  half-open
+ *   open      --its time is over, or a probe got through-->  half-open
  *   half-open --one success-->  closed      --one failure-->  open, for longer
  *
  * The window rule is for a path that fails often but not always, and for one that is merely slow: of
@@ -50,7 +50,7 @@ enum breaker_cause {
 	BREAKER_BY_FAILURE_RATE,
 	BREAKER_BY_SLOW_RATE,
 	BREAKER_BY_TIME, /* it was open for long enough */
-	BREAKER_BY_PROBE, /* a light probe got through */
+	BREAKER_BY_PROBE, /* one got through */
 	BREAKER_BY_SUCCESS,
 	BREAKER_BY_FAILURE, /* of an attempt while half-open */
 	BREAKER_BY_REST, /* no attempt is wanted that could decide */
@@ -87,6 +87,7 @@ struct breaker_pass {
 	instant began_at;
 	int64_t opening; /* of opened_count */
 	bool holds_place; /* in half-open */
+	bool probes; /* it was let through while open: its failure is no news, its success closes */
 };
 
 struct breaker {
@@ -122,6 +123,9 @@ void breaker_init(struct breaker *b, const struct breaker_settings *settings);
 /* May an attempt begin? Turns open into half-open when its time is over, and counts the attempt when
  * it says yes, for which `pass` is filled in. A disabled breaker always says yes. */
 bool breaker_admit(struct breaker *b, instant now, struct breaker_pass *pass);
+
+/* While open by its own judgement: lets one attempt through all the same, as a probe. */
+void breaker_admit_probe(struct breaker *b, instant now, struct breaker_pass *pass);
 
 /* Would it say yes? Changes nothing. */
 bool breaker_would_admit(const struct breaker *b, instant now);

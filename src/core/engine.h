@@ -232,6 +232,7 @@ struct engine {
 	int64_t redials, rejects, assigned;
 	int64_t rejects_by[REJECT_COUNT];
 	instant failed_at; /* the last attempt that failed or server that was lost */
+	bool login_probes; /* an attempt is under way though the breaker is open */
 	enum outcome blamed; /* the breaker's last failure, OUTCOME_OK: none yet */
 	bool command_up; /* ready once, and not ended */
 	bool in_table_setup; /* the database phase's second step */

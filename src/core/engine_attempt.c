@@ -148,9 +148,9 @@ void engine_attempt_stage(struct engine *e, int server, enum stage stage, instan
 void engine_attempt_begin(
 	struct engine *e, int server, const struct breaker_pass *pass, instant now)
 {
-	/* A half-open breaker's probe gets the longest patience: it must not fail for haste. */
-	enum path_state state = e->breaker.state == BREAKER_HALF_OPEN ? PATH_OVERLOADED
-								      : e->path.state;
+	/* The probe of a breaker gets the longest patience: it must not fail for haste. */
+	enum path_state state = e->breaker.state != BREAKER_CLOSED ? PATH_OVERLOADED
+								   : e->path.state;
 	int64_t timeout_ns = deadline_span(
 		&e->settings.deadlines, DEADLINE_CONNECTION, state, path_connect_p95(&e->path));
 	struct engine_attempt *a = &e->attempts[server];
@@ -190,7 +190,10 @@ static struct connects_sample sample_of(const struct engine *e, const struct eng
 static void tell_breaker(struct engine *e, const struct engine_attempt *a, instant now)
 {
 	struct breaker *b = &e->breaker;
+	e->login_probes = e->login_probes && !a->pass.probes;
 	if (a->path.outcome == OUTCOME_OK) {
+		if (a->pass.probes)
+			retry_waive(&e->retry, now);
 		breaker_succeeded(b, &a->pass, now, &e->random);
 	} else if (breaker_counts(b, a->path.outcome)) {
 		e->blamed = a->path.outcome;

@@ -13,12 +13,20 @@ static bool would_help(const struct engine *e)
 	return b->state == BREAKER_OPEN && b->until != INSTANT_NEVER && e->blamed != OUTCOME_FULL;
 }
 
+/* The server's host answered, but not the server: what is to be known is whether that lets us in. A
+ * login asks no more of the path than a light probe does, and leaves a connection behind. */
+static bool asks_by_login(const struct engine *e)
+{
+	return e->blamed == OUTCOME_REFUSED || e->blamed == OUTCOME_STARTING ||
+	       e->blamed == OUTCOME_SHUTDOWN;
+}
+
 instant engine_next_probe_at(const struct engine *e)
 {
 	if (e->probe.under_way || !startup_is_over(&e->startup) || !engine_may_connect(e))
 		return INSTANT_NEVER;
 	if (would_help(e))
-		return e->probe.open_at;
+		return e->login_probes ? INSTANT_NEVER : e->probe.open_at;
 	bool quiet = e->breaker.state == BREAKER_CLOSED && e->pool.connecting == 0;
 	return quiet && e->settings.path.monitoring ? e->probe.idle_at : INSTANT_NEVER;
 }
@@ -26,6 +34,8 @@ instant engine_next_probe_at(const struct engine *e)
 static void probe(struct engine *e, instant now, struct engine_actions *actions)
 {
 	if (now < engine_next_probe_at(e) || !has_room(e, actions, 1))
+		return;
+	if (would_help(e) && asks_by_login(e) && engine_open_probe(e, now, actions))
 		return;
 	probe_begin(&e->probe, e->breaker.state == BREAKER_OPEN, now);
 	struct engine_action *a = act(actions, ACTION_PROBE);
@@ -52,6 +62,8 @@ void engine_probed(struct engine *e, const struct path_attempt *how, instant now
 static instant probe_tells_at(const struct engine *e)
 {
 	const struct probe *p = &e->probe;
+	if (e->login_probes)
+		return p->open_at;
 	if (p->under_way && p->asks && would_help(e))
 		return instant_add(p->began_at, p->settings.timeout_ns);
 	return engine_next_probe_at(e);

@@ -165,14 +165,19 @@ static struct want next_want(const struct engine *e, instant now)
 }
 
 /* What nobody waits for: it comes after all that somebody does. */
+/* One that nobody waits for can begin in the gate's own group. */
+static bool has_place_for_probe(const struct engine *e)
+{
+	return engine_may_connect(e) && !is_full(e) &&
+	       e->groups[ENGINE_OWN].permanent == OUTCOME_OK &&
+	       pool_group_has_room(&e->pool, ENGINE_OWN) && !is_held(&e->pool.groups[ENGINE_OWN]);
+}
+
 static struct want spare_want(const struct engine *e)
 {
 	int group = engine_may_connect(e) ? lacking_group(e) : POOL_NOBODY;
 	/* A breaker that is not closed wants to know, whoever waits: its state is being shown. */
-	bool probes = engine_may_connect(e) && e->breaker.state != BREAKER_CLOSED && !is_full(e) &&
-		      e->groups[ENGINE_OWN].permanent == OUTCOME_OK &&
-		      pool_group_has_room(&e->pool, ENGINE_OWN) &&
-		      !is_held(&e->pool.groups[ENGINE_OWN]);
+	bool probes = e->breaker.state != BREAKER_CLOSED && has_place_for_probe(e);
 	if (group == POOL_NOBODY && probes)
 		group = ENGINE_OWN;
 	struct want want = {group == POOL_NOBODY ? INSTANT_NEVER : 0, group, POOL_NOBODY};
@@ -231,6 +236,17 @@ void engine_open_servers(struct engine *e, instant now, struct engine_actions *a
 			close_server(e, want.victim, now, actions);
 		open_server(e, want.group, &pass, now, actions);
 	}
+}
+
+bool engine_open_probe(struct engine *e, instant now, struct engine_actions *actions)
+{
+	struct breaker_pass pass;
+	if (!has_place_for_probe(e) || !connects_admit(&e->connects))
+		return false;
+	breaker_admit_probe(&e->breaker, now, &pass);
+	e->login_probes = true;
+	open_server(e, ENGINE_OWN, &pass, now, actions);
+	return true;
 }
 
 /* ---- giving ---- */

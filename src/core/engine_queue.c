@@ -89,7 +89,10 @@ void engine_queue_arrived(struct engine *e, int client, instant now, struct engi
 static bool is_hopeless(const struct engine *e, int group, instant now, enum engine_reject *why)
 {
 	const struct engine_group *own = &e->groups[group];
-	if (pool_group_servers(&e->pool.groups[group]) > 0)
+	const struct pool_group *g = &e->pool.groups[group];
+	/* A breaker's probe is nothing to wait for: it may well take its time. */
+	bool probes = e->login_probes && group == ENGINE_OWN && g->connecting == 1;
+	if (pool_group_servers(g) > probes)
 		return false;
 	/* Once it is time to try again, it takes somebody who waits to do so. */
 	if (own->permanent != OUTCOME_OK && now < own->retry_at) {

@@ -7,6 +7,10 @@
  * who asks: it costs the server a fork and no login. It says nothing of whether there is room for a
  * login, so it only brings the next attempt forward, which decides.
  *
+ * Where the host itself answered that nothing listens, or the server that it is not ready, a login is
+ * the probe (engine_breaker.c): it asks no more of the path, and leaves a connection behind. On a path
+ * that begins few connections a second that halves what a fleet needs to be back.
+ *
  * The time between two is a tenth of the time that the breaker has not been closed, within bounds: what is
  * found out late is so by a share of the outage, however long it is, and a fleet asks the less the
  * longer nothing answers. It is jittered over half to one and a half of it, or a fleet whose breakers

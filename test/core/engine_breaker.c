@@ -75,7 +75,7 @@ static struct rig *cut_off(enum outcome outcome)
 
 static void while_open_it_is_asked_lightly_and_one_at_a_time(void **state)
 {
-	struct rig *r = cut_off(OUTCOME_REFUSED);
+	struct rig *r = cut_off(OUTCOME_UNREACHABLE);
 	instant opened_at = r->now;
 	go_on(r, ACTION_PROBE);
 	assert_in_range(r->now - opened_at, 5 * S / 2, 15 * S / 2);
@@ -89,7 +89,7 @@ static void while_open_it_is_asked_lightly_and_one_at_a_time(void **state)
 
 static void one_that_gets_through_brings_the_next_attempt_forward(void **state)
 {
-	struct rig *r = cut_off(OUTCOME_REFUSED);
+	struct rig *r = cut_off(OUTCOME_UNREACHABLE);
 	instant until = r->engine.breaker.until;
 	r->engine.connects.window = 4;
 	go_on(r, ACTION_PROBE);
@@ -109,7 +109,7 @@ static void one_that_gets_through_brings_the_next_attempt_forward(void **state)
 
 static void one_that_fails_leaves_it_open(void **state)
 {
-	struct rig *r = cut_off(OUTCOME_REFUSED);
+	struct rig *r = cut_off(OUTCOME_UNREACHABLE);
 	instant until = r->engine.breaker.until;
 	int probes = 0;
 	while (r->engine.breaker.state == BREAKER_OPEN) {
@@ -124,25 +124,38 @@ static void one_that_fails_leaves_it_open(void **state)
 }
 
 /* By a server that answers and is not ready yet: asked again soon, but not in a hot loop. */
-static void what_misled_is_asked_again_as_ever(void **state)
+/* By a host on which nothing listens, or a server that is not ready yet: a login asks no more of the
+ * path than a light probe would. It is asked soon, but not in a hot loop. */
+static void a_host_that_answers_is_asked_by_logins(void **state)
 {
-	struct rig *r = cut_off(OUTCOME_STARTING);
-	instant opened_at = r->now;
-	for (int i = 0; i < 10; i++) {
-		instant before = r->now;
-		go_on(r, ACTION_PROBE);
-		assert_true(r->now - before >= 5 * S / 2);
-		probed(r, OUTCOME_OK);
-		assert_int_equal(rig_count(r, ACTION_CONNECT), 1);
-		rig_failed(r, 0, OUTCOME_STARTING);
-		assert_int_equal(r->engine.breaker.state, BREAKER_OPEN);
+	static const enum outcome outcomes[] = {
+		OUTCOME_REFUSED, OUTCOME_STARTING, OUTCOME_SHUTDOWN};
+	for (int k = 0; k < 3; k++) {
+		struct rig *r = cut_off(outcomes[k]);
+		instant opened_at = r->now;
+		int64_t changes = r->engine.breaker.changes_count;
+		for (int i = 0; i < 8; i++) {
+			instant before = r->now;
+			go_on(r, ACTION_CONNECT);
+			assert_true(r->now - before >= 5 * S / 2);
+			assert_int_equal(rig_count(r, ACTION_PROBE), 0);
+			/* One at a time, and nobody waits for it. */
+			rig_waits(r, 3);
+			assert_int_equal(rig_first(r, ACTION_REJECT)->client, 3);
+			rig_go(r, r->now + S);
+			assert_int_equal(rig_count(r, ACTION_CONNECT), 0);
+			rig_failed(r, 0, outcomes[k]);
+			assert_int_equal(r->engine.breaker.state, BREAKER_OPEN);
+		}
+		/* Not worth a word: it is as open as it was. */
+		assert_int_equal(r->engine.breaker.changes_count, changes);
+		assert_int_equal(r->engine.probe.since, opened_at);
+		go_on(r, ACTION_CONNECT);
+		rig_ok(r, 0);
+		assert_int_equal(r->engine.breaker.state, BREAKER_CLOSED);
+		assert_int_equal(breaker_change(&r->engine.breaker, 1)->cause, BREAKER_BY_PROBE);
+		assert_int_equal(r->engine.probe.since, -1);
 	}
-	assert_in_range(r->now - opened_at, 25 * S, 90 * S);
-	assert_int_equal(r->engine.probe.since, opened_at);
-	go_on(r, ACTION_PROBE);
-	probed(r, OUTCOME_OK);
-	rig_ok(r, 0);
-	assert_int_equal(r->engine.probe.since, -1);
 }
 
 static void a_server_that_said_that_it_is_full_is_not_asked_lightly(void **state)
@@ -168,7 +181,7 @@ static void during_the_startup_no_probe_is_asked_for(void **state)
 
 static void a_probe_that_ends_after_the_attempt_has_decided_changes_nothing(void **state)
 {
-	struct rig *r = cut_off(OUTCOME_REFUSED);
+	struct rig *r = cut_off(OUTCOME_UNREACHABLE);
 	go_on(r, ACTION_PROBE);
 	r->now = r->engine.breaker.until;
 	rig_tick(r);
@@ -229,7 +242,7 @@ static void a_fleet_does_not_ask_in_step(void **state)
 		rig_init(r, seed);
 		rig_to_run_time(r);
 		rig_gone(r, 0, OUTCOME_RESET, false);
-		fail_until_open(r, OUTCOME_REFUSED);
+		fail_until_open(r, OUTCOME_UNREACHABLE);
 		instant opened_at = r->now;
 		go_on(r, ACTION_PROBE);
 		in_second[(r->now - opened_at) / S]++;
@@ -243,7 +256,7 @@ static void a_fleet_does_not_ask_in_step(void **state)
 
 static void clients_are_told_at_once_and_when_the_next_try_is(void **state)
 {
-	struct rig *r = cut_off(OUTCOME_REFUSED);
+	struct rig *r = cut_off(OUTCOME_UNREACHABLE);
 	rig_waits(r, 3);
 	assert_int_equal(rig_first(r, ACTION_REJECT)->client, 3);
 	assert_int_equal(rig_first(r, ACTION_REJECT)->reject, REJECT_BREAKER_OPEN);
@@ -309,7 +322,7 @@ static void spare_servers_are_kept_while_no_other_can_be_had(void **state)
 
 static void the_attempt_that_decides_is_given_the_longest_patience(void **state)
 {
-	struct rig *r = cut_off(OUTCOME_REFUSED);
+	struct rig *r = cut_off(OUTCOME_FULL);
 	rig_go(r, r->engine.breaker.until);
 	assert_int_equal(rig_count(r, ACTION_CONNECT), 1);
 	assert_int_equal(r->engine.attempts[0].timeout_ns, 2 * 60 * S);
@@ -456,7 +469,7 @@ int main(void)
 		cmocka_unit_test(while_open_it_is_asked_lightly_and_one_at_a_time),
 		cmocka_unit_test(one_that_gets_through_brings_the_next_attempt_forward),
 		cmocka_unit_test(one_that_fails_leaves_it_open),
-		cmocka_unit_test(what_misled_is_asked_again_as_ever),
+		cmocka_unit_test(a_host_that_answers_is_asked_by_logins),
 		cmocka_unit_test(a_server_that_said_that_it_is_full_is_not_asked_lightly),
 		cmocka_unit_test(during_the_startup_no_probe_is_asked_for),
 		cmocka_unit_test(a_probe_that_ends_after_the_attempt_has_decided_changes_nothing),
