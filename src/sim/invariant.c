@@ -1,7 +1,8 @@
 #include "sim/invariant.h"
 
 /* One in so many events is followed by a look at everything. */
-#define ALL_EVERY 1000000
+static const int64_t all_every[] = {
+	[SIM_CHECK_SOME] = 1000000, [SIM_CHECK_OFTEN] = 64, [SIM_CHECK_ALL] = 1};
 
 static void check_phases(struct world *w, int instance, const struct startup *s)
 {
@@ -159,6 +160,6 @@ void invariant_world(struct world *w)
 	if (d->sessions > d->backends || d->backends > d->max_connections || d->busy > d->cores)
 		world_broken(w, -1, "%d sessions, %d backends of %d, %d cores busy of %d",
 			d->sessions, d->backends, d->max_connections, d->busy, d->cores);
-	if (w->settings->checks == SIM_CHECK_ALL || w->events % ALL_EVERY == 0)
+	if (w->events % all_every[w->settings->checks] == 0)
 		invariant_all(w);
 }

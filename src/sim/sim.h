@@ -21,6 +21,7 @@
 
 enum sim_checks {
 	SIM_CHECK_SOME, /* what costs little after every event, all the rest now and then */
+	SIM_CHECK_OFTEN, /* the same, but all the rest after every 64th event */
 	SIM_CHECK_ALL, /* all after every event */
 };
 
