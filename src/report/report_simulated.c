@@ -17,6 +17,7 @@ static const enum metric spread[] = {
 	METRIC_SERVED_RATE,
 	METRIC_RECOVERED_S,
 	METRIC_RECOVERY_BOUND_S,
+	METRIC_FAIRNESS,
 };
 
 bool report_is_simulated(const struct report *report)

@@ -26,6 +26,7 @@ static const char *const names[METRICS] = {
 	[METRIC_SERVED_RATE] = "served_rate",
 	[METRIC_RECOVERED_S] = "recovered_s",
 	[METRIC_RECOVERY_BOUND_S] = "recovery_bound_s",
+	[METRIC_FAIRNESS] = "fairness",
 };
 
 /* Longer ones first where one begins with another. */

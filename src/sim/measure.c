@@ -185,6 +185,27 @@ static void set_times(struct world *w)
 	v[METRIC_RECOVERY_BOUND_S] = seconds_or_nan(scenario_recovery(w->scenario, w->arm));
 }
 
+/* How evenly those that are up share the connections: Jain's index, (sum x)^2 / (n x sum x^2) (Jain,
+ * Chiu and Hawe, "A Quantitative Measure of Fairness", 1984). */
+static double fairness(const struct world *w)
+{
+	double sum = 0, squares = 0;
+	int count = 0;
+
+	for (int i = 0; i < w->fleet.present; i++) {
+		const struct instance *at = &w->fleet.list[i];
+		if (at->state != INSTANCE_READY)
+			continue;
+		double has = w->arm->standpipe
+				     ? at->gate->engine.pool.idle + at->gate->engine.pool.busy
+				     : at->service.open;
+		count++;
+		sum += has;
+		squares += has * has;
+	}
+	return squares > 0 ? sum * sum / (count * squares) : NAN;
+}
+
 void measure_end(struct world *w)
 {
 	struct result *r = w->result;
@@ -207,6 +228,7 @@ void measure_end(struct world *w)
 	v[METRIC_PEAK_CONNECTIONS] = w->database.sessions_peak;
 	v[METRIC_BUDGET] = scenario_budget(w->scenario, w->arm);
 	v[METRIC_DIED] = f->died;
+	v[METRIC_FAIRNESS] = fairness(w);
 	if (has_load(w)) {
 		v[METRIC_REQUESTS] = (double)l->requests;
 		v[METRIC_SERVED_RATE] = l->requests > 0 ? (double)l->served / (double)l->requests
