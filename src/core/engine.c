@@ -62,7 +62,10 @@ void engine_connections_changed(struct engine *e, instant now)
 {
 	/* The fleet's connections: as the server counted them, or as many in every instance. */
 	int assumed = pool_servers(&e->pool) * processes_of_fleet(e);
-	int counted = now - e->limits_at < BACKENDS_FRESH_NS ? e->limits.backends : -1;
+	instant believed_until = instant_add(e->limits_at, BACKENDS_FRESH_NS);
+	bool believed = e->limits.backends >= 0 && now < believed_until;
+	int counted = believed ? e->limits.backends : -1;
+	e->counted_until = believed ? believed_until : INSTANT_NEVER;
 	path_connections(&e->path, counted > assumed ? counted : assumed, now);
 }
 
@@ -416,12 +419,20 @@ static void end_if_failed(struct engine *e, struct engine_actions *actions)
 	act(actions, ACTION_EXIT)->code = ENGINE_EXIT_STARTUP_FAILED;
 }
 
+/* Not what only measures: a quiet engine is left alone until a server's time is over. */
+static bool is_news_of_servers(enum engine_event_kind kind)
+{
+	return kind != EVENT_TICK && kind != EVENT_THROUGHPUT && kind != EVENT_TCP_SAMPLE;
+}
+
 void engine_step(struct engine *e, const struct engine_event *event, struct engine_actions *actions)
 {
 	instant now = event->now;
 	actions->count = 0;
 	e->unfinished = false;
 	take_in(e, event, actions);
+	if (is_news_of_servers(event->kind))
+		engine_sweep_soon(e, now);
 	engine_connections_changed(e, now);
 	watch_attempts(e, now, actions);
 	watch_startup(e, now, actions);
@@ -453,7 +464,7 @@ instant engine_deadline(const struct engine *e)
 		return 0;
 	instant at = instant_min(engine_attempts_deadline(e), engine_queues_deadline(e));
 	at = instant_min(at, startup_deadline(&e->startup));
-	at = instant_min(at, path_deadline(&e->path));
+	at = instant_min(at, instant_min(path_deadline(&e->path), e->counted_until));
 	at = instant_min(at, engine_breaker_deadline(e));
 	if (e->pool.idle > 0)
 		at = instant_min(at, e->sweep_at);
@@ -499,6 +510,7 @@ void engine_init(struct engine *e, const struct engine_settings *settings,
 	set_group(e, ENGINE_OWN,
 		&(struct pool_group_settings){.servers_kept = settings->servers_kept}, now);
 	e->limits = (struct engine_limits){-1, -1, -1, -1, false};
+	e->counted_until = INSTANT_NEVER;
 	e->availability = AVAILABILITY_UNAVAILABLE;
 	e->path_noticed = e->path.state;
 	e->sweep_at = now;

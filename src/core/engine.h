@@ -224,6 +224,7 @@ struct engine {
 	struct dbms dbms;
 	struct engine_limits limits; /* as last told, at limits_at */
 	instant limits_at;
+	instant counted_until; /* its count of backends is believed; INSTANT_NEVER: there is none */
 	struct engine_group *groups; /* borrowed: as the pool's */
 	struct engine_attempt *attempts; /* borrowed: by server id, servers_max of them */
 	struct engine_attempt recent[ENGINE_ATTEMPTS_MAX]; /* ended; place (serial - 1) % MAX */

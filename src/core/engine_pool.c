@@ -4,7 +4,7 @@
 #include "core/engine_attempt.h"
 #include "core/engine_queue.h"
 
-/* How often idle servers are looked at for age. */
+/* How soon idle servers are looked at for age once something has happened. */
 #define SWEEP_NS NS_PER_S
 
 /* ---- what is known ---- */
@@ -324,23 +324,43 @@ void engine_assign(struct engine *e, instant now, struct engine_actions *actions
 
 /* ---- closing ---- */
 
+static bool is_surplus(const struct engine *e, int server)
+{
+	const struct pool_group *g = &e->pool.groups[e->pool.servers[server].group];
+	return e->settings.server_idle_ns > 0 && pool_group_servers(g) > g->settings.servers_kept;
+}
+
+/* When the idle server is to be closed by time alone. */
+static instant ends_at(const struct engine *e, int server)
+{
+	const struct pool_server *s = &e->pool.servers[server];
+	instant at = s->retire_at;
+	if (is_surplus(e, server))
+		at = instant_min(at, instant_add(s->since, e->settings.server_idle_ns));
+	return at;
+}
+
+void engine_sweep_soon(struct engine *e, instant now)
+{
+	e->sweep_at = instant_min(e->sweep_at, now + SWEEP_NS);
+}
+
 void engine_sweep(struct engine *e, instant now, struct engine_actions *actions)
 {
 	if (now < e->sweep_at)
 		return;
-	e->sweep_at = now + SWEEP_NS;
+	e->sweep_at = INSTANT_NEVER;
 	int next;
 	for (int server = e->pool.oldest; server != POOL_NOBODY; server = next) {
 		const struct pool_server *s = &e->pool.servers[server];
-		const struct pool_group *g = &e->pool.groups[s->group];
 		next = s->newer;
+		instant at = ends_at(e, server);
 		/* One too many is not one while no other can be had. */
-		bool surplus = e->settings.server_idle_ns > 0 &&
-			       now - s->since >= e->settings.server_idle_ns &&
-			       pool_group_servers(g) > g->settings.servers_kept &&
-			       is_replaceable(e, s->group, now);
-		if (!surplus && !is_done_with(e, server, now))
+		bool over = now >= at && is_replaceable(e, s->group, now);
+		if (!over && !is_done_with(e, server, now)) {
+			e->sweep_at = instant_min(e->sweep_at, instant_max(at, now + SWEEP_NS));
 			continue;
+		}
 		if (!has_room(e, actions, 1)) {
 			e->sweep_at = now;
 			return;

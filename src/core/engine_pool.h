@@ -27,6 +27,8 @@ void engine_open_servers(struct engine *e, instant now, struct engine_actions *a
  * one. */
 bool engine_open_probe(struct engine *e, instant now, struct engine_actions *actions);
 /* Closes what is idle and too old, or idle for too long and not to be kept. */
+/* Something has happened that may make one of them so: they are looked at within a second. */
+void engine_sweep_soon(struct engine *e, instant now);
 void engine_sweep(struct engine *e, instant now, struct engine_actions *actions);
 
 /* From when on another server is wanted, whether or not it may be tried then; INSTANT_NEVER: not

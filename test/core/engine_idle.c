@@ -187,6 +187,20 @@ static void idle_ones_above_those_kept_are_closed_after_their_time(void **state)
 	assert_int_equal(rig_count(r, ACTION_CLOSE), 0);
 }
 
+/* Thousands of instances that have nothing to do cost nothing. */
+static void a_quiet_engine_is_left_alone_until_a_server_is_too_old(void **state)
+{
+	struct rig *r = with_one_server();
+	int steps = 0;
+	while (r->now < 3000 * S) {
+		rig_go(r, instant_max(r->now, engine_deadline(&r->engine)));
+		steps++;
+	}
+	/* Its age, less a tenth at most, is what the next deadline is for. */
+	assert_in_range(r->now, 3240 * S, 3600 * S);
+	assert_in_range(steps, 1, 4);
+}
+
 static void without_a_time_idle_ones_stay(void **state)
 {
 	struct rig *r = fresh();
@@ -238,6 +252,7 @@ int main(void)
 		cmocka_unit_test(one_that_is_to_go_at_once_goes_even_so),
 		cmocka_unit_test(without_a_life_it_lives_on),
 		cmocka_unit_test(idle_ones_above_those_kept_are_closed_after_their_time),
+		cmocka_unit_test(a_quiet_engine_is_left_alone_until_a_server_is_too_old),
 		cmocka_unit_test(without_a_time_idle_ones_stay),
 		cmocka_unit_test(over_the_share_a_server_given_back_is_closed_though_others_wait),
 	};
