@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/engine_actions.h"
+#include "core/engine_announce.h"
 #include "core/engine_attempt.h"
 #include "core/engine_breaker.h"
 #include "core/engine_pool.h"
@@ -22,13 +23,12 @@ static bool in_phase(const struct engine *e, enum phase phase)
 int64_t engine_deadline_span(const struct engine *e, enum deadline_kind kind)
 {
 	int64_t measured_ns = 0;
-	/* Observation knows connects, and so what waits for one, and how fast the queue moves. Once the startup is over the
-	 * pool's wait is short on purpose: better an honest error than a long queue. */
-	if (kind == DEADLINE_POOL && startup_is_over(&e->startup))
-		return e->settings.deadlines.base_ns[kind];
-	if (kind == DEADLINE_CONNECTION || kind == DEADLINE_INITIALIZATION || kind == DEADLINE_POOL)
+	if (kind == DEADLINE_POOL)
+		return engine_queue_patience(e, ENGINE_OWN);
+	/* Observation knows connects, and so what waits for one, and how fast the queue moves. */
+	if (kind == DEADLINE_CONNECTION || kind == DEADLINE_INITIALIZATION)
 		measured_ns = path_connect_p95(&e->path);
-	if (kind == DEADLINE_INITIALIZATION || kind == DEADLINE_POOL)
+	if (kind == DEADLINE_INITIALIZATION)
 		measured_ns += engine_expected_wait(e, ENGINE_OWN);
 	return deadline_span(&e->settings.deadlines, kind, e->path.state, measured_ns);
 }
@@ -161,6 +161,14 @@ static void server_released(struct engine *e, int server, instant now)
 	look_at_released(e, server, now);
 }
 
+/* What serves is not ended for what its new gate finds missing. */
+static void command_is_up(struct engine *e)
+{
+	e->command_up = true;
+	for (enum phase phase = PHASE_DEPENDENCIES; phase < PHASE_COUNT; phase++)
+		e->startup.settings.critical[phase] = false;
+}
+
 static void command_exited(
 	struct engine *e, const struct engine_event *event, struct engine_actions *actions)
 {
@@ -182,6 +190,15 @@ static void phase_done(struct engine *e, const struct engine_event *event)
 	if (event->phase == PHASE_SERVICES && event->ok)
 		e->command_up = true;
 	end_phase(e, event->phase, event->ok, event->now);
+}
+
+static void phase_stepped(struct engine *e, const struct engine_event *event)
+{
+	if (event->phase != PHASE_DATABASE || !in_phase(e, PHASE_DATABASE))
+		return; /* crossed with its cancellation */
+	startup_restart_timeout(
+		&e->startup, engine_deadline_span(e, DEADLINE_TABLE_SETUP), event->now);
+	e->in_table_setup = true;
 }
 
 static void limits_told(struct engine *e, const struct engine_event *event)
@@ -245,11 +262,7 @@ static void take_in(
 		phase_done(e, event);
 		break;
 	case EVENT_PHASE_STEP:
-		if (event->phase != PHASE_DATABASE || !in_phase(e, PHASE_DATABASE))
-			break; /* crossed with its cancellation */
-		startup_restart_timeout(
-			&e->startup, engine_deadline_span(e, DEADLINE_TABLE_SETUP), event->now);
-		e->in_table_setup = true;
+		phase_stepped(e, event);
 		break;
 	case EVENT_CONNECT_STAGE:
 		if (event->syn_known)
@@ -303,10 +316,7 @@ static void take_in(
 		reconnect(e, event->group, event->now);
 		break;
 	case EVENT_COMMAND_UP:
-		e->command_up = true;
-		/* What serves is not ended for what its new gate finds missing. */
-		for (enum phase phase = PHASE_DEPENDENCIES; phase < PHASE_COUNT; phase++)
-			e->startup.settings.critical[phase] = false;
+		command_is_up(e);
 		break;
 	case EVENT_COMMAND_EXITED:
 		command_exited(e, event, actions);
@@ -352,65 +362,6 @@ static void watch_startup(struct engine *e, instant now, struct engine_actions *
 		fail_phase(e, e->startup.current, true, now, actions);
 }
 
-/* What became of phases, and the work of the one that begins. */
-static void announce_phases(struct engine *e, struct engine_actions *actions)
-{
-	for (enum phase phase = 0; phase < PHASE_COUNT; phase++) {
-		enum phase_status from = e->phase_noticed[phase];
-		enum phase_status to = e->startup.phases[phase].status;
-		if (from == to)
-			continue;
-		if (actions->count + 2 > ENGINE_ACTIONS_MAX) {
-			e->unfinished = true;
-			return;
-		}
-		e->phase_noticed[phase] = to;
-		notice(actions, NOTICE_PHASE, phase, from, to);
-		if (to == PHASE_IN_PROGRESS)
-			act(actions, ACTION_PHASE_BEGIN)->phase = phase;
-	}
-	if (startup_is_complete(&e->startup) && !e->started_noticed && has_room(e, actions, 1)) {
-		e->started_noticed = true;
-		notice(actions, NOTICE_STARTED, PHASE_FINALIZE, 0, 1);
-	}
-}
-
-/* A server connection is there; or none is needed now, and the last one did its work. */
-static bool is_database_up(const struct engine *e)
-{
-	if (!e->settings.startup.wanted[PHASE_DATABASE] || e->pool.idle + e->pool.busy > 0)
-		return true;
-	bool connected_once = e->path.attempts > e->path.failures;
-	return connected_once && e->retry.failures == 0 &&
-	       e->groups[ENGINE_OWN].permanent == OUTCOME_OK;
-}
-
-static void announce_states(struct engine *e, struct engine_actions *actions)
-{
-	struct availability_facts facts = {
-		.command_up = e->command_up || !e->settings.startup.wanted[PHASE_SERVICES],
-		.database_up = is_database_up(e),
-		.breaker_closed = e->breaker.state == BREAKER_CLOSED,
-	};
-	enum availability availability = availability_of(&e->startup, &facts);
-	bool scaling = scaling_goes_on(&e->path.scaling);
-	engine_breaker_announce(e, actions);
-	if (!has_room(e, actions, 4))
-		return;
-	if (e->path.state != e->path_noticed)
-		notice(actions, NOTICE_PATH, 0, (int)e->path_noticed, (int)e->path.state);
-	if (e->dbms.state != e->dbms_noticed)
-		notice(actions, NOTICE_DBMS, 0, (int)e->dbms_noticed, (int)e->dbms.state);
-	if (scaling != e->scaling_noticed)
-		notice(actions, NOTICE_SCALING, 0, e->scaling_noticed, scaling);
-	if (availability != e->availability)
-		notice(actions, NOTICE_AVAILABILITY, 0, (int)e->availability, (int)availability);
-	e->path_noticed = e->path.state;
-	e->scaling_noticed = scaling;
-	e->dbms_noticed = e->dbms.state;
-	e->availability = availability;
-}
-
 static void end_if_failed(struct engine *e, struct engine_actions *actions)
 {
 	if (!e->startup.failed || e->exiting || !has_room(e, actions, 1))
@@ -436,7 +387,7 @@ void engine_step(struct engine *e, const struct engine_event *event, struct engi
 	engine_connections_changed(e, now);
 	watch_attempts(e, now, actions);
 	watch_startup(e, now, actions);
-	announce_phases(e, actions);
+	engine_announce_phases(e, actions);
 	engine_assign(e, now, actions);
 	if (event->kind == EVENT_CLIENT_WAITS)
 		engine_queue_arrived(e, event->client, now, actions);
@@ -444,7 +395,7 @@ void engine_step(struct engine *e, const struct engine_event *event, struct engi
 	engine_open_servers(e, now, actions);
 	engine_breaker_watch(e, now, actions);
 	engine_sweep(e, now, actions);
-	announce_states(e, actions);
+	engine_announce_states(e, actions);
 	end_if_failed(e, actions);
 }
 

@@ -164,7 +164,6 @@ static struct want next_want(const struct engine *e, instant now)
 	return first;
 }
 
-/* What nobody waits for: it comes after all that somebody does. */
 /* One that nobody waits for can begin in the gate's own group. */
 static bool has_place_for_probe(const struct engine *e)
 {
@@ -173,6 +172,7 @@ static bool has_place_for_probe(const struct engine *e)
 	       pool_group_has_room(&e->pool, ENGINE_OWN) && !is_held(&e->pool.groups[ENGINE_OWN]);
 }
 
+/* What nobody waits for: it comes after all that somebody does. */
 static struct want spare_want(const struct engine *e)
 {
 	int group = engine_may_connect(e) ? lacking_group(e) : POOL_NOBODY;

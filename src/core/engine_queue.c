@@ -10,8 +10,7 @@ static int64_t allowed_ns(const struct engine *e)
 	return e->settings.deadlines.base_ns[DEADLINE_POOL];
 }
 
-/* How long a client of the group may wait now. */
-static int64_t patience_ns(const struct engine *e, int group)
+int64_t engine_queue_patience(const struct engine *e, int group)
 {
 	/* Once the startup is over the pool's wait is short on purpose: better an honest error than
 	 * a long queue. */
@@ -120,7 +119,7 @@ static bool is_in_vain(
 
 static void turn_away_in(struct engine *e, int group, instant now, struct engine_actions *actions)
 {
-	int64_t span_ns = patience_ns(e, group);
+	int64_t span_ns = engine_queue_patience(e, group);
 	enum engine_reject why = REJECT_POOL_TIMEOUT;
 	bool all = is_hopeless(e, group, now, &why);
 	int next;
@@ -158,8 +157,8 @@ instant engine_queues_deadline(const struct engine *e)
 			c = e->pool.clients[c].next;
 		if (c == POOL_NOBODY)
 			continue;
-		first = instant_min(
-			first, instant_add(e->pool.clients[c].since, patience_ns(e, group)));
+		first = instant_min(first,
+			instant_add(e->pool.clients[c].since, engine_queue_patience(e, group)));
 	}
 	return first;
 }

@@ -25,6 +25,9 @@ void engine_queue_arrived(
 /* May be repeated: who found no room among the actions is found again. */
 void engine_turn_away(struct engine *e, instant now, struct engine_actions *actions);
 
+/* How long a client of the group may wait now, in ns. */
+int64_t engine_queue_patience(const struct engine *e, int group);
+
 /* When the first who waits is to be turned away. */
 instant engine_queues_deadline(const struct engine *e);
 
