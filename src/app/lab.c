@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <getopt.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,17 +13,14 @@
 #include <unistd.h>
 
 #include "app/commands.h"
+#include "app/output.h"
 #include "conf/value.h"
 #include "lab/lab.h"
-#include "report/picture.h"
 #include "report/report.h"
-
-#define JSON_FORMAT (JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12))
 
 struct arguments {
 	const char *scenario;
-	const char *output, *picture;
-	bool json;
+	struct output output;
 	const char *names[SCENARIO_ARMS_MAX];
 	struct lab_options options;
 };
@@ -33,7 +29,7 @@ static int parse_option(struct arguments *a, int option, char **argv)
 {
 	switch (option) {
 	case 'j':
-		a->json = true;
+		a->output.json = true;
 		return 0;
 	case 'a':
 		if (a->options.arm_count == SCENARIO_ARMS_MAX)
@@ -47,10 +43,10 @@ static int parse_option(struct arguments *a, int option, char **argv)
 				"lab", "--time-scale %s: a number from 0.01 to 10", optarg);
 		return 0;
 	case 'o':
-		a->output = optarg;
+		a->output.file = optarg;
 		return 0;
 	case 'p':
-		a->picture = optarg;
+		a->output.picture = optarg;
 		return 0;
 	case 'l':
 		a->options.logs = optarg;
@@ -106,44 +102,6 @@ static int prepare_logs(struct arguments *a, char *path)
 	return 0;
 }
 
-static int write_picture(const char *file, const struct report *report)
-{
-	FILE *to = fopen(file, "we");
-	bool failed = !to;
-
-	if (to) {
-		picture_svg(report, to);
-		failed = ferror(to) != 0;
-		failed = fclose(to) != 0 || failed;
-	}
-	if (failed)
-		fprintf(stderr, "standpipe lab: cannot write %s: %s\n", file, strerror(errno));
-	return failed ? -1 : 0;
-}
-
-static int write_report(const struct arguments *a, const struct report *report)
-{
-	json_t *json = report_json(report);
-	int failed = 0;
-
-	if (a->json) {
-		failed = json_dumpf(json, stdout, JSON_FORMAT);
-		putchar('\n');
-	} else {
-		report_table(report, stdout);
-	}
-	if (fflush(stdout) != 0)
-		failed = -1;
-	if (a->output && json_dump_file(json, a->output, JSON_FORMAT) < 0) {
-		fprintf(stderr, "standpipe lab: cannot write %s: %s\n", a->output, strerror(errno));
-		failed = -1;
-	}
-	if (a->picture && write_picture(a->picture, report) < 0)
-		failed = -1;
-	json_decref(json);
-	return failed ? 1 : 0;
-}
-
 /* Two sockets a flow, and more than a thousand flows: take all that we may have. */
 static void raise_file_limit(void)
 {
@@ -173,9 +131,7 @@ static int run(struct arguments *a, const struct scenario *s)
 		fprintf(stderr, "standpipe lab: ended by a signal; all is cleaned up\n");
 		code = 128 + status;
 	} else {
-		code = write_report(a, report);
-		if (code == 0 && !report->expectations_hold)
-			code = 1;
+		code = output_report("lab", &a->output, report);
 	}
 	report_release(report);
 	free(report);

@@ -214,7 +214,7 @@ static void judge_server(struct probe_verdict *v, const struct probe_record *r)
 	int used = r->server.limits.backends - 1;
 	if (!v->has_plan)
 		return;
-	if (r->server.in_recovery)
+	if (r->server.limits.in_recovery)
 		say(v, PROBE_NOTE, "standby", "the server is a standby: it refuses to write");
 	if (used * 100 >= b->usable * BUSY_PERCENT)
 		say(v, PROBE_WARNING, "nearly_full",

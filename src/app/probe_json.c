@@ -167,7 +167,7 @@ static json_t *server_json(const struct probe_shown *s)
 		return json_null();
 	json_t *o = json_object();
 	put(o, "version", text(s, server->version));
-	put(o, "in_recovery", json_boolean(server->in_recovery));
+	put(o, "in_recovery", json_boolean(server->limits.in_recovery));
 	put(o, "max_connections", number_or_null(server->limits.max_connections));
 	put(o, "superuser_reserved", number_or_null(server->limits.superuser_reserved));
 	put(o, "reserved", number_or_null(server->limits.reserved));

@@ -48,7 +48,6 @@ struct probe_attempt {
 struct probe_server {
 	bool known;
 	struct engine_limits limits; /* backends with one of ours among them */
-	bool in_recovery;
 	char version[PROBE_VERSION_MAX]; /* "15.8" */
 };
 

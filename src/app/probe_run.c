@@ -17,8 +17,6 @@
 #define THREADS_MIN       4 /* libuv's own number */
 #define THREADS_MAX       64
 
-#define SERVER_SQL WATCH_SQL
-
 struct run;
 
 /* One attempt, from its start until its connection is closed. */
@@ -147,23 +145,18 @@ static void on_timeout(uv_timer_t *timer)
 
 /* ---- queries ---- */
 
-static int number(const PGresult *result, int column)
-{
-	return PQgetisnull(result, 0, column) ? -1 : atoi(PQgetvalue(result, 0, column));
-}
-
 static void take_server(struct trial *t, const PGresult *result)
 {
 	struct probe_server *s = &t->run->record->server;
 	const char *version = PQparameterStatus(t->up.conn, "server_version");
-	if (PQntuples(result) != 1 || PQnfields(result) != 5)
+	struct bytes columns[WATCH_COLUMNS];
+	if (PQntuples(result) != 1 || PQnfields(result) != WATCH_COLUMNS)
 		return;
+	for (int i = 0; i < WATCH_COLUMNS; i++)
+		columns[i] = (struct bytes){(const uint8_t *)PQgetvalue(result, 0, i),
+			(size_t)PQgetlength(result, 0, i)};
 	s->known = true;
-	s->limits = (struct engine_limits){.max_connections = number(result, 0),
-		.superuser_reserved = number(result, 1),
-		.reserved = number(result, 2),
-		.backends = number(result, 3)};
-	s->in_recovery = *PQgetvalue(result, 0, 4) == 't';
+	s->limits = watch_limits(columns, WATCH_COLUMNS);
 	snprintf(s->version, sizeof(s->version), "%s", version ? version : "");
 }
 
@@ -194,7 +187,7 @@ static void on_answer(void *context, const PGresult *result, const struct error 
 	sample(t, t->up.fd);
 	if (t->a.part == PROBE_FIRST && t->a.queries == PROBE_QUERIES)
 		t->query = upstream_query_start(
-			&t->run->loop, &t->up, SERVER_SQL, on_server_told, t);
+			&t->run->loop, &t->up, WATCH_SQL, on_server_told, t);
 	else if (t->a.part == PROBE_FIRST)
 		ask(t);
 	else

@@ -214,7 +214,7 @@ static void show_path(const struct probe_shown *s)
 	snprintf(line, sizeof(line),
 		"PostgreSQL %s, a %s; max_connections %d, of which %d are kept for superusers and "
 		"%d reserved; %d clients beside this one",
-		version, server->in_recovery ? "standby" : "primary", l->max_connections,
+		version, l->in_recovery ? "standby" : "primary", l->max_connections,
 		l->superuser_reserved, l->reserved, l->backends - 1);
 	printf("%-*s", INDENT, "server");
 	show_wrapped(INDENT, line);

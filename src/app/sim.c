@@ -2,9 +2,7 @@
  * standpipe sim SCENARIO - the same scenario in virtual time. Exit codes: 0; 1 an expectation does not
  * hold, or an invariant was broken; 2 usage or scenario.
  */
-#include <errno.h>
 #include <getopt.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,20 +11,17 @@
 #include "app/commands.h"
 #include "app/config.h"
 #include "app/jobs.h"
+#include "app/output.h"
 #include "app/sim_jobs.h"
 #include "app/sim_swarm.h"
 #include "conf/value.h"
-#include "report/picture.h"
 #include "report/report.h"
 #include "sim/sim.h"
-
-#define JSON_FORMAT (JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12))
 
 struct arguments {
 	const char *scenario;
 	const char *seed; /* NULL: the scenario's */
-	const char *output, *picture;
-	bool json;
+	struct output output;
 	int runs, jobs;
 	int swarm; /* random scenarios in place of one from a file; 0: none */
 	const char *arms[SCENARIO_ARMS_MAX];
@@ -48,7 +43,7 @@ static int parse_option(struct arguments *a, int option, char **argv)
 {
 	switch (option) {
 	case 'j':
-		a->json = true;
+		a->output.json = true;
 		return 0;
 	case 's':
 		a->seed = optarg;
@@ -59,10 +54,10 @@ static int parse_option(struct arguments *a, int option, char **argv)
 		a->arms[a->arm_count++] = optarg;
 		return 0;
 	case 'o':
-		a->output = optarg;
+		a->output.file = optarg;
 		return 0;
 	case 'p':
-		a->picture = optarg;
+		a->output.picture = optarg;
 		return 0;
 	case 'r':
 		return parse_count("--runs", SIM_RUNS_MAX, &a->runs);
@@ -80,7 +75,7 @@ static int parse_swarm(const struct arguments *a, int scenarios)
 {
 	if (scenarios > 0 || a->arm_count > 0)
 		return usage_error("sim", "--swarm draws its scenarios and arms itself");
-	if (a->runs > 1 || a->picture || a->output)
+	if (a->runs > 1 || a->output.picture || a->output.file)
 		return usage_error("sim",
 			"--swarm goes with --seed, --jobs and --json, not with --runs, "
 			"--picture or --output");
@@ -221,47 +216,6 @@ static int run_arms(const struct arguments *a, const struct scenario *s, uint64_
 	return 0;
 }
 
-/* ---- the report ---- */
-
-static int cannot_write(const char *file)
-{
-	fprintf(stderr, "standpipe sim: cannot write %s: %s\n", file, strerror(errno));
-	return 1;
-}
-
-static int write_picture(const char *file, const struct report *report)
-{
-	FILE *to = fopen(file, "we");
-
-	if (!to)
-		return cannot_write(file);
-	picture_svg(report, to);
-	bool failed = ferror(to);
-	failed = fclose(to) != 0 || failed;
-	return failed ? cannot_write(file) : 0;
-}
-
-static int write_report(const struct arguments *a, const struct report *report)
-{
-	json_t *json = report_json(report);
-	int code = 0;
-
-	if (a->json) {
-		code = json_dumpf(json, stdout, JSON_FORMAT) != 0;
-		putchar('\n');
-	} else {
-		report_table(report, stdout);
-	}
-	if (fflush(stdout) != 0)
-		code = 1;
-	if (a->output && json_dump_file(json, a->output, JSON_FORMAT) < 0)
-		code = cannot_write(a->output);
-	if (a->picture && write_picture(a->picture, report) != 0)
-		code = 1;
-	json_decref(json);
-	return code;
-}
-
 static int run(const struct arguments *a, const struct scenario *s)
 {
 	struct report *report = calloc(1, sizeof *report);
@@ -283,9 +237,7 @@ static int run(const struct arguments *a, const struct scenario *s)
 	else if (code != 0)
 		fprintf(stderr, "standpipe sim: %s: %s\n", error.stage, error.text);
 	else
-		code = write_report(a, report);
-	if (code == 0 && !report_holds(report))
-		code = 1;
+		code = output_report("sim", &a->output, report);
 	report_release(report);
 	free(report);
 	return code;
@@ -300,7 +252,7 @@ static int run_swarm(const struct arguments *a)
 		.seed = a->seed ? sim_seed(a->seed) : 1,
 		.runs = a->swarm,
 		.jobs = a->jobs < a->swarm ? a->jobs : a->swarm,
-		.json = a->json,
+		.json = a->output.json,
 	};
 	struct error error;
 

@@ -5,7 +5,7 @@
 
 #include "gate/hub.h"
 
-enum { COLUMN_MAX, COLUMN_SUPERUSER, COLUMN_RESERVED, COLUMN_BACKENDS, COLUMN_RECOVERY, COLUMNS };
+enum { COLUMN_MAX, COLUMN_SUPERUSER, COLUMN_RESERVED, COLUMN_BACKENDS, COLUMN_RECOVERY };
 
 static int number(const struct bytes *column)
 {
@@ -19,7 +19,7 @@ static int number(const struct bytes *column)
 
 struct engine_limits watch_limits(const struct bytes *columns, int count)
 {
-	if (count < COLUMNS)
+	if (count < WATCH_COLUMNS)
 		return (struct engine_limits){-1, -1, -1, -1, false};
 	const struct bytes *recovery = &columns[COLUMN_RECOVERY];
 	return (struct engine_limits){

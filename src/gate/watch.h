@@ -27,7 +27,9 @@
 	"  and coalesce(backend_type, 'client backend') = 'client backend'),"       \
 	" pg_catalog.pg_is_in_recovery()"
 
-/* What its row says. */
+#define WATCH_COLUMNS 5
+
+/* What its row says; what is NULL or missing is not known. */
 struct engine_limits watch_limits(const struct bytes *columns, int count);
 
 struct watch {

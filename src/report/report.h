@@ -23,7 +23,6 @@ struct report {
 	struct result references[SCENARIO_ARMS_MAX]; /* measured for the arm of the same index */
 	struct scenario_arm reference_arms[SCENARIO_ARMS_MAX];
 	char reference_names[SCENARIO_ARMS_MAX][EXPECT_ARM_MAX + 16];
-	bool expectations_hold; /* those of the arms that ran */
 };
 
 /* Nothing ran. `scenario` is borrowed for the report's life. */

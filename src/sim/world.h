@@ -68,7 +68,6 @@ struct world {
 	uint64_t seed;
 	bool alone; /* no faults and no load: what the bound is made of */
 	instant now, until;
-	bool over;
 	int64_t events;
 	struct agenda agenda;
 	struct random random; /* of the fleet: start times, warm-ups */

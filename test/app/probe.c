@@ -434,7 +434,7 @@ static void the_server_s_own_limits_count_not_the_configured_ones(void **state)
 	tell_server(rig, 203, 1);
 	judge(rig);
 	assert_int_equal(rig->verdict.plan.budget.usable, 200);
-	rig->record.server.in_recovery = true;
+	rig->record.server.limits.in_recovery = true;
 	judge(rig);
 	expect(rig, "standby", PROBE_NOTE);
 	rig->record.server.known = false;
