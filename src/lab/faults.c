@@ -63,6 +63,8 @@ static void begin(struct faults *f, int i, uint64_t now)
 		if (connector)
 			connector_restart(connector, true);
 		break;
+	case FAULT_FAILOVER: /* lab_can_play refused it */
+		break;
 	case FAULT_SLOW:
 		tell_delay(f);
 		break;
@@ -98,6 +100,8 @@ static int end(struct faults *f, int i, struct error *error)
 	case FAULT_CONNECTOR_RESTART:
 		if (connector && !is_on(f, FAULT_CONNECTOR_RESTART))
 			connector_restart(connector, false);
+		break;
+	case FAULT_FAILOVER: /* lab_can_play refused it */
 		break;
 	case FAULT_SLOW:
 		tell_delay(f);

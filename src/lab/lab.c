@@ -362,6 +362,16 @@ int lab_can_play(const struct scenario *s, double time_scale, struct error *erro
 			"the lab starts %d instances at most, with those of its faults, not %d: "
 			"use standpipe sim",
 			LAB_INSTANCES_MAX, instances);
+	if (s->platform.scale_at > 0)
+		return error_set(error, "config", 0,
+			"platform.scale_at: the lab starts no instances by load: leave it out, or "
+			"use standpipe sim");
+	for (int i = 0; i < s->fault_count; i++)
+		if (s->faults[i].kind == FAULT_FAILOVER)
+			return error_set(error, "config", 0,
+				"faults[%d]: the lab has one database and none to fail over to: "
+				"use database_restart, or standpipe sim",
+				i);
 	if (rate > LAB_RATE_MAX)
 		return error_set(error, "config", 0,
 			"load.rate is %g requests in a real second, and the lab gives %d at most: "

@@ -15,6 +15,9 @@ struct platform_settings {
 	int64_t probe_timeout_ns; /* a start that is not ready by then is killed */
 	int64_t probe_interval_ns; /* between two probes */
 	const char *probe_path; /* asked with GET on the instance's PORT; 200 means ready */
+	double scale_at; /* requests under way for each instance that is up, over which one more is
+	                  * started; 0: never */
+	int instances_max; /* so it has at most */
 	const char *liveness_path; /* the same of an instance that is up; empty: never */
 	int64_t liveness_interval_ns; /* between two, and how long each may take */
 	int liveness_failures; /* so many in a row and it is killed, to be started again */

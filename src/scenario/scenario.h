@@ -72,6 +72,7 @@ struct scenario_load {
 	double rate; /* requests a second, of the whole fleet; 0: none */
 	int64_t at_ns;
 	int64_t transaction_ns; /* the database's time for one */
+	int64_t bytes; /* of its answer, over the path; the simulator's */
 	int64_t timeout_ns; /* a user waits no longer */
 	int retries; /* after the first try */
 	const char *path; /* the lab's requests: GET this of the instance's PORT */
@@ -82,6 +83,8 @@ enum scenario_fault_kind {
 	FAULT_PARTITION, /* nothing passes the connector and nothing new begins, for `for` */
 	FAULT_CONNECTOR_RESTART, /* every flow is cut, and nothing new begins for `for` */
 	FAULT_SLOW, /* every round trip through the path takes `factor` times as long, for `for` */
+	FAULT_FAILOVER, /* every session is cut, and nothing answers for `for`; then another server does,
+	                 * which is cold: its work takes `factor` times as long for as long again */
 	FAULT_DEPLOY, /* a new revision: as many new instances; an old one ends when a new one is up */
 	FAULT_SCALE_OUT, /* `instances` more are started */
 };
@@ -90,7 +93,7 @@ struct scenario_fault {
 	int64_t at_ns; /* since the arm began */
 	enum scenario_fault_kind kind;
 	int64_t for_ns;
-	double factor; /* FAULT_SLOW */
+	double factor; /* FAULT_SLOW, FAULT_FAILOVER */
 	int instances; /* FAULT_SCALE_OUT: how many; FAULT_DEPLOY: started at a time, 0: all at once */
 };
 

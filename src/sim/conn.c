@@ -111,13 +111,15 @@ static void send_syn(struct world *w, int conn)
 	c->step = CONN_SYN;
 	c->syns++;
 	if (!w->connector.exists) {
-		if (w->database.state == DATABASE_DOWN)
+		if (w->database.vanished)
+			syn_dropped(w, conn);
+		else if (w->database.state == DATABASE_DOWN)
 			conn_refuse(w, conn, OUTCOME_REFUSED);
 		else
 			go_on_after(w, conn, CONN_TCP, 1);
 		return;
 	}
-	if (w->now < instance_at(w, c->instance)->egress_at) {
+	if (w->now < instance_at(w, c->instance)->egress_at || w->database.vanished) {
 		connector_lost(&w->connector);
 		syn_dropped(w, conn);
 		return;
@@ -213,16 +215,31 @@ void conn_refuse(struct world *w, int conn, enum outcome outcome)
 
 /* ---- steps ---- */
 
-void conn_ask(struct world *w, int conn, int64_t work_ns, bool ping)
+void conn_ask(struct world *w, int conn, int64_t work_ns, int64_t bytes, bool ping)
 {
 	struct conn *c = at(w, conn);
 
 	assert(c->step == CONN_IDLE);
 	c->work_ns = work_ns;
+	c->bytes = (int32_t)bytes;
 	if (ping)
 		go_on_after(w, conn, CONN_PING, 1);
 	else
 		go_on_after(w, conn, CONN_ASK, CONN_TRANSACTION_TRIPS / 2.0);
+}
+
+/* It comes back over the path, behind what passes there already. */
+static void answer(struct world *w, int conn)
+{
+	struct conn *c = at(w, conn);
+	int64_t queued_ns = connector_pass(&w->connector, c->machine, c->bytes, w->now);
+
+	if (w->arm->standpipe)
+		instance_at(w, c->instance)->gate->bytes += c->bytes;
+	c->step = CONN_ANSWER;
+	world_put(w, OCC_CONN, conn, c->serial,
+		w->now + queued_ns +
+			connector_trips_ns(&w->connector, CONN_TRANSACTION_TRIPS / 2.0));
 }
 
 void conn_worked(struct world *w, int conn)
@@ -236,7 +253,7 @@ void conn_worked(struct world *w, int conn)
 	else if (c->step == CONN_LOGIN)
 		go_on_after(w, conn, CONN_LET_IN, LOGIN_BACK);
 	else
-		go_on_after(w, conn, CONN_ANSWER, CONN_TRANSACTION_TRIPS / 2.0);
+		answer(w, conn);
 }
 
 /* Its owner hears of a stage, and may give it up for that very reason: false then. */

@@ -46,6 +46,7 @@ struct conn {
 	int32_t id; /* its owner's name for it */
 	int32_t next; /* of those that are free, or whose work waits for a core */
 	int64_t work_ns;
+	int32_t bytes; /* of the answer */
 	int16_t machine; /* that carries its flow; -1: none does */
 	uint8_t step; /* enum conn_step */
 	uint8_t outcome; /* of REFUSED */
@@ -78,8 +79,8 @@ void conn_redial(struct world *w, int conn);
 /* The owner closes it, or gives the attempt up, and hears no more of it. */
 void conn_close(struct world *w, int conn);
 
-/* A transaction of so much work, on one that is IDLE. */
-void conn_ask(struct world *w, int conn, int64_t work_ns, bool ping);
+/* A transaction of so much work and an answer of so many bytes, on one that is IDLE. */
+void conn_ask(struct world *w, int conn, int64_t work_ns, int64_t bytes, bool ping);
 
 /* It ends from outside: the owner is told. */
 void conn_cut(struct world *w, int conn, enum outcome outcome);

@@ -49,6 +49,15 @@ int64_t connector_trips_ns(const struct connector *c, double trips)
 	return (int64_t)(trips * c->slow * (double)c->rtt_ns);
 }
 
+int64_t connector_pass(struct connector *c, int machine, int64_t bytes, instant now)
+{
+	if (machine < 0 || bytes == 0)
+		return 0;
+	capacity_advance(&c->capacity, now);
+	capacity_spend(&c->capacity, machine, bytes);
+	return instant_max(capacity_bytes_at(&c->capacity, machine), now) - now;
+}
+
 int connector_room(struct connector *c, instant now)
 {
 	if (!c->exists)

@@ -39,6 +39,9 @@ void connector_end(struct connector *c, int machine, instant now);
 /* `trips` round trips that begin now. */
 int64_t connector_trips_ns(const struct connector *c, double trips);
 
+/* So many bytes of a flow on `machine` come: how long they wait for those that came before. */
+int64_t connector_pass(struct connector *c, int machine, int64_t bytes, instant now);
+
 /* Flows that it carries now at most; 0: no limit. */
 int connector_room(struct connector *c, instant now);
 

@@ -11,8 +11,10 @@ static void begin(struct world *w, int conn)
 {
 	struct conn *c = &w->conns.list[conn];
 
+	double factor = w->now < w->database.cold_until ? w->database.cold_factor : 1;
+
 	w->database.busy++;
-	world_put(w, OCC_WORKED, conn, c->serial, w->now + c->work_ns);
+	world_put(w, OCC_WORKED, conn, c->serial, w->now + (int64_t)(factor * (double)c->work_ns));
 }
 
 void database_work(struct world *w, int conn, int64_t work_ns)
@@ -113,9 +115,22 @@ void database_stop(struct world *w)
 	assert(d->backends == 0 && d->sessions == 0);
 }
 
+void database_vanish(struct world *w)
+{
+	database_stop(w);
+	w->database.vanished = true;
+}
+
+void database_chill(struct world *w, double factor, int64_t for_ns)
+{
+	w->database.cold_factor = factor;
+	w->database.cold_until = w->now + for_ns;
+}
+
 void database_start(struct world *w)
 {
 	w->database.state = DATABASE_STARTING;
+	w->database.vanished = false;
 	world_put(w, OCC_RECOVERED, 0, 0, w->now + RECOVERY_NS);
 }
 

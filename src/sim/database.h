@@ -32,12 +32,15 @@ struct database {
 	int backends, sessions; /* places taken; of these logged in */
 	int sessions_peak;
 	int64_t refused; /* 53300 */
+	bool vanished; /* while DOWN: nothing answers, rather than refuses */
+	double cold_factor; /* its work takes so many times as long, */
+	instant cold_until; /* until then */
 };
 
 /* The startup packet of a connection arrived. */
 void database_startup(struct world *w, int conn);
 
-/* So much work for a connection that has a backend; then EVENT_JOB for it. */
+/* So much work for a connection that has a backend; then conn_worked. */
 void database_work(struct world *w, int conn, int64_t work_ns);
 
 /* A core has finished the work of a connection. */
@@ -48,6 +51,10 @@ void database_leave(struct world *w, int conn);
 
 /* Every session is cut and connects are refused, or it starts again. */
 void database_stop(struct world *w);
+/* The same, and its host is gone: nobody is refused, for nothing answers. */
+void database_vanish(struct world *w);
+/* Another takes its place, and its work takes `factor` times as long for so long. */
+void database_chill(struct world *w, double factor, int64_t for_ns);
 void database_start(struct world *w);
 /* Its recovery is over. */
 void database_ready(struct world *w, int unused);

@@ -41,8 +41,8 @@ static bool database_is_kept_down(const struct world *w)
 {
 	for (int i = 0; i < w->scenario->fault_count; i++) {
 		const struct scenario_fault *f = at(w, i);
-		if (f->kind == FAULT_DATABASE_RESTART && w->now >= f->at_ns &&
-			w->now < f->at_ns + f->for_ns)
+		bool stops = f->kind == FAULT_DATABASE_RESTART || f->kind == FAULT_FAILOVER;
+		if (stops && w->now >= f->at_ns && w->now < f->at_ns + f->for_ns)
 			return true;
 	}
 	return false;
@@ -66,6 +66,9 @@ void faults_begin(struct world *w, int fault)
 	switch (f->kind) {
 	case FAULT_DATABASE_RESTART:
 		database_stop(w);
+		break;
+	case FAULT_FAILOVER:
+		database_vanish(w);
 		break;
 	case FAULT_PARTITION:
 		if (c->exists)
@@ -95,6 +98,9 @@ void faults_end(struct world *w, int fault)
 	if (fault == 0)
 		measure_fault_over(w);
 	switch (at(w, fault)->kind) {
+	case FAULT_FAILOVER:
+		database_chill(w, at(w, fault)->factor, at(w, fault)->for_ns);
+		__attribute__((fallthrough));
 	case FAULT_DATABASE_RESTART:
 		if (!database_is_kept_down(w) && w->database.state == DATABASE_DOWN)
 			database_start(w);

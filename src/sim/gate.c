@@ -130,10 +130,20 @@ static void assign(struct world *w, int instance, const struct engine_action *a)
 		return;
 	}
 	bool own = a->client >= g->clients;
-	int64_t work_ns = own || w->fleet.list[instance].service.state != SERVICE_UP
-				  ? QUESTION_NS
-				  : w->scenario->load.transaction_ns;
-	conn_ask(w, g->conns[a->server], work_ns, a->ping);
+	const struct scenario_load *load = &w->scenario->load;
+	if (own || w->fleet.list[instance].service.state != SERVICE_UP)
+		conn_ask(w, g->conns[a->server], QUESTION_NS, 0, a->ping);
+	else
+		conn_ask(w, g->conns[a->server], load->transaction_ns, load->bytes, a->ping);
+}
+
+void gate_second(struct world *w, int instance)
+{
+	struct gate *g = gate_at(w, instance);
+
+	gate_tell(w, instance,
+		(struct engine_event){.kind = EVENT_THROUGHPUT, .bit_s = 8.0 * (double)g->bytes});
+	g->bytes = 0;
 }
 
 /* What a client asked for has come to nothing. */

@@ -27,6 +27,7 @@ struct gate {
 	instant probe_began_at, probe_connected_at;
 	int inquiry; /* the client that asks for the phase; -1: nobody does */
 	int clients; /* the service's; the gate's own ids follow */
+	int64_t bytes; /* that came over the path since they were last told */
 };
 
 /* The most events that one step of the engine leads to. */
@@ -70,6 +71,9 @@ void gate_phase_again(struct world *w, int instance);
 
 /* Does a client of the engine, one of the service's or of the phases', still want its answer? */
 bool gate_is_wanted(const struct world *w, int instance, int client);
+
+/* A second is over: the engine is told what came over the path in it. */
+void gate_second(struct world *w, int instance);
 
 /* The service has ended with a code, or is up. */
 void gate_service_exited(struct world *w, int instance, int code);

@@ -69,8 +69,11 @@ static void add(struct world *w, int instances, int64_t spread_ns)
 static int size_at_most(const struct world *w)
 {
 	const struct scenario *s = w->scenario;
-	int wanted = s->instances, size = wanted;
+	int wanted = s->instances;
 
+	if (s->platform.scale_at > 0 && !w->alone && s->platform.instances_max > wanted)
+		wanted = s->platform.instances_max;
+	int size = wanted;
 	for (int i = 0; i < s->fault_count && !w->alone; i++) {
 		if (s->faults[i].kind == FAULT_SCALE_OUT) {
 			wanted += s->faults[i].instances;

@@ -95,6 +95,33 @@ static void try(struct world *w, int request)
 	service_request(w, r->instance, request);
 }
 
+/* One more instance for each scale_at requests under way that those up do not account for. */
+static void scale_by_load(struct world *w)
+{
+	const struct platform_settings *p = &w->scenario->platform;
+	int under_way = 0;
+
+	for (int i = 0; i < w->load.count; i++) {
+		const struct request *r = &w->load.list[i];
+		under_way += r->used && !r->liveness && r->instance >= 0;
+	}
+	int wanted = (int)ceil(under_way / p->scale_at);
+	if (wanted > p->instances_max)
+		wanted = p->instances_max;
+	if (wanted > w->fleet.wanted)
+		instances_scale_out(w, wanted - w->fleet.wanted);
+}
+
+void load_second(struct world *w)
+{
+	if (w->scenario->platform.scale_at > 0)
+		scale_by_load(w);
+	for (int i = 0; i < w->fleet.present && w->arm->standpipe && w->scenario->load.bytes > 0;
+		i++)
+		if (w->fleet.list[i].state == INSTANCE_READY)
+			gate_second(w, i);
+}
+
 void load_arrival(struct world *w, int unused)
 {
 	next_arrival(w, w->now);

@@ -44,6 +44,9 @@ void load_release(struct load *l);
 /* The next user comes. */
 void load_arrival(struct world *w, int unused);
 
+/* A second is over: the platform looks at the load, the gates at what they moved. */
+void load_second(struct world *w);
+
 /* The user of a request tries again, or waits no longer. */
 void load_again(struct world *w, int request);
 void load_user_timeout(struct world *w, int request);

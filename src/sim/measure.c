@@ -80,6 +80,7 @@ void measure_served_at_once(struct world *w, instant asked_at)
 void measure_second(struct world *w, int number)
 {
 	judge(w, number);
+	load_second(w);
 	world_put(w, OCC_SECOND, number + 1, 0, w->now + NS_PER_S);
 }
 

@@ -89,9 +89,14 @@ static void unlink_idle(struct service *s, int slot)
 
 /* ---- one transaction ---- */
 
-static int64_t work_ns(const struct world *w, const struct slot *slot)
+static void ask(struct world *w, const struct slot *slot)
 {
-	return slot->request == REQUEST_OWN ? QUESTION_NS : w->scenario->load.transaction_ns;
+	const struct scenario_load *load = &w->scenario->load;
+
+	if (slot->request == REQUEST_OWN)
+		conn_ask(w, slot->conn, QUESTION_NS, 0, false);
+	else
+		conn_ask(w, slot->conn, load->transaction_ns, load->bytes, false);
 }
 
 static void run_slot(struct world *w, int instance, int slot)
@@ -103,7 +108,7 @@ static void run_slot(struct world *w, int instance, int slot)
 		gate_tell(w, instance,
 			(struct engine_event){.kind = EVENT_CLIENT_WAITS, .client = slot});
 	} else if (at->conn >= 0) {
-		conn_ask(w, at->conn, work_ns(w, at), false);
+		ask(w, at);
 	} else {
 		s->open++;
 		at->conn = conn_open(w, instance, slot);
@@ -328,7 +333,7 @@ void service_conn_opened(struct world *w, int instance, int slot)
 {
 	struct slot *at = &service_at(w, instance)->slots[slot];
 
-	conn_ask(w, at->conn, work_ns(w, at), false);
+	ask(w, at);
 }
 
 static void forget(struct world *w, int instance, int slot)

@@ -81,6 +81,8 @@ static void draw_path(struct swarm_case *c, struct random *r, int wanted)
 	path->scale_step = some(r, 1, 2);
 	path->scale_delay_min_ns = span(r, 0, 20);
 	path->scale_delay_max_ns = path->scale_delay_min_ns + span(r, 0, 20);
+	if (coin(r))
+		path->bandwidth_bit_s = between(r, 1e6, 1e9);
 	path->seed = random_u32(r);
 	s->rtt_ns = span(r, 0.0001, 0.05);
 	say(c, ", path of %d..%d x %d flows, %.1f/s", path->instances_min, path->instances_max,
@@ -119,6 +121,10 @@ static void draw_load(struct swarm_case *c, struct random *r)
 	l->timeout_ns = span(r, 0.5, 20);
 	l->retries = some(r, 0, 3);
 	say(c, ", %.1f requests/s", l->rate);
+	if (coin(r)) {
+		l->bytes = some(r, 1, 100000);
+		say(c, " of %d bytes", (int)l->bytes);
+	}
 }
 
 /* ---- what goes wrong ---- */
@@ -130,6 +136,7 @@ static void draw_fault(struct swarm_case *c, struct random *r, enum scenario_fau
 		[FAULT_PARTITION] = "partition",
 		[FAULT_CONNECTOR_RESTART] = "connector restart",
 		[FAULT_SLOW] = "slow path",
+		[FAULT_FAILOVER] = "failover",
 		[FAULT_DEPLOY] = "deploy",
 		[FAULT_SCALE_OUT] = "scale-out",
 	};
@@ -149,7 +156,7 @@ static void draw_fault(struct swarm_case *c, struct random *r, enum scenario_fau
 static void draw_faults(struct swarm_case *c, struct random *r)
 {
 	static const enum scenario_fault_kind kinds[] = {FAULT_DATABASE_RESTART, FAULT_PARTITION,
-		FAULT_CONNECTOR_RESTART, FAULT_SLOW, FAULT_DEPLOY, FAULT_SCALE_OUT};
+		FAULT_CONNECTOR_RESTART, FAULT_SLOW, FAULT_FAILOVER, FAULT_DEPLOY, FAULT_SCALE_OUT};
 
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
 		if (coin(r))

@@ -92,6 +92,34 @@ static void while_it_starts_it_takes_nobody(void **state)
 	scene_close(&s, &w);
 }
 
+/* A server that is gone refuses nobody; the one that takes its place is slow at first. */
+static void a_failover_is_silent_and_then_cold(void **state)
+{
+	struct scene s;
+	struct world w;
+
+	scene_init(&s, true);
+	s.scenario.faults[0] = (struct scenario_fault){
+		.at_ns = 10 * S, .kind = FAULT_FAILOVER, .for_ns = 10 * S, .factor = 100};
+	s.scenario.fault_count = 1;
+	s.scenario.duration_ns = 120 * S;
+	scene_open(&s, &w, 1);
+	world_play(&w, 9 * S);
+	assert_int_equal(w.database.sessions, 4);
+	int64_t dropped = w.connector.dropped;
+	world_play(&w, 19 * S);
+	assert_int_equal(w.database.sessions, 0);
+	assert_true(w.connector.dropped > dropped);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(w.fleet.list[i].gate->engine.attempts_ended[OUTCOME_REFUSED], 0);
+	world_play(&w, 20 * S + S / 10);
+	assert_int_equal(w.database.cold_until, 30 * S);
+	world_play(&w, 120 * S);
+	assert_int_equal(w.database.sessions, 4);
+	assert_int_equal(w.fleet.died, 0);
+	scene_close(&s, &w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -99,6 +127,7 @@ int main(void)
 		cmocka_unit_test(work_beyond_its_cores_waits),
 		cmocka_unit_test(a_restart_cuts_all_and_all_come_back),
 		cmocka_unit_test(while_it_starts_it_takes_nobody),
+		cmocka_unit_test(a_failover_is_silent_and_then_cold),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

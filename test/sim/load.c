@@ -64,12 +64,54 @@ static void an_overload_works_for_those_who_have_gone(void **state)
 	scene_close(&s, &w);
 }
 
+/* Two hundred answers a second of 50 kB are 80 Mbit/s: a path for 40 serves half of them in time. */
+static void a_path_too_narrow_for_the_answers_holds_them_up(void **state)
+{
+	double rate[2];
+	for (int narrow = 0; narrow < 2; narrow++) {
+		struct scene s;
+		scene_init(&s, true);
+		s.scenario.load.rate = 200;
+		s.scenario.load.at_ns = 5 * S;
+		s.scenario.load.bytes = 50000;
+		s.scenario.load.timeout_ns = S;
+		s.scenario.load.retries = 0;
+		s.scenario.settle_ns = 50 * S;
+		s.scenario.path.bandwidth_bit_s = narrow ? 40e6 : 1e9;
+		scene_play(&s, 1);
+		rate[narrow] = scene_value(&s, METRIC_SERVED_RATE);
+		scene_end(&s);
+	}
+	assert_true(rate[0] == 1);
+	assert_true(rate[1] < 0.7);
+}
+
+static void the_platform_starts_more_when_more_is_under_way(void **state)
+{
+	struct scene s;
+	scene_init(&s, true);
+	/* By Little's law 100 a second for 0.2 s each are 20 under way: more than 9 times 2. */
+	s.scenario.load.rate = 100;
+	s.scenario.load.at_ns = 5 * S;
+	s.scenario.load.transaction_ns = S / 5;
+	s.scenario.database.cores = 64;
+	s.scenario.platform.scale_at = 2;
+	s.scenario.platform.instances_max = 9;
+	s.scenario.settle_ns = 30 * S;
+	scene_play(&s, 1);
+	assert_int_equal(scene_value(&s, METRIC_INSTANCES), 9);
+	assert_int_equal(scene_value(&s, METRIC_READY), 9);
+	scene_end(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(users_come_at_the_rate_and_are_served),
 		cmocka_unit_test(nobody_is_up_so_users_fail_after_their_tries),
 		cmocka_unit_test(an_overload_works_for_those_who_have_gone),
+		cmocka_unit_test(a_path_too_narrow_for_the_answers_holds_them_up),
+		cmocka_unit_test(the_platform_starts_more_when_more_is_under_way),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,7 +33,7 @@ static void random_scenarios_keep_what_is_promised(void **state)
 static void the_seeds_draw_what_there_is(void **state)
 {
 	static const char *const traits[] = {"restart", "partition", "connector restart",
-		"slow path", "deploy", "scale-out", "cold egress", "requests/s", "told",
+		"slow path", "failover", "deploy", "scale-out", "cold egress", "requests/s", "told",
 		"strangers", "aimd", "vegas", "gradient", "fixed", "breaker on", "breaker off",
 		"fifo queue", "adaptive queue"};
 	struct swarm_case *c = malloc(sizeof *c);
