@@ -80,11 +80,15 @@ static int bind_all(struct run *r, struct error *error)
 	const struct gate_settings *s = &r->config.gate;
 	if (bind_admin(r, error) < 0)
 		return -1;
-	int fd = bind_one(
-		r, LISTEN_GATE, "listen.port", s->listen_host, s->listen_port, false, error);
-	if (fd < 0)
+	int fds[LISTEN_HOSTS_MAX], fd;
+	int count = listen_tcp_hosts(s->listen_host, s->listen_port, false, fds, error);
+	if (count < 0) {
+		error_origin(error, "listen.port");
 		return -1;
-	r->gate_port = listen_port(fd);
+	}
+	for (int i = 0; i < count; i++)
+		add_listener(r, fds[i], LISTEN_GATE, false);
+	r->gate_port = listen_port(fds[0]);
 	if (*s->socket_dir) {
 		char path[LISTEN_PATH_MAX];
 		fd = listen_postgres_unix(s->socket_dir, r->gate_port, path, error);

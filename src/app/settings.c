@@ -307,8 +307,8 @@ static const struct setting rows[] = {
 {"connects.rule", SETTING_CHOICE, ENGINE(connects.rule), .choices = connects_rules, .preset = "aimd",
 	.variables = "STANDPIPE_CONNECTS_RULE", .help = "how many of these there may be now: all, or by what the path is found to carry"},
 
-{"listen.host", SETTING_TEXT, GATE(listen_host), RANGE(1, 255), .preset = "127.0.0.1",
-	.restart = true, .variables = "STANDPIPE_LISTEN_HOST", .help = "where the gate takes PostgreSQL clients"},
+{"listen.host", SETTING_TEXT, GATE(listen_host), RANGE(1, 1023), .preset = "127.0.0.1",
+	.restart = true, .variables = "STANDPIPE_LISTEN_HOST", .help = "where the gate takes PostgreSQL clients: hosts with commas in between, or * for all"},
 {"listen.port", SETTING_INT, GATE(listen_port), RANGE(0, PORT_MAX), .preset = "0",
 	.restart = true, .variables = "STANDPIPE_LISTEN_PORT", .help = "its port; 0: any free one"},
 {"listen.socket_dir", SETTING_TEXT, GATE(socket_dir), RANGE(0, 90), .preset = "/tmp", .empty = "no Unix socket",

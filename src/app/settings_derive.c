@@ -11,6 +11,7 @@
 #include "conf/value.h"
 #include "gate/target.h"
 #include "io/check.h"
+#include "io/listen.h"
 
 #define TERMINATION_LOG "/dev/termination-log" /* where Kubernetes mounts it */
 #define NAME_SIZE       128
@@ -267,10 +268,39 @@ static int check_tls(const struct config *c, struct error *error)
 }
 
 /* Is a host that is listened on reached from this machine alone? */
-static bool is_loopback(const char *host)
+/* Hosts of which one is every address need no others, nor has one room twice at a port. */
+static int check_listen(const struct config *c, struct error *error)
 {
-	return strncmp(host, "127.", 4) == 0 || strcmp(host, "localhost") == 0 ||
-	       strcmp(host, "::1") == 0 || strcmp(host, "[::1]") == 0;
+	const char *list = c->gate.listen_host;
+	char hosts[LISTEN_HOSTS_MAX + 1][LISTEN_HOST_MAX];
+	int count = 0;
+	while (count <= LISTEN_HOSTS_MAX && listen_next_host(&list, hosts[count]))
+		count++;
+	if (count > LISTEN_HOSTS_MAX)
+		return settings_error(&c->settings, "listen.host", error,
+			"names more than %d hosts: \"*\" stands for every address",
+			LISTEN_HOSTS_MAX);
+	for (int i = 0; i < count && count > 1; i++) {
+		if (!*hosts[i] || strcmp(hosts[i], "*") == 0)
+			return settings_error(&c->settings, "listen.host", error,
+				*hosts[i] ? "\"*\" is every address: leave the others out"
+					  : "a host between two commas is empty");
+		for (int j = 0; j < i; j++)
+			if (strcmp(hosts[i], hosts[j]) == 0)
+				return settings_error(&c->settings, "listen.host", error,
+					"names %s twice", hosts[i]);
+	}
+	return 0;
+}
+
+/* Does nobody but this machine reach what is listened on? */
+static bool is_all_loopback(const char *hosts)
+{
+	char host[LISTEN_HOST_MAX];
+	while (listen_next_host(&hosts, host))
+		if (!listen_is_loopback(host))
+			return false;
+	return true;
 }
 
 static int check_auth(const struct config *c, struct error *error)
@@ -294,12 +324,14 @@ static int check_auth(const struct config *c, struct error *error)
 void config_auth_notes(struct config *c)
 {
 	const struct auth_settings *a = &c->gate.auth;
-	const char *host = c->gate.listen_host;
-	if (is_loopback(host))
+	const char *hosts = c->gate.listen_host;
+	if (is_all_loopback(hosts))
 		return;
 	if (a->remote == AUTH_TRUST)
-		config_note(c, "auth.remote is trust: whoever reaches %s:%d is let in as anybody",
-			host, c->gate.listen_port);
+		config_note(c,
+			"auth.remote is trust: whoever reaches port %d of %s is let in as "
+			"anybody",
+			c->gate.listen_port, hosts);
 	if (a->remote == AUTH_SCRAM && !*a->file && !*a->query && !a->password)
 		config_note(c, "auth.remote is scram-sha-256, but there is neither auth.file "
 			       "nor auth.query nor a password in the URL: nobody can come in from "
@@ -330,9 +362,10 @@ static int check_monitoring(const struct config *c, struct error *error)
 int config_rules(const struct config *c, struct error *error)
 {
 	if (check_pool(c, error) < 0 || check_spans(c, error) < 0 || check_ports(c, error) < 0 ||
-		check_shutdown(c, error) < 0 || check_workers(c, error) < 0 ||
-		check_required(c, error) < 0 || check_tls(c, error) < 0 ||
-		check_auth(c, error) < 0 || check_monitoring(c, error) < 0)
+		check_listen(c, error) < 0 || check_shutdown(c, error) < 0 ||
+		check_workers(c, error) < 0 || check_required(c, error) < 0 ||
+		check_tls(c, error) < 0 || check_auth(c, error) < 0 ||
+		check_monitoring(c, error) < 0)
 		return -1;
 	return check_targets(c, error);
 }

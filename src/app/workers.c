@@ -64,30 +64,39 @@ static void tell(void *context, enum foreman_news news)
 static void add(struct workers *w, int worker, int fd, const char *name)
 {
 	struct foreman_worker *one = &w->list[worker];
-	one->listeners[one->listeners_count++] = (struct init_listener){.fd = fd, .name = name};
+	one->listeners[one->listeners_count++] = (struct init_listener){
+		.fd = fd, .name = name, .unheard = strcmp(name, LISTEN_GATE) == 0};
 }
 
-/* A socket of its own for each on the same port, among which the kernel spreads the connects. */
+/* For each sockets of its own on the same port, among which the kernel spreads the connects. */
+static int bind_shared(struct workers *w, int *port, struct error *error)
+{
+	const struct gate_settings *s = &w->live->config->gate;
+	int fds[LISTEN_HOSTS_MAX];
+	/* Alone first: or a stranger's socket of the same user would be joined without a word. */
+	int count = listen_tcp_hosts(s->listen_host, s->listen_port, false, fds, error);
+	if (count < 0)
+		return -1;
+	*port = listen_port(fds[0]);
+	for (int j = 0; j < count; j++)
+		close(fds[j]);
+	for (int i = 0; i < s->workers; i++) {
+		count = listen_tcp_hosts(s->listen_host, *port, true, fds, error);
+		for (int j = 0; j < count; j++)
+			add(w, i, fds[j], LISTEN_GATE);
+		if (count < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int bind_gates(struct workers *w, struct error *error)
 {
 	const struct gate_settings *s = &w->live->config->gate;
-	int port = s->listen_port;
-	/* Alone first: or a stranger's socket of the same user would be joined without a word. */
-	int probe = listen_tcp(s->listen_host, port, error);
-	if (probe < 0) {
+	int port;
+	if (bind_shared(w, &port, error) != 0) {
 		error_origin(error, "listen.port");
 		return -1;
-	}
-	port = listen_port(probe);
-	close(probe);
-	for (int i = 0; i < s->workers; i++) {
-		int fd = listen_tcp_shared(s->listen_host, port, error);
-		if (fd < 0) {
-			error_origin(error, "listen.port");
-			return -1;
-		}
-		w->list[i].unheard_fd = fd;
-		add(w, i, fd, LISTEN_GATE);
 	}
 	if (!*s->socket_dir)
 		return 0;
@@ -168,8 +177,6 @@ static int run(struct workers *w, const struct successor *program)
 	const struct gate_settings *s = &w->live->config->gate;
 	const char *watchdog = getenv("WATCHDOG_USEC");
 	struct error error;
-	for (int i = 0; i < s->workers; i++)
-		w->list[i].unheard_fd = -1;
 	if (bind_admins(w, &error) != 0 || bind_gates(w, &error) != 0 ||
 		bind_door(w, &error) != 0 || settle(w, &error) != 0) {
 		log_error(&w->live->log, "standpipe can't begin", field_error(&error));

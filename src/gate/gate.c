@@ -109,7 +109,6 @@ int gate_run(const struct gate_options *options, struct error *error)
 		.options = options,
 		.settings = options->settings,
 		.log = options->log,
-		.listeners = {-1, -1, -1, -1},
 		.exit_code = 0,
 	};
 	struct hub_duties duties = {
@@ -121,6 +120,8 @@ int gate_run(const struct gate_options *options, struct error *error)
 		.context = &g,
 	};
 	signal(SIGPIPE, SIG_IGN);
+	for (int i = 0; i < LISTENER_COUNT; i++)
+		g.listeners[i] = -1;
 	if (gate_listeners_bind(&g, error) != 0 || settle(&g, error) != 0) {
 		gate_listeners_close(&g);
 		return -1;

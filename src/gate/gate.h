@@ -38,7 +38,7 @@ struct gate_source {
 };
 
 /* What another gate is started with to take this one's place. */
-#define GATE_LISTENERS_MAX 8
+#define GATE_LISTENERS_MAX 12
 struct gate_start {
 	int listeners[GATE_LISTENERS_MAX];
 	const char *names[GATE_LISTENERS_MAX]; /* LISTEN_GATE and so on */

@@ -32,7 +32,15 @@
 /* So many reloads may happen during a startup. */
 #define GATE_OUTDATED_MAX 8
 
-enum listener { LISTENER_GATE, LISTENER_UNIX, LISTENER_ADMIN, LISTENER_DOOR, LISTENER_COUNT };
+/* Places of listening sockets; clients of PostgreSQL's protocol come on those from LISTENER_UNIX on. */
+enum listener {
+	LISTENER_ADMIN,
+	LISTENER_DOOR,
+	LISTENER_UNIX,
+	LISTENER_GATE, /* the first of listen.host's, which come one after the other */
+	LISTENER_COUNT = LISTENER_GATE + LISTEN_HOSTS_MAX
+};
+#define ACCEPTORS (LISTENER_COUNT - LISTENER_UNIX)
 
 /* Another gate of this instance's, and how to talk to it. */
 struct gate_relation {
@@ -53,7 +61,7 @@ struct gate {
 	struct phases phases;
 	int listeners[LISTENER_COUNT]; /* -1: none */
 	char socket_path[LISTEN_PATH_MAX]; /* made here and to be removed; empty: none */
-	struct acceptor *acceptors[2]; /* TCP, Unix */
+	struct acceptor *acceptors[ACCEPTORS]; /* of the listeners from LISTENER_UNIX on */
 	struct http *admin;
 	struct door *door;
 	struct notify *notify;
@@ -90,6 +98,8 @@ void gate_leave(struct gate *g);
 int gate_listeners_bind(struct gate *g, struct error *error);
 /* Begins to answer on them. 0, or -1 with `error`; gate_listeners_stop undoes it either way. */
 int gate_listeners_open(struct gate *g, struct error *error);
+/* What settings say of connections from clients, for the sockets that they come on. */
+void gate_listeners_care(struct gate *g);
 /* Takes no more clients: their sockets are closed, or the kernel would go on accepting for nobody. */
 void gate_refuse_clients(struct gate *g);
 /* Another gate accepts on all of them: none is closed for anybody else by that. */

@@ -27,6 +27,16 @@ static int listener(
 	return fd;
 }
 
+/* What accepted sockets inherit costs no call for each of them. */
+void gate_listeners_care(struct gate *g)
+{
+	int on = 1;
+	for (int i = LISTENER_GATE; i < LISTENER_COUNT && g->listeners[i] >= 0; i++) {
+		setsockopt(g->listeners[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		care_apply(g->listeners[i], &g->settings->listen_care);
+	}
+}
+
 int gate_listeners_bind(struct gate *g, struct error *error)
 {
 	const struct gate_settings *s = g->settings;
@@ -35,14 +45,13 @@ int gate_listeners_bind(struct gate *g, struct error *error)
 		LISTEN_ADMIN, s->admin_host, s->admin_port, "admin.port", error);
 	if (fds[LISTENER_ADMIN] < 0)
 		return -1;
-	fds[LISTENER_GATE] = listener(
-		LISTEN_GATE, s->listen_host, s->listen_port, "listen.port", error);
-	if (fds[LISTENER_GATE] < 0)
+	if (listen_inherited_all(LISTEN_GATE, &fds[LISTENER_GATE], LISTEN_HOSTS_MAX) == 0 &&
+		listen_tcp_hosts(
+			s->listen_host, s->listen_port, false, &fds[LISTENER_GATE], error) < 0) {
+		error_origin(error, "listen.port");
 		return -1;
-	/* What accepted sockets inherit costs no call for each of them. */
-	int on = 1;
-	setsockopt(fds[LISTENER_GATE], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	care_apply(fds[LISTENER_GATE], &s->listen_care);
+	}
+	gate_listeners_care(g);
 	fds[LISTENER_UNIX] = listen_inherited(LISTEN_UNIX);
 	/* Of the gate whose place this one takes: to be removed by the last of them. */
 	if (fds[LISTENER_UNIX] >= 0 && g->options->predecessor_fd >= 0)
@@ -116,11 +125,11 @@ int gate_listeners_open(struct gate *g, struct error *error)
 		door_open(g->door);
 	else if (g->door && g->succeeds)
 		door_pause(g->door);
-	for (int i = 0; i < 2; i++) {
-		if (g->listeners[LISTENER_GATE + i] < 0)
+	for (int i = 0; i < ACCEPTORS; i++) {
+		if (g->listeners[LISTENER_UNIX + i] < 0)
 			continue;
 		g->acceptors[i] = acceptor_new(
-			&g->loop, g->listeners[LISTENER_GATE + i], on_accept, g, error);
+			&g->loop, g->listeners[LISTENER_UNIX + i], on_accept, g, error);
 		if (!g->acceptors[i])
 			return -1;
 		if (g->succeeds)
@@ -135,7 +144,7 @@ int gate_listeners_open(struct gate *g, struct error *error)
 void gate_listeners_resume(struct gate *g)
 {
 	struct error error;
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < ACCEPTORS; i++)
 		if (g->acceptors[i])
 			acceptor_resume(g->acceptors[i]);
 	if (g->door)
@@ -158,35 +167,34 @@ void gate_listeners_leave(struct gate *g)
 
 void gate_listeners_list(const struct gate *g, struct gate_start *start)
 {
-	static const char *const names[LISTENER_COUNT] = {
-		[LISTENER_GATE] = LISTEN_GATE,
-		[LISTENER_UNIX] = LISTEN_UNIX,
+	static const char *const names[LISTENER_GATE] = {
 		[LISTENER_ADMIN] = LISTEN_ADMIN,
 		[LISTENER_DOOR] = LISTEN_DOOR,
+		[LISTENER_UNIX] = LISTEN_UNIX,
 	};
 	for (int i = 0; i < LISTENER_COUNT; i++) {
 		if (g->listeners[i] < 0)
 			continue;
 		start->listeners[start->listeners_count] = g->listeners[i];
-		start->names[start->listeners_count++] = names[i];
+		start->names[start->listeners_count++] = i < LISTENER_GATE ? names[i] : LISTEN_GATE;
 	}
 }
 
 void gate_refuse_clients(struct gate *g)
 {
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < ACCEPTORS; i++) {
 		acceptor_free(g->acceptors[i]);
 		g->acceptors[i] = NULL;
-		if (g->listeners[LISTENER_GATE + i] >= 0)
-			close(g->listeners[LISTENER_GATE + i]);
-		g->listeners[LISTENER_GATE + i] = -1;
+		if (g->listeners[LISTENER_UNIX + i] >= 0)
+			close(g->listeners[LISTENER_UNIX + i]);
+		g->listeners[LISTENER_UNIX + i] = -1;
 	}
 }
 
 void gate_listeners_stop(struct gate *g)
 {
-	acceptor_free(g->acceptors[0]);
-	acceptor_free(g->acceptors[1]);
+	for (int i = 0; i < ACCEPTORS; i++)
+		acceptor_free(g->acceptors[i]);
 	http_free(g->admin);
 	door_free(g->door);
 	if (g->notify)

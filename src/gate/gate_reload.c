@@ -14,7 +14,7 @@ static void put_in_force(struct gate *g, const struct gate_reload *reload)
 	g->outdated[g->outdated_count++] = g->settings;
 	g->settings = reload->settings;
 	hub_configure(&g->hub, g->settings);
-	care_apply(g->listeners[LISTENER_GATE], &g->settings->listen_care);
+	gate_listeners_care(g);
 	auth_reload(&g->hub.auth, &g->settings->auth, &error); /* which has logged it */
 	log_info(g->log, "the configuration has been read anew",
 		field_text("changed", *reload->changed ? reload->changed : "nothing"));

@@ -134,7 +134,7 @@ struct gate_settings {
 	int users_count;
 
 	/* Listeners, used where the process did not inherit them. */
-	const char *listen_host; /* "127.0.0.1" */
+	const char *listen_host; /* "127.0.0.1"; several with commas in between (io/listen.h) */
 	int listen_port; /* 0: any */
 	struct care listen_care; /* of TCP clients */
 	struct auth_settings auth;

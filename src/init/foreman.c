@@ -47,9 +47,10 @@ static void tell_manager(struct foreman *f, enum foreman_news news)
 
 static void start(struct foreman *f, int worker)
 {
-	int fd = f->settings->workers[worker].unheard_fd;
-	if (fd >= 0 && listen(fd, f->settings->backlog) < 0)
-		f->settings->report(f->settings->context, INIT_ERROR, strerror(errno));
+	const struct foreman_worker *w = &f->settings->workers[worker];
+	for (int i = 0; i < w->listeners_count; i++)
+		if (w->listeners[i].unheard && listen(w->listeners[i].fd, f->settings->backlog) < 0)
+			f->settings->report(f->settings->context, INIT_ERROR, strerror(errno));
 	int code = keeper_start(&f->keepers[worker], COMMAND_NOT_STARTED, 0, f->now);
 	if (code != 0)
 		f->exit_code = code;

@@ -22,7 +22,6 @@ struct foreman_worker {
 	const char *const *environment; /* NULL-ended */
 	struct init_listener listeners[INIT_LISTENERS_MAX];
 	int listeners_count;
-	int unheard_fd; /* bound, and to listen when the worker is started; -1: none */
 };
 
 /* What the service manager is to be told. */
@@ -34,7 +33,7 @@ struct foreman_settings {
 	const char *const *argv; /* NULL-ended */
 	const struct foreman_worker *workers;
 	int workers_count; /* 1 or more */
-	int backlog; /* for unheard_fd */
+	int backlog; /* of listeners that are unheard */
 	int64_t patience_ns; /* from SIGTERM to SIGKILL */
 	int64_t watchdog_ns; /* between two FOREMAN_WATCHDOG; 0: none */
 	init_report *report;

@@ -40,6 +40,7 @@ struct init_listener {
 	const char *name; /* as LISTEN_FDNAMES has it: no colon */
 	int fd; /* bound and listening; stays the caller's */
 	bool command; /* the command inherits it too */
+	bool unheard; /* bound only: to listen when its gate is started (foreman.h) */
 };
 
 /* Everything is borrowed until init_run returns. */

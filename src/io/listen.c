@@ -39,18 +39,25 @@ static int tcp_fail(struct error *error, const char *where, int number)
 	return -1;
 }
 
-static int listen_address(const struct addrinfo *a, bool shared)
+/* How a socket is bound. */
+struct manner {
+	bool shared; /* with others, and not listening yet */
+	bool beside; /* IPv4 has a socket of its own */
+};
+
+static int listen_address(const struct addrinfo *a, struct manner how)
 {
 	int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -1;
-	int on = 1, off = 0;
+	int on = 1, v6only = how.beside;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	if (a->ai_family == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-	if (shared)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof(v6only));
+	if (how.shared)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-	if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 && (shared || listen(fd, LISTEN_BACKLOG) == 0))
+	if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 &&
+		(how.shared || listen(fd, LISTEN_BACKLOG) == 0))
 		return fd;
 	int number = errno;
 	close(fd);
@@ -69,7 +76,7 @@ static const char *plain_host(const char *host, char *copy, size_t size)
 	return copy;
 }
 
-static int listen_at(const char *host, int port, bool shared, struct error *error)
+static int listen_at(const char *host, int port, struct manner how, struct error *error)
 {
 	char where[ERROR_ORIGIN_MAX], service[16], copy[NI_MAXHOST];
 	snprintf(where, sizeof(where), "%s:%d", *host ? host : "*", port);
@@ -94,7 +101,7 @@ static int listen_at(const char *host, int port, bool shared, struct error *erro
 		for (const struct addrinfo *a = found; a && fd < 0; a = a->ai_next) {
 			if (round == 0 && a->ai_family != AF_INET6)
 				continue;
-			fd = listen_address(a, shared);
+			fd = listen_address(a, how);
 			if (fd < 0)
 				number = errno;
 		}
@@ -102,23 +109,71 @@ static int listen_at(const char *host, int port, bool shared, struct error *erro
 	return fd < 0 ? tcp_fail(error, where, number) : fd;
 }
 
-void listen_reached(const char *host, char reached[LISTEN_HOST_MAX])
+bool listen_next_host(const char **list, char host[LISTEN_HOST_MAX])
 {
-	const char *name = plain_host(host, reached, LISTEN_HOST_MAX);
-	if (!name || strcmp(name, "0.0.0.0") == 0)
-		snprintf(reached, LISTEN_HOST_MAX, "127.0.0.1");
-	else if (strcmp(name, "::") == 0)
-		snprintf(reached, LISTEN_HOST_MAX, "::1");
+	if (!*list)
+		return false;
+	const char *at = *list + strspn(*list, " \t");
+	size_t len = strcspn(at, ",");
+	*list = at[len] ? at + len + 1 : NULL;
+	while (len > 0 && (at[len - 1] == ' ' || at[len - 1] == '\t'))
+		len--;
+	snprintf(host, LISTEN_HOST_MAX, "%.*s", (int)len, at);
+	return true;
+}
+
+bool listen_is_loopback(const char *host)
+{
+	char copy[LISTEN_HOST_MAX];
+	const char *name = plain_host(host, copy, sizeof(copy));
+	return name && (strncmp(name, "127.", 4) == 0 || strcmp(name, "localhost") == 0 ||
+			       strcmp(name, "::1") == 0);
+}
+
+void listen_reached(const char *hosts, char reached[LISTEN_HOST_MAX])
+{
+	char host[LISTEN_HOST_MAX], copy[LISTEN_HOST_MAX];
+	bool first = true;
+	for (; listen_next_host(&hosts, host); first = false) {
+		const char *name = plain_host(host, copy, sizeof(copy));
+		if (!name || strcmp(name, "0.0.0.0") == 0)
+			name = "127.0.0.1";
+		else if (strcmp(name, "::") == 0)
+			name = "::1";
+		bool best = listen_is_loopback(name);
+		if (best || first)
+			snprintf(reached, LISTEN_HOST_MAX, "%s", name);
+		if (best)
+			return;
+	}
 }
 
 int listen_tcp(const char *host, int port, struct error *error)
 {
-	return listen_at(host, port, false, error);
+	return listen_at(host, port, (struct manner){0}, error);
 }
 
 int listen_tcp_shared(const char *host, int port, struct error *error)
 {
-	return listen_at(host, port, true, error);
+	return listen_at(host, port, (struct manner){.shared = true}, error);
+}
+
+int listen_tcp_hosts(
+	const char *hosts, int port, bool shared, int fds[LISTEN_HOSTS_MAX], struct error *error)
+{
+	struct manner how = {.shared = shared, .beside = strchr(hosts, ',') != NULL};
+	char host[LISTEN_HOST_MAX];
+	int count = 0;
+	while (count < LISTEN_HOSTS_MAX && listen_next_host(&hosts, host)) {
+		fds[count] = listen_at(host, port, how, error);
+		if (fds[count] < 0) {
+			while (count > 0)
+				close(fds[--count]);
+			return -1;
+		}
+		port = listen_port(fds[count++]);
+	}
+	return count;
 }
 
 /* Does somebody answer on the socket? Refused: its owner is gone. */
@@ -193,27 +248,33 @@ static long variable_number(const char *name)
 	return *end || errno ? -1 : value;
 }
 
-int listen_inherited(const char *name)
+int listen_inherited_all(const char *name, int *fds, int most)
 {
+	int found = 0;
 	long count = variable_number("LISTEN_FDS");
 	const char *names = getenv("LISTEN_FDNAMES");
 	if (variable_number("LISTEN_PID") != (long)getpid() || count < 1 ||
 		count > INT_MAX - FIRST_FD || !names)
-		return -1;
-	for (int fd = FIRST_FD; fd < FIRST_FD + count; fd++) {
+		return 0;
+	for (int fd = FIRST_FD; fd < FIRST_FD + count && found < most; fd++) {
 		size_t len = strcspn(names, ":");
 		if (len == strlen(name) && memcmp(names, name, len) == 0) {
 			int flags = fcntl(fd, F_GETFL);
-			if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
-				fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
-				return -1;
-			return fd;
+			if (flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 &&
+				fcntl(fd, F_SETFD, FD_CLOEXEC) == 0)
+				fds[found++] = fd;
 		}
 		if (names[len] == '\0')
-			return -1;
+			break;
 		names += len + 1;
 	}
-	return -1;
+	return found;
+}
+
+int listen_inherited(const char *name)
+{
+	int fd;
+	return listen_inherited_all(name, &fd, 1) == 1 ? fd : -1;
 }
 
 void listen_path(int fd, char path[LISTEN_PATH_MAX])

@@ -7,11 +7,14 @@
 #ifndef STANDPIPE_IO_LISTEN_H
 #define STANDPIPE_IO_LISTEN_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 
-#define LISTEN_BACKLOG  512
-#define LISTEN_HOST_MAX 256
-#define LISTEN_PATH_MAX 512 /* longer than any that the kernel takes, so that it says no */
+#define LISTEN_BACKLOG   512
+#define LISTEN_HOST_MAX  256
+#define LISTEN_HOSTS_MAX 8 /* of one list */
+#define LISTEN_PATH_MAX  512 /* longer than any that the kernel takes, so that it says no */
 
 /* The names that PID 1 and the gate agree on. */
 #define LISTEN_GATE   "gate" /* PostgreSQL's protocol over TCP */
@@ -25,9 +28,22 @@
  * The descriptor, or -1 with `error`. May block to resolve a name. */
 int listen_tcp(const char *host, int port, struct error *error);
 
-/* Under which host this machine itself reaches what listens on `host`: the loopback address where that
- * is every address, without [] around IPv6. */
-void listen_reached(const char *host, char reached[LISTEN_HOST_MAX]);
+/* The next of a list of hosts with commas in between, without the blanks around it; false at its end.
+ * An empty list has one, which is empty. A host that is too long is cut. */
+bool listen_next_host(const char **list, char host[LISTEN_HOST_MAX]);
+
+/* Listens on each of `hosts`, such a list of at most LISTEN_HOSTS_MAX, all at the same port. Where it has
+ * several, "::" and the like take IPv6 alone, so that 0.0.0.0 can stand beside it. `shared`: as
+ * listen_tcp_shared. How many of `fds` there are; -1 with `error`: none is open. */
+int listen_tcp_hosts(
+	const char *hosts, int port, bool shared, int fds[LISTEN_HOSTS_MAX], struct error *error);
+
+/* Is it this machine's own, which nobody else reaches? Of one host. */
+bool listen_is_loopback(const char *host);
+
+/* Under which host this machine itself reaches what listens on `hosts`, a list: the loopback address
+ * where one of them is that or every address, else the first. Without [] around IPv6. */
+void listen_reached(const char *hosts, char reached[LISTEN_HOST_MAX]);
 
 /* As listen_tcp, but bound only: it takes no connects until listen() is called. Others of the same user
  * may be bound to the same port in this way, and the kernel spreads connects among them
@@ -46,6 +62,8 @@ int listen_postgres_unix(
 
 /* The inherited descriptor with this name, or -1. A LISTEN_PID that is not ours means none. */
 int listen_inherited(const char *name);
+/* All that have this name, as systemd gives it to each of a unit's sockets: how many, `most` at most. */
+int listen_inherited_all(const char *name, int *fds, int most);
 
 /* The path that a Unix socket is bound to; empty if it is none. */
 void listen_path(int fd, char path[LISTEN_PATH_MAX]);

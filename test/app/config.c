@@ -368,6 +368,39 @@ static void what_is_worth_knowing_is_noted(void **state)
 	loaded_release(&l);
 }
 
+static void hosts_to_listen_on_are_a_list(void **state)
+{
+	static const struct {
+		const char *hosts, *said; /* NULL: nothing is said of it */
+	} cases[] = {
+		{"127.0.0.1, ::1,localhost", NULL},
+		{"127.0.0.1, 10.0.0.5", "whoever reaches port 6432 of 127.0.0.1, 10.0.0.5 is"},
+		{"*", "whoever reaches"},
+		{"127.0.0.1, *", "leave the others out"},
+		{"127.0.0.1,,::1", "a host between two commas is empty"},
+		{"::1,127.0.0.1, ::1", "names ::1 twice"},
+		{"a,b,c,d,e,f,g,h,i", "names more than 8 hosts"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char pair[128];
+		snprintf(pair, sizeof(pair), "STANDPIPE_LISTEN_HOST=%s", cases[i].hosts);
+		const char *const variables[] = {"DATABASE_URL=postgresql://u@h/d", pair,
+			"STANDPIPE_AUTH_REMOTE=trust", NULL};
+		struct loaded l;
+		loaded_init(&l, CONFIG_SERVE, NULL, variables);
+		if (i < 3) {
+			assert_int_equal(l.result, 0);
+			assert_int_equal(
+				has_note(&l.config, cases[i].said ? cases[i].said : "whoever"),
+				cases[i].said != NULL);
+		} else {
+			assert_int_equal(l.result, -1);
+			assert_non_null(strstr(l.error.text, cases[i].said));
+		}
+		loaded_release(&l);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -387,6 +420,7 @@ int main(void)
 		cmocka_unit_test(without_a_database_nothing_starts),
 		cmocka_unit_test(a_bad_url_is_told_without_its_password),
 		cmocka_unit_test(what_is_worth_knowing_is_noted),
+		cmocka_unit_test(hosts_to_listen_on_are_a_list),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,8 +36,8 @@ SYNC = message("S")
 class Raw:
     """One connection. Messages that come are (type, body)."""
 
-    def __init__(self, port, login=True, user="app", database="app", **parameters):
-        self.socket = socket.create_connection((HOST, port), timeout=LIMIT)
+    def __init__(self, port, login=True, user="app", database="app", host=HOST, **parameters):
+        self.socket = socket.create_connection((host, port), timeout=LIMIT)
         self.buffer = b""
         self.key = None
         if login:

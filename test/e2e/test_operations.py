@@ -655,6 +655,47 @@ def test_under_run_pid_1_stands_between_two_gates(run_standpipe, postgres):
     assert standpipe.running()
 
 
+# ---- several addresses ----
+
+
+def addresses():
+    """Loopback's addresses here, of both families if there are."""
+    with contextlib.suppress(OSError), socket.create_server(("::1", 0), family=socket.AF_INET6):
+        return [HOST, "127.0.0.2", "::1"]
+    return [HOST, "127.0.0.2"]
+
+
+def reached_at(address, port):
+    connection = psycopg2.connect(host=address, port=port, user="app", dbname="app")
+    with contextlib.closing(connection):
+        return ask(connection, "select 42") == 42
+
+
+def test_each_of_the_addresses_is_served_and_handed_over(gate, succession):
+    g = gate(STANDPIPE_LISTEN_HOST=", ".join(addresses()))
+    s = succession(g.standpipe)
+    assert all(reached_at(a, g.port) for a in addresses())
+    assert refused_at("127.0.0.3", g.port)
+    clients = [g.raw() for _ in range(2)]
+    newest = s.replace()
+    # The one before accepts no more: the sockets are the successor's.
+    assert all(reached_at(a, g.port) for a in addresses())
+    assert all(c.ask("select 1") == [("1",)] for c in clients)
+    for c in clients:
+        c.close()
+    assert g.standpipe.wait() == 0
+    assert all(reached_at(a, g.port) for a in addresses())
+    assert harness.process_exists(newest)
+
+
+def refused_at(address, port):
+    try:
+        socket.create_connection((address, port), timeout=harness.LIMIT).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
 # ---- several side by side ----
 
 
@@ -722,6 +763,19 @@ def test_workers_share_port_and_budget(crew):
         with c.cursor() as cursor:
             cursor.execute("SHOW STATE")
             assert dict(cursor.fetchall())["worker"] in ("0 of 0 to 2", "1 of 0 to 2", "2 of 0 to 2")
+
+
+def test_workers_share_each_of_the_addresses(crew):
+    g = crew(2, STANDPIPE_LISTEN_HOST=", ".join(addresses()))
+    assert all(reached_at(a, g.port) for a in addresses())
+    slots = set()
+
+    def both_came():
+        c = raw.Raw(g.port, host="127.0.0.2")
+        slots.add(c.key[0] >> 16)
+        c.close()
+        return len(slots) == 2
+    wait_until(both_came, "clients of both workers at the second address")
 
 
 def test_a_cancel_request_finds_the_worker_that_has_the_client(crew):

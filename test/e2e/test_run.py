@@ -404,9 +404,9 @@ def test_degradable_starts_for_health_only_and_goes_on_trying(start, make_postgr
     standpipe.stop()
 
 
-def connect(standpipe, **kwargs):
+def connect(standpipe, host=HOST, **kwargs):
     import psycopg2
-    return psycopg2.connect(host=HOST, port=gate_of(standpipe), user="app", dbname="app", **kwargs)
+    return psycopg2.connect(host=host, port=gate_of(standpipe), user="app", dbname="app", **kwargs)
 
 
 # --- the other phases -------------------------------------------------------------------------------
@@ -676,6 +676,23 @@ time.sleep(3600)
     assert words[1] == str(gate)
     assert words[2].startswith(f"{HOST}:{gate}/app?") and "connect_timeout=7" in words[2]
     assert words[3:] == ["app", "app", str(postgres.port)]
+
+
+def test_the_gate_takes_several_addresses(start, postgres):
+    standpipe = start(postgres.url(), python("import os, time; print('led', os.environ['PGHOST'], flush=True); "
+                                             "time.sleep(3600)"), STANDPIPE_LISTEN_HOST=f"127.0.0.2, {HOST}")
+    started(standpipe)
+    assert standpipe.wait_line("led").split()[1] == "127.0.0.2"
+
+    def served():
+        for host in (HOST, "127.0.0.2"):
+            with contextlib.closing(connect(standpipe, host)) as connection, connection.cursor() as cursor:
+                cursor.execute("select 1")
+
+    served()
+    # All of them are PID 1's.
+    os.kill(gate_pid(standpipe), signal.SIGKILL)
+    served()
 
 
 def door_says(port, accept):

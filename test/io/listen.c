@@ -59,6 +59,60 @@ static void port_zero_is_any_free_one(void **state)
 	}
 }
 
+static void a_list_is_listened_on_at_one_port(void **state)
+{
+	struct error error = {0};
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK + 1)}};
+	int fds[LISTEN_HOSTS_MAX];
+	assert_int_equal(listen_tcp_hosts("127.0.0.1 ,127.0.0.2", 0, false, fds, &error), 2);
+	int port = listen_port(fds[0]);
+	assert_int_equal(listen_port(fds[1]), port);
+	connect_to_port(port);
+	int client = socket(AF_INET, SOCK_STREAM, 0);
+	to.sin_port = htons((uint16_t)port);
+	assert_int_equal(connect(client, (struct sockaddr *)&to, sizeof(to)), 0);
+	close(client);
+	/* The second is taken: the first is not kept. */
+	close(fds[0]);
+	assert_int_equal(listen_tcp_hosts("127.0.0.1,127.0.0.2", port, false, fds, &error), -1);
+	assert_int_equal(error.code, EADDRINUSE);
+	assert_non_null(strstr(error.text, "127.0.0.2:"));
+	int again = listen_tcp("127.0.0.1", port, &error);
+	assert_true(again >= 0);
+	close(again);
+	close(fds[1]);
+}
+
+static void ipv6_stands_beside_ipv4(void **state)
+{
+	struct error error = {0};
+	int fds[LISTEN_HOSTS_MAX];
+	int alone = listen_tcp("::", 0, &error);
+	if (alone < 0)
+		skip(); /* there is no IPv6 here */
+	connect_to_port(listen_port(alone)); /* by IPv4 */
+	close(alone);
+	int count = listen_tcp_hosts("0.0.0.0, ::", 0, false, fds, &error);
+	if (count != 2)
+		fail_msg("%s", error.text);
+	connect_to_port(listen_port(fds[0]));
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void several_share_each_port(void **state)
+{
+	struct error error = {0};
+	int first[LISTEN_HOSTS_MAX], second[LISTEN_HOSTS_MAX];
+	assert_int_equal(listen_tcp_hosts("127.0.0.1,127.0.0.2", 0, true, first, &error), 2);
+	int port = listen_port(first[0]);
+	assert_int_equal(listen_tcp_hosts("127.0.0.1,127.0.0.2", port, true, second, &error), 2);
+	for (int i = 0; i < 2; i++) {
+		close(first[i]);
+		close(second[i]);
+	}
+}
+
 static void what_is_wrong_is_named(void **state)
 {
 	struct error error = {0};
@@ -154,7 +208,10 @@ static void inherited(const char *pid, const char *names, const char *name, int 
 		setenv("LISTEN_PID", pid ? pid : own, 1);
 		setenv("LISTEN_FDS", "2", 1);
 		setenv("LISTEN_FDNAMES", names, 1);
-		int fd = listen_inherited(name);
+		int fd = listen_inherited(name), all[4];
+		if (listen_inherited_all(name, all, 4) !=
+			(strcmp(names, "gate:gate") == 0 ? 2 : fd >= 0))
+			_exit(98);
 		bool set = fd < 0 ||
 			   ((fcntl(fd, F_GETFD) & FD_CLOEXEC) && (fcntl(fd, F_GETFL) & O_NONBLOCK));
 		_exit(set ? fd + 100 : 99);
@@ -169,6 +226,7 @@ static void inherited_sockets_are_found_by_name(void **state)
 {
 	inherited(NULL, "gate:admin", "gate", 3);
 	inherited(NULL, "gate:admin", "admin", 4);
+	inherited(NULL, "gate:gate", "gate", 3); /* and the other */
 	inherited(NULL, "gate:admin", "door", -1);
 	inherited(NULL, "gate", "admin", -1);
 	inherited(NULL, "a:b:admin", "admin", -1); /* beyond LISTEN_FDS */
@@ -181,7 +239,9 @@ static void every_address_is_reached_by_loopback(void **state)
 {
 	static const char *const pairs[][2] = {{"", "127.0.0.1"}, {"*", "127.0.0.1"},
 		{"0.0.0.0", "127.0.0.1"}, {"::", "::1"}, {"[::]", "::1"}, {"[::1]", "::1"},
-		{"::1", "::1"}, {"10.0.0.5", "10.0.0.5"}, {"localhost", "localhost"}};
+		{"::1", "::1"}, {"10.0.0.5", "10.0.0.5"}, {"localhost", "localhost"},
+		{"10.0.0.5, 10.0.0.6", "10.0.0.5"}, {"10.0.0.5, [::1]", "::1"},
+		{"10.0.0.5,0.0.0.0", "127.0.0.1"}};
 	char reached[LISTEN_HOST_MAX];
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
 		listen_reached(pairs[i][0], reached);
@@ -194,6 +254,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(port_zero_is_any_free_one),
 		cmocka_unit_test(every_address_is_reached_by_loopback),
+		cmocka_unit_test(a_list_is_listened_on_at_one_port),
+		cmocka_unit_test(ipv6_stands_beside_ipv4),
+		cmocka_unit_test(several_share_each_port),
 		cmocka_unit_test(what_is_wrong_is_named),
 		cmocka_unit_test_setup_teardown(a_stale_unix_socket_is_replaced, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_no_socket_is_left_alone, setup, teardown),
