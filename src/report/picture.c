@@ -318,8 +318,8 @@ static void draw_connections(struct panel *p, const struct result *r)
 	for (int i = 0; i < COUNT(levels); i++)
 		p->most = fmax(p->most, levels[i].at);
 	/* Room far beyond what is used would press the rest to the ground. */
-	p->most = fmax(fmin(largest(p->series, room), 1.5 * p->most), 1);
-	p->most *= 1.05;
+	p->most = fmax(p->most, fmin(largest(p->series, room), 1.5 * p->most));
+	p->most = 1.05 * fmax(p->most, 1);
 	scale(p, "connections");
 	curve(p, BLUE, connections, false);
 	key(p, BLUE, false, "at the database");

@@ -68,10 +68,35 @@ static void requests_have_a_panel_where_there_are_some(void **state)
 	free(with);
 }
 
+/* Without a path nothing has room on it, and the scale must reach as far all the same. */
+static void the_scale_reaches_as_far_as_the_connections(void **state)
+{
+	struct report *report = calloc(1, sizeof *report);
+	char *svg = NULL;
+	size_t size;
+
+	report_init(report, &scenario);
+	report->arms[0].ran = true;
+	report->arms[0].max_connections = 40;
+	report->arms[0].values[METRIC_INSTANCES] = 4;
+	for (int i = 0; i < 3; i++)
+		series_add(&report->arms[0].series,
+			&(struct series_point){.at_s = i, .connections = 24});
+	FILE *to = open_memstream(&svg, &size);
+	picture_svg(report, to);
+	fclose(to);
+	assert_non_null(strstr(svg, ">20<"));
+	assert_non_null(strstr(svg, ">40<"));
+	free(svg);
+	report_release(report);
+	free(report);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_is_an_svg_of_the_arms_that_ran),
+		cmocka_unit_test(the_scale_reaches_as_far_as_the_connections),
 		cmocka_unit_test(requests_have_a_panel_where_there_are_some),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
