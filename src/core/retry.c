@@ -16,6 +16,7 @@ void retry_init(struct retry *r, const struct retry_settings *settings)
 	*r = (struct retry){
 		.settings = *settings,
 		.next_at = INT64_MIN,
+		.failed_at = INT64_MIN,
 		.tokens = most_tokens(settings),
 	};
 }
@@ -29,14 +30,25 @@ void retry_configure(struct retry *r, const struct retry_settings *settings, ins
 		r->tokens = most_tokens(settings);
 }
 
-void retry_begins(struct retry *r)
+static double with(const struct retry *r, double earned)
 {
 	double most = most_tokens(&r->settings);
-	if (r->failures > 0)
-		return;
-	r->tokens += r->settings.budget;
-	if (r->tokens > most)
-		r->tokens = most;
+	return r->tokens + earned < most ? r->tokens + earned : most;
+}
+
+void retry_begins(struct retry *r)
+{
+	if (r->failures == 0)
+		r->tokens = with(r, r->settings.budget);
+}
+
+double retry_tokens(const struct retry *r, instant now)
+{
+	if (r->failures > 0 || r->failed_at == INT64_MIN)
+		return r->tokens;
+	if (r->settings.cap_ns == 0)
+		return most_tokens(&r->settings);
+	return with(r, (double)(now - r->failed_at) / ((double)r->settings.cap_ns / 2));
 }
 
 /* Pays for the next try; a penny short of a token is the doubles' doing. */
@@ -74,6 +86,8 @@ int64_t retry_bound(const struct retry_settings *settings, int failures)
 
 void retry_failed(struct retry *r, instant now, struct random *random)
 {
+	r->tokens = retry_tokens(r, now);
+	r->failed_at = now;
 	if (r->failures < INT_MAX)
 		r->failures++;
 	r->next_at = instant_add(now, random_span(random, retry_bound(&r->settings, r->failures)));

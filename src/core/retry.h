@@ -10,6 +10,11 @@
  * tokens as `retries`, the most that it holds. Whoever has none is not refused, but waits: U(cap / 2,
  * cap), whatever the back-off says. Else a connection that is lost again and again, with a success in
  * between each time, would be retried at the base delay for ever.
+ *
+ * A pool connects so seldom while all is well that its tries alone would earn back what an outage cost
+ * in days only, and the next outage would find it without. So time earns, too, from a success on: a
+ * token for each half of the cap, which is no more than whoever has none may try anyway. (Finagle's has
+ * minRetriesPerSec for the same reason.)
  */
 #ifndef STANDPIPE_CORE_RETRY_H
 #define STANDPIPE_CORE_RETRY_H
@@ -32,7 +37,8 @@ struct retry {
 	struct retry_settings settings;
 	int failures; /* in a row */
 	instant next_at; /* not before; INT64_MIN..: at once */
-	double tokens; /* 0 .. retries, or 1 if that is more */
+	instant failed_at; /* the last failure; INT64_MIN: there was none */
+	double tokens; /* 0 .. retries, or 1 if that is more; without what time earned since failed_at */
 	int64_t broke; /* times that there was no token */
 };
 
@@ -55,6 +61,9 @@ void retry_waive(struct retry *r, instant now);
 
 /* May the next try begin? */
 bool retry_admits(const struct retry *r, instant now);
+
+/* Tokens there are now, what time earned among them. */
+double retry_tokens(const struct retry *r, instant now);
 
 /* All retries used up (where the count governs). */
 bool retry_is_exhausted(const struct retry *r);

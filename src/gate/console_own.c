@@ -310,7 +310,7 @@ static void fill_connects(const struct client *c, struct table *t)
 	table_int(t, e->connects.cuts);
 	table_int(t, e->retry.failures);
 	table_int(t, at > now ? MS(at - now) : 0);
-	table_real(t, e->retry.tokens);
+	table_real(t, retry_tokens(&e->retry, now));
 	table_int(t, e->retry.broke);
 	table_real(t, throttle_chance(&e->throttle, now));
 	table_int(t, e->throttle.held_count);

@@ -276,7 +276,7 @@ static void add_connects(struct buffer *b, const struct gate_view *view)
 	gauge(b, "connect_window", "Attempts that may be under way at once.", e->connects.window);
 	counter(b, "connect_window_cuts_total", "How often that gave way.", e->connects.cuts);
 	gauge(b, "connect_retry_tokens", "Retries that may be made without waiting for the cap.",
-		e->retry.tokens);
+		retry_tokens(&e->retry, view->now));
 	counter(b, "connect_throttled_total", "Attempts held back from a database that refuses.",
 		e->throttle.held_count);
 	counter(b, "connect_redials_total", "Handshakes begun afresh after no answer.", e->redials);

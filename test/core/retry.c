@@ -216,6 +216,26 @@ static void what_goes_well_fills_it_again_up_to_the_retries(void **state)
 	assert_true(r.tokens == 2.0);
 }
 
+static void time_that_goes_well_fills_it_again(void **state)
+{
+	struct retry r = with_budget(0.2);
+	struct random random;
+	random_init(&random, 5);
+	for (int i = 0; i < 5; i++)
+		retry_failed(&r, 0, &random);
+	assert_true(retry_tokens(&r, 60 * NS_PER_S) == 0.0); /* it is not well yet */
+	retry_succeeded(&r);
+	assert_true(retry_tokens(&r, 15 * NS_PER_S) == 1.0);
+	assert_true(retry_tokens(&r, 60 * NS_PER_S) == 4.0);
+	assert_true(retry_tokens(&r, INSTANT_NEVER) == 5.0);
+
+	/* The next outage is retried as the first was. */
+	retry_failed(&r, 60 * NS_PER_S, &random);
+	assert_true(r.tokens == 3.0);
+	assert_in_range(r.next_at, 60 * NS_PER_S, 62 * NS_PER_S);
+	assert_int_equal(r.broke, 0);
+}
+
 static void news_ends_the_pause_but_forgets_nothing(void **state)
 {
 	struct retry r = with_budget(0.2);
@@ -248,6 +268,7 @@ int main(void)
 		cmocka_unit_test(without_a_token_a_try_waits_for_the_cap_and_not_longer),
 		cmocka_unit_test(in_the_long_run_retries_are_a_share_of_what_is_tried),
 		cmocka_unit_test(what_goes_well_fills_it_again_up_to_the_retries),
+		cmocka_unit_test(time_that_goes_well_fills_it_again),
 		cmocka_unit_test(news_ends_the_pause_but_forgets_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
