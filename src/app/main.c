@@ -3,8 +3,12 @@
  *
  * main is a table of subcommands; each has its own file.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -130,8 +134,34 @@ static int version_main(int argc, char **argv)
 	return 0;
 }
 
+/* Where one of the three is closed, what is opened next would take its place: a socket that a message
+ * is then written to, or what libuv refuses to close. Neither way of /dev/null can be used the other way, so
+ * that who writes to it still hears of it. */
+static void reserve_standard_files(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
+			continue;
+		/* It becomes the lowest that is free, which is this one. */
+		if (open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+			_exit(EXIT_FAILURE);
+	}
+}
+
+/* A full disk, or a reader that has gone: who reads half of a report must not take it for the whole. */
+static int with_output(int code)
+{
+	bool failed = fflush(stdout) != 0;
+	if (!failed && !ferror(stdout))
+		return code;
+	fprintf(stderr, "standpipe: cannot write to the standard output%s%s\n", failed ? ": " : "",
+		failed ? strerror(errno) : "");
+	return code == 0 ? EXIT_FAILURE : code;
+}
+
 int main(int argc, char **argv)
 {
+	reserve_standard_files();
 	if (argc < 2) {
 		print_help(stderr);
 		return EXIT_USAGE;
@@ -144,5 +174,5 @@ int main(int argc, char **argv)
 	const struct command *command = find_command(name);
 	if (!command)
 		return unknown_command(name);
-	return command->main(argc - 1, argv + 1);
+	return with_output(command->main(argc - 1, argv + 1));
 }
