@@ -3,6 +3,7 @@
  * hold, or an invariant was broken; 2 usage or scenario.
  */
 #include <getopt.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,7 +190,7 @@ static double cpu_s(void)
 static void say_speed(int64_t events, double took_s)
 {
 	fprintf(stderr, "%lld events in %.2f s of CPU time: %.2f million a second\n",
-		(long long)events, took_s, (double)events / took_s / 1e6);
+		(long long)events, took_s, (double)events / fmax(took_s, 1e-3) / 1e6);
 }
 
 static int run_arms(const struct arguments *a, const struct scenario *s, uint64_t seed,
