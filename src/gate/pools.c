@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gate/client.h"
 #include "gate/hub.h"
 #include "gate/pool_login.h"
+#include "gate/pools_inside.h"
 
 /* A pool that nobody uses is remembered for so long, with what its sessions report. */
 #define LINGER_NS (60 * NS_PER_S)
@@ -29,8 +29,7 @@ struct gate_pool *pools_at(const struct hub *h, int group)
 	return h->pools.by_group[group];
 }
 
-__attribute__((format(printf, 3, 4))) static int refuse(
-	struct pools_refusal *why, const char *sqlstate, const char *format, ...)
+int pools_refuse(struct pools_refusal *why, const char *sqlstate, const char *format, ...)
 {
 	va_list args;
 	why->sqlstate = sqlstate;
@@ -41,8 +40,7 @@ __attribute__((format(printf, 3, 4))) static int refuse(
 	return -1;
 }
 
-__attribute__((format(printf, 2, 3))) static void hint(
-	struct pools_refusal *why, const char *format, ...)
+void pools_hint(struct pools_refusal *why, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
@@ -60,7 +58,7 @@ static char *copy_of(const char *text)
 
 /* ---- what is configured ---- */
 
-static const struct gate_database *find_database(const struct hub *h, const char *name)
+const struct gate_database *pools_database(const struct hub *h, const char *name)
 {
 	const struct gate_settings *s = h->settings;
 	const struct gate_database *any = NULL;
@@ -73,7 +71,7 @@ static const struct gate_database *find_database(const struct hub *h, const char
 	return any;
 }
 
-static const struct gate_user *find_user(const struct hub *h, const char *name)
+const struct gate_user *pools_user(const struct hub *h, const char *name)
 {
 	const struct gate_settings *s = h->settings;
 	const struct gate_user *any = NULL;
@@ -228,8 +226,8 @@ static const char *login_user(const struct gate_database *entry, const struct ga
 		return entry->user;
 	if (user && user->password)
 		return name;
-	refuse(why, "28000", "standpipe can't log in to the database as \"%.63s\"", name);
-	hint(why,
+	pools_refuse(why, "28000", "standpipe can't log in to the database as \"%.63s\"", name);
+	pools_hint(why,
 		"It does not know the password: set users.%.63s.password, or databases.%.63s.login "
 		"to shared, for all to be served as \"%.63s\".",
 		name, entry->name, entry->user);
@@ -280,20 +278,22 @@ static void set_limits(
 
 static int refuse_too_many(struct pools_refusal *why)
 {
-	refuse(why, "53300", "standpipe has no room for another pool");
-	hint(why, "A pool is made for each database and user, and in session mode for each set of "
-		  "startup settings: use fewer different ones, or raise pool.clients.");
+	pools_refuse(why, "53300", "standpipe has no room for another pool");
+	pools_hint(why,
+		"A pool is made for each database and user, and in session mode for each set of "
+		"startup settings: use fewer different ones, or raise pool.clients.");
 	return -1;
 }
 
 struct gate_pool *pools_find(
 	struct hub *h, const char *database, const char *user, struct pools_refusal *why)
 {
-	const struct gate_database *entry = find_database(h, database);
-	const struct gate_user *user_entry = find_user(h, user);
+	const struct gate_database *entry = pools_database(h, database);
+	const struct gate_user *user_entry = pools_user(h, user);
 	if (!entry) {
-		refuse(why, "3D000", "standpipe does not serve a database \"%.63s\"", database);
-		hint(why, "Name it under `databases` in standpipe.yaml, or \"*\" for all.");
+		pools_refuse(
+			why, "3D000", "standpipe does not serve a database \"%.63s\"", database);
+		pools_hint(why, "Name it under `databases` in standpipe.yaml, or \"*\" for all.");
 		return NULL;
 	}
 	const char *name = login_user(entry, user_entry, user, why);
@@ -304,7 +304,8 @@ struct gate_pool *pools_find(
 		return pool;
 	char *conninfo = login_of(entry, user_entry, database, name);
 	if (!conninfo) {
-		refuse(why, "08P01", "the database's or the user's name is not one to log in with");
+		pools_refuse(why, "08P01",
+			"the database's or the user's name is not one to log in with");
 		return NULL;
 	}
 	if (h->pools.top == h->pools.size)
@@ -327,8 +328,7 @@ static char *birth_login(const struct gate_pool *parent, struct bytes settings)
 	return conninfo;
 }
 
-/* The birth of these settings, found or made; takes nothing. */
-static struct gate_pool *find_birth(
+struct gate_pool *pools_birth(
 	struct hub *h, struct gate_pool *parent, struct bytes settings, struct pools_refusal *why)
 {
 	if (settings.len == 0)
@@ -343,7 +343,7 @@ static struct gate_pool *find_birth(
 			return pool;
 	}
 	if (!pool_login_takes(settings)) {
-		refuse(why, "42704", "unrecognized configuration parameter");
+		pools_refuse(why, "42704", "unrecognized configuration parameter");
 		return NULL;
 	}
 	if (h->pools.top == h->pools.size)
@@ -378,8 +378,8 @@ static void log_in_with(struct hub *h, struct gate_pool *pool, char *conninfo)
 
 static void configure(struct hub *h, struct gate_pool *pool)
 {
-	const struct gate_database *entry = find_database(h, pool->database);
-	const struct gate_user *user = find_user(h, pool->user);
+	const struct gate_database *entry = pools_database(h, pool->database);
+	const struct gate_user *user = pools_user(h, pool->user);
 	struct pools_refusal why;
 	const char *name = entry ? login_user(entry, user, pool->user, &why) : NULL;
 	char *conninfo = NULL;
@@ -413,145 +413,9 @@ void pools_configure(struct hub *h)
 	pools_begin(h);
 }
 
-/* ---- clients ---- */
-
-static struct pool_user *hold_user(struct pools *all, const char *name)
-{
-	struct pool_user *u = all->users;
-	while (u && strcmp(u->name, name) != 0)
-		u = u->next;
-	if (!u) {
-		size_t size = strlen(name) + 1;
-		u = calloc(1, sizeof(*u) + size);
-		if (!u)
-			abort();
-		memcpy(u->name, name, size);
-		u->next = all->users;
-		all->users = u;
-	}
-	u->clients++;
-	return u;
-}
-
-static void drop_user(struct pools *all, struct pool_user *u)
-{
-	if (--u->clients > 0)
-		return;
-	struct pool_user **at = &all->users;
-	while (*at != u)
-		at = &(*at)->next;
-	*at = u->next;
-	free(u);
-}
-
-static int clients_of_database(const struct hub *h, const char *database)
-{
-	int clients = 0;
-	for (int group = 0; group < h->pools.top; group++) {
-		const struct gate_pool *pool = h->pools.by_group[group];
-		if (pool && strcmp(pool->database, database) == 0)
-			clients += pool->clients;
-	}
-	return clients;
-}
-
-static int clients_of_user(const struct hub *h, const char *name)
-{
-	for (const struct pool_user *u = h->pools.users; u; u = u->next)
-		if (strcmp(u->name, name) == 0)
-			return u->clients;
-	return 0;
-}
-
-/* 0, or -1 when it would be one too many. */
-static int count_in(
-	struct hub *h, const struct gate_pool *pool, const char *user, struct pools_refusal *why)
-{
-	const struct gate_database *database = find_database(h, pool->database);
-	const struct gate_user *of_user = find_user(h, user);
-	if (database && database->clients_max > 0 &&
-		clients_of_database(h, pool->database) >= database->clients_max) {
-		refuse(why, "53300", "too many clients already for database \"%.63s\"",
-			pool->database);
-		hint(why, "Raise databases.%.63s.clients (%d), or open fewer connections.",
-			database->name, database->clients_max);
-		h->counters.bounds[BOUND_DATABASE_CLIENTS]++;
-		return -1;
-	}
-	if (of_user && of_user->clients_max > 0 &&
-		clients_of_user(h, user) >= of_user->clients_max) {
-		refuse(why, "53300", "too many clients already for user \"%.63s\"", user);
-		hint(why, "Raise users.%.63s.clients (%d), or open fewer connections.",
-			of_user->name, of_user->clients_max);
-		h->counters.bounds[BOUND_USER_CLIENTS]++;
-		return -1;
-	}
-	return 0;
-}
-
-static void enter(struct client *c, struct gate_pool *pool, struct profile *profile)
-{
-	c->pool = pool;
-	c->profile = profile;
-	pool->clients++;
-}
-
-int pools_enter(struct client *c, struct gate_pool *pool, const char *user, struct bytes parameters,
-	struct pools_refusal *why)
-{
-	struct hub *h = c->hub;
-	struct buffer pairs, own = BUFFER_INIT;
-	struct error error;
-	if (count_in(h, pool, user, why) != 0)
-		return -1;
-	if (profile_parse_startup(parameters, &pairs, &error) != 0)
-		return refuse(why, "08P01", "%s", error.text);
-	if (pool->mode == POOL_SESSION) {
-		/* Programs name themselves, each differently: that is set when they come. */
-		profile_take_pair(&pairs, "application_name", &own);
-		pool = find_birth(h, pool, buffer_bytes(&pairs), why);
-		buffer_release(&pairs);
-		pairs = own;
-		if (!pool) {
-			buffer_release(&pairs);
-			return -1;
-		}
-	}
-	struct profile *profile = profile_from_pairs(&pool->profiles, buffer_bytes(&pairs));
-	assert(profile); /* they are not too many: that has been seen to */
-	buffer_release(&pairs);
-	c->mode = (uint8_t)pool->mode;
-	enter(c, pool, profile);
-	c->origin = profile_hold(c->profile);
-	c->user = hold_user(&h->pools, user);
-	return 0;
-}
-
-void pools_enter_own(struct client *c)
-{
-	struct gate_pool *own = pools_own(c->hub);
-	enter(c, own, profile_hold(own->profiles.base));
-}
-
-void pools_leave(struct client *c)
-{
-	struct gate_pool *pool = c->pool;
-	if (!pool)
-		return;
-	profile_drop(&pool->profiles, c->profile);
-	if (c->origin)
-		profile_drop(&pool->profiles, c->origin);
-	if (c->user)
-		drop_user(&c->hub->pools, c->user);
-	c->profile = c->origin = NULL;
-	c->user = NULL;
-	c->pool = NULL;
-	pool->clients--;
-}
-
 bool pools_know(const struct hub *h, const char *database)
 {
-	if (find_database(h, database))
+	if (pools_database(h, database))
 		return true;
 	for (int group = 0; group < h->pools.top; group++) {
 		const struct gate_pool *pool = h->pools.by_group[group];

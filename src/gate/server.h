@@ -102,19 +102,24 @@ static inline bool server_is_away(const struct server *s)
 void server_init(struct server *s, struct hub *h, int id);
 /* Closes what is open, without telling anyone: the hub is going. */
 void server_shut(struct server *s);
-/* An attempt that is under way starts over: where it leads to is another place now. */
-void server_login_afresh(struct server *s);
 /* After the loop has run out. */
 void server_release(struct server *s);
 
-/* Actions of the engine. */
+/* Actions of the engine; all but the last in server_login.c. */
 void server_connect(struct hub *h, int id, struct gate_pool *pool);
 void server_redial(struct hub *h, int id);
 void server_abandon(struct hub *h, int id);
-
-/* The password that it may have waited for is there, or can't be had. */
-void server_token_came(struct server *s, const struct error *error);
 void server_close(struct hub *h, int id);
+
+/* server_login.c: the password that it may have waited for is there, or can't be had. */
+void server_token_came(struct server *s, const struct error *error);
+
+/* server_login.c: an attempt that is under way starts over: where it leads to is another place now. */
+void server_login_afresh(struct server *s);
+
+/* For server_login.c: it has logged in, takes `up`; it is of its pool no more. */
+void server_open(struct server *s, const struct upstream *up);
+void server_part(struct server *s);
 
 /* errand.c: the server is `c`'s now: a ping first if `ping`, then the client's profile, and when that is in
  * force client_go or client_welcomed. */

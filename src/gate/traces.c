@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "gate/client.h"
+#include "gate/traces_sql.h"
 #include "wire/message.h"
 #include "wire/sql.h"
 #include "wire/startup.h"
@@ -12,9 +13,6 @@
 /* The most that is kept of custom settings' names, and of an answer. */
 #define CUSTOMS_MAX ((size_t)4096)
 #define ANSWER_MAX  ((size_t)2 * PROFILE_BYTES_MAX)
-
-/* A value that is longer is not told, and pins. */
-#define VALUE_MAX "8192"
 
 #define SETS  (SQL_SET | SQL_RESET | SQL_DISCARD | SQL_CUSTOM | SQL_BOUND)
 #define MAKES (SQL_LISTEN | SQL_TEMP | SQL_HOLD | SQL_LOCK | SQL_PREPARE | SQL_LOAD)
@@ -156,61 +154,6 @@ static void add(struct buffer *out, const char *sql)
 	buffer_append(out, sql, strlen(sql));
 }
 
-/* As the server's own encoding has it, since that is what a literal of ours is in. */
-#define HEX(text)                                                                   \
-	"pg_catalog.encode(CASE WHEN pg_catalog.octet_length(" text ")<=" VALUE_MAX \
-	" THEN pg_catalog.convert_to(" text ",pg_catalog.getdatabaseencoding()) END,'hex')"
-
-#define ROW(name, value) "SELECT 's'," HEX(name) "," HEX(value)
-
-static void ask_settings(struct server *s, struct buffer *out)
-{
-	struct bytes customs = buffer_bytes(&s->customs);
-	add(out, ROW("name", "setting") " FROM pg_catalog.pg_settings WHERE source='session'");
-	/* What that does not show: */
-	add(out, " UNION ALL SELECT 's','726f6c65'," HEX(
-			 "r") " FROM "
-			      "pg_catalog.current_setting('role') r WHERE r<>'none'");
-	add(out, " UNION ALL " ROW("'session_authorization'",
-			 "session_user::text") " FROM "
-					       "pg_catalog.pg_stat_get_activity(pg_catalog.pg_"
-					       "backend_pid()) a JOIN "
-					       "pg_catalog.pg_roles r ON r.oid=a.usesysid WHERE "
-					       "r.rolname<>session_user");
-	if (customs.len == 0)
-		return;
-	add(out, " UNION ALL " ROW("n", "v") " FROM (SELECT n,pg_catalog.current_setting(n,true) "
-					     "FROM (VALUES ");
-	for (const char *join = "("; customs.len > 0; join = ",(") {
-		size_t len = strlen((const char *)customs.at) + 1;
-		add(out, join);
-		profile_literal(out, (const char *)customs.at);
-		add(out, ")");
-		customs.at += len;
-		customs.len -= len;
-	}
-	add(out, ") c(n)) c(n,v) WHERE v IS NOT NULL");
-}
-
-/* Of the startup packet's settings, those that a RESET took back to what our login has. */
-static void restore(const struct profile *origin, struct buffer *out)
-{
-	struct bytes pairs = buffer_bytes(&origin->pairs);
-	const char *name, *value, *join = "(";
-	add(out, "SELECT pg_catalog.set_config(n,v,false) FROM (VALUES ");
-	for (; wire_pair_next(&pairs, &name, &value); join = ",(") {
-		add(out, join);
-		profile_literal(out, name);
-		add(out, ",");
-		profile_literal(out, value);
-		add(out, ")");
-	}
-	add(out, ") o(n,v) LEFT JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name)="
-		 "pg_catalog.lower(n) WHERE CASE WHEN s.name IS NULL THEN "
-		 "coalesce(pg_catalog.current_setting(n,true),'') IN ('','none') "
-		 "ELSE s.source<>'session' END");
-}
-
 static bool has_pairs(const struct profile *p)
 {
 	return buffer_len(&p->pairs) > 0;
@@ -246,10 +189,10 @@ static void ask(struct server *s)
 	if (all || (s->traits & SETS)) {
 		note_own_customs(s);
 		if ((s->traits & (SQL_RESET | SQL_DISCARD | ANY)) && has_pairs(c->origin)) {
-			restore(c->origin, out);
+			traces_sql_restore(c->origin, out);
 			add(out, ";");
 		}
-		ask_settings(s, out);
+		traces_sql_settings(buffer_bytes(&s->customs), out);
 		join = " UNION ALL ";
 	}
 	for (enum gate_pin pin = 0; pin < PIN_COUNT; pin++) {
@@ -499,7 +442,7 @@ void traces_restore(struct server *s)
 	if (!c || c->state != CLIENT_ACTIVE || !has_pairs(c->origin))
 		return;
 	message_begin(&s->out, MSG_QUERY, &mark);
-	restore(c->origin, &s->out);
+	traces_sql_restore(c->origin, &s->out);
 	buffer_append_u8(&s->out, 0);
 	message_end(&s->out, mark);
 	begin_errand(s, ERRAND_RESTORE);
