@@ -304,7 +304,7 @@ static const struct setting rows[] = {
 
 {"connects.window", SETTING_INT, ENGINE(connects.window_max), RANGE(1, 1000), .preset = "4",
 	.variables = "STANDPIPE_CONNECTS_WINDOW", .help = "connect attempts under way at once, at most"},
-{"connects.rule", SETTING_CHOICE, ENGINE(connects.rule), .choices = connects_rules, .preset = "aimd",
+{"connects.rule", SETTING_CHOICE, ENGINE(connects.rule), .choices = connects_rules, .preset = "gradient",
 	.variables = "STANDPIPE_CONNECTS_RULE", .help = "how many of these there may be now: all, or by what the path is found to carry"},
 
 {"listen.host", SETTING_TEXT, GATE(listen_host), RANGE(1, 1023), .preset = "127.0.0.1",

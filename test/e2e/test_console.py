@@ -220,7 +220,7 @@ def test_shows_what_is(gate, console):
     assert session.one("SHOW PATH")["attempts"] >= 1
     assert session.one("SHOW BUDGET")["share"] == 2
     connects = session.one("SHOW CONNECTS")
-    assert connects["rule"] == "aimd" and connects["window"] >= 1 and connects["throttled"] == 0
+    assert connects["rule"] == "gradient" and connects["window"] >= 1 and connects["throttled"] == 0
     assert session.one("SHOW QUEUES")["overloaded"] == "no"
     phases = {r["phase"]: r["status"] for r in session("SHOW STARTUP")}
     assert phases["database"] == "completed" and phases["websocket"] == "skipped"
