@@ -321,6 +321,14 @@ static int check_auth(const struct config *c, struct error *error)
 	return 0;
 }
 
+static bool asks_for_users(const struct config *c)
+{
+	bool asks = *c->gate.auth.query;
+	for (int i = 0; i < c->gate.databases_count; i++)
+		asks = asks || *c->gate.databases[i].auth_query;
+	return asks;
+}
+
 void config_auth_notes(struct config *c)
 {
 	const struct auth_settings *a = &c->gate.auth;
@@ -332,7 +340,7 @@ void config_auth_notes(struct config *c)
 			"auth.remote is trust: whoever reaches port %d of %s is let in as "
 			"anybody",
 			c->gate.listen_port, hosts);
-	if (a->remote == AUTH_SCRAM && !*a->file && !*a->query && !a->password)
+	if (a->remote == AUTH_SCRAM && !*a->file && !asks_for_users(c) && !a->password)
 		config_note(c, "auth.remote is scram-sha-256, but there is neither auth.file "
 			       "nor auth.query nor a password in the URL: nobody can come in from "
 			       "other machines");

@@ -7,6 +7,7 @@
 #define RANGE(a, b)      .min = (a), .max = (b)
 #define NAME_MAX_BYTES   63 /* of PostgreSQL's names */
 #define PASSWORD_MAX     1024
+#define SQL_MAX          65536
 #define POOL_SIZE_MAX    10000
 #define POOL_CLIENTS_MAX 1000000
 
@@ -42,6 +43,8 @@ static const struct setting database_rows[] = {
 	.help = "server connections of its URL's user that are kept warm"},
 {"login", SETTING_CHOICE, ENTRY(login), .choices = logins, .preset = "own",
 	.help = "own: each user logs in for itself; shared: all are served as its URL's user"},
+{"auth_query", SETTING_TEXT, ENTRY(gate.auth_query), RANGE(0, SQL_MAX), .preset = "", .empty = "auth.query, in DATABASE_URL's database",
+	.help = "SQL that looks up who is in no file, asked in this database: $1 is the name"},
 };
 
 static const struct setting user_rows[] = {
@@ -142,6 +145,13 @@ static int take_database(
 	if (own && !is_written(s, "keep"))
 		e->gate.keep = c->gate.engine.servers_kept;
 	e->gate.shared = e->login == LOGIN_SHARED;
+	if (*e->gate.auth_query && !strstr(e->gate.auth_query, "$1"))
+		return settings_error(s, "auth_query", error,
+			"does not ask for a user: write $1 where the name belongs, without quotes");
+	if (*e->gate.auth_query && strcmp(node->key, "*") == 0)
+		return settings_error(s, "auth_query", error,
+			"would have strangers open connections to databases of their choice: give "
+			"those that have one an entry of their own");
 	if (own && *e->url)
 		return settings_error(s, "url", error,
 			"it is the database of database.url (DATABASE_URL): leave this out, or "
@@ -177,6 +187,7 @@ static int take_databases(struct config *c, struct error *error)
 	int count = c->databases ? c->databases->count : 0;
 	struct gate_database *list = arena_alloc(&c->arena, sizeof(*list) * (size_t)(count + 1));
 	list[0].mode = c->pool_mode;
+	list[0].auth_query = "";
 	list[0].keep = c->gate.engine.servers_kept;
 	place_own(c, &list[0]);
 	int used = 1;

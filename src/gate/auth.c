@@ -144,7 +144,8 @@ bool auth_has_tls(const struct auth *a)
 	return a->settings->tls_mode != TLS_OFF && a->tls.context;
 }
 
-bool auth_verifier(struct auth *a, const char *user, struct scram_verifier *v, const char **fault)
+bool auth_verifier(struct auth *a, const char *database, const char *user, struct scram_verifier *v,
+	const char **fault)
 {
 	struct userlist_user *known = userlist_find(&a->users, user);
 	if (!known && a->own.kind != SECRET_NONE && a->own.name && strcmp(user, a->own.name) == 0)
@@ -157,8 +158,9 @@ bool auth_verifier(struct auth *a, const char *user, struct scram_verifier *v, c
 	*fault = known ? secret_fault(known->kind) : "there is no such user";
 	if (!*fault)
 		*fault = "no verifier could be made of the password";
-	if (!known && *a->settings->query) {
-		switch (auth_query_find(&a->query, user, v, fault)) {
+	if (!known && *auth_query_sql(&a->query, database)) {
+		switch (auth_query_find(
+			&a->query, auth_query_name(&a->query, database, user), v, fault)) {
 		case AUTH_QUERY_FOUND:
 			return true;
 		case AUTH_QUERY_UNKNOWN:

@@ -57,10 +57,11 @@ void auth_release(struct auth *a);
 /* May a client have TLS? Then tls_accept(&a->tls, ...) does it. */
 bool auth_has_tls(const struct auth *a);
 
-/* What the user's proof is checked against, copied to `v`: of a user that there is none of, or whose
+/* What the proof of a user who asks for the database is checked against, copied to `v`: of a user that there is none of, or whose
  * secret is good for nothing, a mock. Then, too, `fault` says why, for the log; else it is NULL.
  * False: it must be looked up first, by auth_query_ask. */
-bool auth_verifier(struct auth *a, const char *user, struct scram_verifier *v, const char **fault);
+bool auth_verifier(struct auth *a, const char *database, const char *user, struct scram_verifier *v,
+	const char **fault);
 
 /* The same for AUTH_CHECK_NAME. */
 void auth_check_verifier(struct auth *a, struct scram_verifier *v);

@@ -16,6 +16,7 @@ enum lookup_state { LOOKUP_WAITS, LOOKUP_UNDER_WAY, LOOKUP_ANSWERED };
 struct lookup {
 	struct auth_query *all;
 	char *user; /* owned */
+	char *database; /* that has a question of its own, owned; NULL: auth.query */
 	enum lookup_state state;
 	struct client *waiting; /* the first; the others by login.next_waiting */
 	struct inquiry inquiry;
@@ -38,12 +39,39 @@ void auth_query_init(struct auth_query *q, struct hub *hub)
 	*q = (struct auth_query){.hub = hub};
 }
 
+/* ---- which question ---- */
+
+static const char *own_question(const struct auth_query *q, const char *database)
+{
+	const struct gate_database *entry = database ? pools_database(q->hub, database) : NULL;
+	return entry && *entry->auth_query ? entry->auth_query : NULL;
+}
+
+struct auth_query_name auth_query_name(
+	const struct auth_query *q, const char *database, const char *user)
+{
+	return (struct auth_query_name){own_question(q, database) ? database : NULL, user};
+}
+
+const char *auth_query_sql(const struct auth_query *q, const char *database)
+{
+	const char *own = own_question(q, database);
+	return own ? own : settings_of(q)->query;
+}
+
 /* ---- the list ---- */
 
-static int place_of(const struct auth_query *q, const char *user)
+static bool is_of(const struct lookup *l, struct auth_query_name name)
+{
+	if (strcmp(l->user, name.user) != 0 || !l->database != !name.database)
+		return false;
+	return !l->database || strcmp(l->database, name.database) == 0;
+}
+
+static int place_of(const struct auth_query *q, struct auth_query_name name)
 {
 	for (int i = 0; i < q->count; i++)
-		if (!q->list[i]->outdated && strcmp(q->list[i]->user, user) == 0)
+		if (!q->list[i]->outdated && is_of(q->list[i], name))
 			return i;
 	return -1;
 }
@@ -56,6 +84,7 @@ static void forget_lookup(struct auth_query *q, struct lookup *l)
 	q->list[i] = q->list[--q->count];
 	explicit_bzero(&l->verifier, sizeof(l->verifier));
 	free(l->user);
+	free(l->database);
 	free(l->sql);
 	free(l);
 }
@@ -77,7 +106,7 @@ static void make_room(struct auth_query *q)
 		forget_lookup(q, oldest);
 }
 
-static struct lookup *add_lookup(struct auth_query *q, const char *user)
+static struct lookup *add_lookup(struct auth_query *q, struct auth_query_name name)
 {
 	make_room(q);
 	if (q->count == q->size) {
@@ -87,17 +116,19 @@ static struct lookup *add_lookup(struct auth_query *q, const char *user)
 			abort();
 	}
 	struct lookup *l = calloc(1, sizeof(*l));
-	if (!l || !(l->user = strdup(user)))
+	if (!l || !(l->user = strdup(name.user)) ||
+		(name.database && !(l->database = strdup(name.database))) ||
+		!(l->sql = strdup(auth_query_sql(q, name.database))))
 		abort();
 	l->all = q;
 	q->list[q->count++] = l;
 	return l;
 }
 
-enum auth_query_result auth_query_find(
-	struct auth_query *q, const char *user, struct scram_verifier *v, const char **fault)
+enum auth_query_result auth_query_find(struct auth_query *q, struct auth_query_name name,
+	struct scram_verifier *v, const char **fault)
 {
-	int i = place_of(q, user);
+	int i = place_of(q, name);
 	if (i < 0 || q->list[i]->state != LOOKUP_ANSWERED)
 		return AUTH_QUERY_UNKNOWN;
 	struct lookup *l = q->list[i];
@@ -110,9 +141,9 @@ enum auth_query_result auth_query_find(
 	return l->result;
 }
 
-void auth_query_doubt(struct auth_query *q, const char *user)
+void auth_query_doubt(struct auth_query *q, struct auth_query_name name)
 {
-	int i = place_of(q, user);
+	int i = place_of(q, name);
 	if (i < 0 || q->list[i]->state != LOOKUP_ANSWERED || q->list[i]->result != AUTH_QUERY_FOUND)
 		return;
 	if (hub_now(q->hub) - q->list[i]->since > AUTH_QUERY_DOUBT_NS)
@@ -179,7 +210,8 @@ static void on_answered(
 	l->since = hub_now(q->hub);
 	if (error) {
 		l->result = AUTH_QUERY_FAILED;
-		log_error(q->hub->log, "auth.query failed", field_error(error));
+		log_error(q->hub->log, "auth.query failed", field_error(error),
+			field_text("database", l->database));
 	} else {
 		take_row(l, columns, count);
 	}
@@ -205,12 +237,14 @@ static void begin(struct auth_query *q, struct lookup *l)
 	q->under_way++;
 	l->inquiry = (struct inquiry){.sql = l->sql,
 		.parameter = l->user,
+		.database = l->database,
 		.search_path = SAFE_SEARCH_PATH,
 		.answered = on_answered,
 		.context = l};
 	if (client_inquire(q->hub, &l->inquiry, false))
 		return; /* it may have been answered already */
-	error_set(&error, "auth", 0, "pool.clients leaves no room to ask");
+	error_set(&error, "auth", 0,
+		"pool.clients leaves no room to ask, or the database is not served any more");
 	on_answered(l, NULL, 0, &error);
 }
 
@@ -224,12 +258,10 @@ static void begin_others(struct auth_query *q)
 	}
 }
 
-void auth_query_ask(struct auth_query *q, const char *user, struct client *c)
+void auth_query_ask(struct auth_query *q, struct auth_query_name name, struct client *c)
 {
-	int i = place_of(q, user);
-	struct lookup *l = i >= 0 ? q->list[i] : add_lookup(q, user);
-	if (!l->sql && !(l->sql = strdup(settings_of(q)->query)))
-		abort();
+	int i = place_of(q, name);
+	struct lookup *l = i >= 0 ? q->list[i] : add_lookup(q, name);
 	c->login->lookup = l;
 	c->login->next_waiting = l->waiting;
 	l->waiting = c;

@@ -30,6 +30,7 @@ enum client_state {
 struct inquiry {
 	const char *sql; /* borrowed */
 	const char *parameter; /* $1 in it, borrowed; NULL: it has none */
+	const char *database; /* in which, as its URL's user, borrowed; NULL: the gate's own */
 	const char *search_path; /* to be in force for it, borrowed; NULL: the gate's own */
 	/* `columns`: texts that are not terminated, count of them (0: no row), borrowed for the
 	 * call. `error` is NULL when all is well. The client is freed afterwards. */
@@ -113,7 +114,7 @@ void client_identify(struct client *c);
 bool client_cancel(struct hub *h, uint32_t pid, uint32_t key);
 
 /* Asks the database (inquiry.c); `patient`: without a limit on the wait for a server. `inquiry` is borrowed
- * until it is answered. NULL when there is no client id left. */
+ * until it is answered. NULL when there is no client id left, or its database is not served. */
 struct client *client_inquire(struct hub *h, struct inquiry *inquiry, bool patient);
 /* The inquiry is not wanted any more: nothing is answered. */
 void client_inquiry_cancel(struct client *c);

@@ -5,12 +5,14 @@
 
 struct client *client_inquire(struct hub *h, struct inquiry *inquiry, bool patient)
 {
-	struct client *c = client_new(h, true);
+	struct gate_pool *pool = inquiry->database ? pools_of_url(h, inquiry->database)
+						   : pools_own(h);
+	struct client *c = pool ? client_new(h, true) : NULL;
 	if (!c)
 		return NULL;
 	c->inquiry = inquiry;
 	inquiry->asker = c;
-	pools_enter_own(c);
+	pools_enter_to_ask(c, pool);
 	if (inquiry->search_path) {
 		struct profile *own = c->profile;
 		c->profile = profile_with(

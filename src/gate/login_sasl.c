@@ -27,6 +27,12 @@ static void ask(struct client *c, const struct scram_verifier *v)
 	client_send(c, NULL, 0);
 }
 
+static struct auth_query_name looked_up(const struct client *c)
+{
+	const struct login_names *names = &c->login->names;
+	return auth_query_name(&c->hub->auth.query, names->database, names->user);
+}
+
 void login_scram_begin(struct client *c)
 {
 	struct login *l = c->login;
@@ -34,9 +40,9 @@ void login_scram_begin(struct client *c)
 	struct scram_verifier v;
 	if (l->names.is_check) {
 		auth_check_verifier(a, &v);
-	} else if (!auth_verifier(a, l->names.user, &v, &l->fault)) {
+	} else if (!auth_verifier(a, l->names.database, l->names.user, &v, &l->fault)) {
 		l->step = LOGIN_LOOKUP;
-		auth_query_ask(&a->query, l->names.user, c);
+		auth_query_ask(&a->query, looked_up(c), c);
 		return;
 	}
 	ask(c, &v);
@@ -74,7 +80,7 @@ static void deny(struct client *c)
 	const struct login *l = c->login;
 	snprintf(message, sizeof(message), "password authentication failed for user \"%.100s\"",
 		l->names.user);
-	auth_query_doubt(&c->hub->auth.query, l->names.user);
+	auth_query_doubt(&c->hub->auth.query, looked_up(c));
 	login_deny(c, "28P01", message, l->fault ? l->fault : "wrong password");
 }
 

@@ -320,6 +320,13 @@ struct gate_pool *pools_find(
 	return pool;
 }
 
+struct gate_pool *pools_of_url(struct hub *h, const char *database)
+{
+	const struct gate_database *entry = pools_database(h, database);
+	struct pools_refusal why;
+	return entry ? pools_find(h, database, entry->user, &why) : NULL;
+}
+
 static char *birth_login(const struct gate_pool *parent, struct bytes settings)
 {
 	struct pool_login login = {.settings = settings};

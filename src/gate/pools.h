@@ -102,10 +102,16 @@ struct gate_pool *pools_find(
  * its startup packet (the pairs after the version). 0, or -1 with the reason why not. */
 int pools_enter(struct client *c, struct gate_pool *pool, const char *user, struct bytes parameters,
 	struct pools_refusal *why);
-/* The same for a question of the gate's own, in the pool that is always there. */
-void pools_enter_own(struct client *c);
+/* The pool of the database's URL's user, as pools_find; NULL: it is not served, or there is no room for
+ * a pool. */
+struct gate_pool *pools_of_url(struct hub *h, const char *database);
+/* As pools_enter, for a question of the gate's own. */
+void pools_enter_to_ask(struct client *c, struct gate_pool *pool);
 /* The end of that; nothing for one that never entered. */
 void pools_leave(struct client *c);
+
+/* What is configured of the database, "*" if nothing else fits; NULL: it is not served. */
+const struct gate_database *pools_database(const struct hub *h, const char *name);
 
 /* Is it a database that there is, or could be, a pool of? */
 bool pools_know(const struct hub *h, const char *database);

@@ -119,10 +119,9 @@ int pools_enter(struct client *c, struct gate_pool *pool, const char *user, stru
 	return 0;
 }
 
-void pools_enter_own(struct client *c)
+void pools_enter_to_ask(struct client *c, struct gate_pool *pool)
 {
-	struct gate_pool *own = pools_own(c->hub);
-	enter(c, own, profile_hold(own->profiles.base));
+	enter(c, pool, profile_hold(pool->profiles.base));
 }
 
 void pools_leave(struct client *c)

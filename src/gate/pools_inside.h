@@ -7,7 +7,6 @@
 #include "gate/pools.h"
 
 /* What is configured for it, by its name or else by "*"; NULL: nothing. */
-const struct gate_database *pools_database(const struct hub *h, const char *name);
 const struct gate_user *pools_user(const struct hub *h, const char *name);
 
 /* The birth of these settings in session mode, found or made; the pool itself when there are none.

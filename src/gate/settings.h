@@ -96,6 +96,7 @@ struct gate_database {
 	int clients_max; /* 0: pool.clients */
 	int keep; /* warm, of its URL's user's pool */
 	bool shared; /* all users log in as the URL's */
+	const char *auth_query; /* in place of auth.query, and asked in it; empty: none */
 };
 
 /* What is known of a user. */

@@ -532,6 +532,40 @@ def test_answers_that_are_good_for_nothing(run_standpipe, postgres, lookup_envir
     gate.wait_line(told)
 
 
+def test_a_database_has_its_own_question(run_standpipe, postgres, lookup_environment, directory):
+    config = directory / "own-questions.yaml"
+    config.write_text("""
+databases:
+  second: {auth_query: "select secret from public.people where name = $1"}
+  third: {}
+""")
+    for database in ("second", "third"):
+        postgres.query(f"create database {database} owner app")
+    postgres.query("create table people as select 'app' as name, 'of the second'::text as secret; "
+                   "grant select on people to public", database="second")
+    gate = serve(run_standpipe, postgres, STANDPIPE_CONFIG=config, STANDPIPE_AUTH_CACHE="1h", **lookup_environment)
+    for _ in range(2):  # the second time from what is kept: not one database's answer for another's
+        assert works(gate, dbname="second", password="of the second")
+        assert "password authentication failed" in refused(gate, dbname="second")
+        for database in ("app", "third"):
+            assert works(gate, dbname=database)
+            assert "password authentication failed" in refused(gate, dbname=database, password="of the second")
+    # That it is not served any more is known before anybody is asked.
+    config.write_text("databases: {third: {}}\n")
+    gate.send_signal(signal.SIGHUP)
+    gate.wait_line("the configuration has been read anew")
+    assert "password authentication failed" in refused(gate, dbname="second", password="of the second")
+    assert "does not serve" in refused(gate, dbname="second")
+
+
+@pytest.mark.parametrize("database, query, told", [
+    ("second", "select 1", "write $1"), ('"*"', "select $1", "an entry of their own")])
+def test_a_databases_question_that_can_not_be(run_standpipe, database, query, told):
+    check = run_standpipe("check", env={"DATABASE_URL": "postgresql://app@localhost/app"},
+                          config=f"databases:\n  {database}: {{auth_query: {query}}}\n")
+    assert check.wait() == 2 and told in check.text
+
+
 def test_a_flood_of_names_is_bounded(lookup_gate, postgres):
     forget_calls(postgres)
     with contextlib.ExitStack() as stack:
