@@ -150,6 +150,7 @@ STARTUP = {"options": "-c work_mem=3MB -c app.tenant=mine -c statement_timeout=7
     ["reset all"], ["discard all"], ["reset work_mem"], ["set work_mem = '5MB'", "reset all"],
     ["set app.tenant = 'x'; set application_name = 'x'", "reset all"], ["begin", "reset all", "commit"],
     ["begin", "set work_mem = '5MB'", "reset all", "rollback"], ["set work_mem = default"],
+    ["begin", "set local work_mem to default", "commit"], ["begin", "set work_mem to default", "commit"],
     ["select pg_advisory_unlock_all(); close all; unlisten *; reset all"],
 ], ids=lambda statements: "; ".join(statements))
 def test_a_reset_goes_back_to_what_the_startup_packet_asked_for(postgres, gate, statements):
