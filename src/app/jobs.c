@@ -1,8 +1,10 @@
 #include "app/jobs.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,7 +25,7 @@ void jobs_memory_free(void *memory, size_t size)
 
 int jobs_run(int count, void (*work)(void *context, int job), void *context, struct error *error)
 {
-	pid_t pids[JOBS_MAX];
+	pid_t pids[JOBS_MAX], parent = getpid();
 	int started = 1, status = 0;
 
 	for (; started < count; started++) {
@@ -32,6 +34,10 @@ int jobs_run(int count, void (*work)(void *context, int job), void *context, str
 			break;
 		if (pids[started] > 0)
 			continue;
+		/* Whoever ends this process ends all of them. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent)
+			_exit(0);
 		work(context, started);
 		_exit(0);
 	}

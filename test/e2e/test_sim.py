@@ -176,3 +176,11 @@ def test_a_swarm_is_the_same_however_many_share_it(sim):
 @pytest.mark.parametrize("more", (["scenario.yaml"], ["--arm", "a"], ["--runs", "3"], ["--picture", "p.svg"]))
 def test_a_swarm_takes_nothing_that_it_draws_itself(sim, more):
     assert "--swarm" in sim("--swarm", 3, *more, code=2).stderr
+
+
+def test_jobs_end_with_the_process_that_started_them(standpipe):
+    program = harness.Program([standpipe, "sim", "--runs", "1000000", "--jobs", "3", INCIDENT])
+    jobs = harness.wait_until(lambda: len(c := harness.children_of(program.pid)) == 2 and c, "the jobs")
+    program.process.kill()
+    program.process.wait(LIMIT)
+    harness.wait_until(lambda: not any(map(harness.process_exists, jobs)), "the jobs' end")
