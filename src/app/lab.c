@@ -165,7 +165,7 @@ int lab_main(int argc, char **argv)
 		a.options.temp = temp && *temp ? temp : "/tmp";
 		a.options.progress = true;
 		raise_file_limit();
-		code = run(&a, s);
+		code = output_is_possible("lab", &a.output) ? run(&a, s) : 1;
 	}
 	scenario_release(s);
 	free(s);

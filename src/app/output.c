@@ -27,6 +27,18 @@ static bool is_written(const char *command, const char *file, int result)
 	return result == 0;
 }
 
+bool output_is_possible(const char *command, const struct output *o)
+{
+	const char *files[] = {o->file, o->picture};
+	for (int i = 0; i < 2; i++) {
+		/* What is in it already stays until the report is there. */
+		FILE *to = files[i] ? fopen(files[i], "ae") : NULL;
+		if (files[i] && !is_written(command, files[i], to ? fclose(to) : -1))
+			return false;
+	}
+	return true;
+}
+
 int output_report(const char *command, const struct output *o, const struct report *report)
 {
 	json_t *json = report_json(report);

@@ -290,7 +290,7 @@ int sim_main(int argc, char **argv)
 		if (!scenario_arm(s, a.arms[i]))
 			code = usage_error("sim", "%s has no arm %s", a.scenario, a.arms[i]);
 	if (code == 0)
-		code = run(&a, s);
+		code = output_is_possible("sim", &a.output) ? run(&a, s) : 1;
 	scenario_release(s);
 	free(s);
 	return code;

@@ -184,3 +184,10 @@ def test_jobs_end_with_the_process_that_started_them(standpipe):
     program.process.kill()
     program.process.wait(LIMIT)
     harness.wait_until(lambda: not any(map(harness.process_exists, jobs)), "the jobs' end")
+
+
+@pytest.mark.parametrize("option", ["--output", "--picture"])
+def test_a_file_that_cannot_be_written_is_told_before_anything_runs(sim, tmp_path, option):
+    done = sim(INCIDENT, option, tmp_path / "none" / "file", code=1)
+    assert "cannot write" in done.stderr and "events" not in done.stderr
+    assert not done.stdout
