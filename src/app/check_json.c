@@ -1,6 +1,5 @@
 /* `standpipe check --json`. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -8,17 +7,13 @@
 #include "app/check.h"
 #include "base/instant.h"
 
+#include "base/json.h"
+
 /* Jansson gives NULL when there is no memory, or for what is not UTF-8. */
 static json_t *text(const char *value)
 {
 	json_t *json = json_stringn(value, __builtin_strlen(value));
 	return json ? json : json_string("(not UTF-8)");
-}
-
-static void put(json_t *object, const char *name, json_t *value)
-{
-	if (!value || json_object_set_new(object, name, value) < 0)
-		abort();
 }
 
 #define AT(type) (*(const type *)(const void *)place)
@@ -71,10 +66,10 @@ static json_t *settings_json(const struct settings *s)
 		if (s->rows[i].type == SETTING_NODE)
 			continue; /* told entry by entry */
 		json_t *one = json_object();
-		put(one, "value", value_of(s, i));
-		put(one, "source", json_string(source_name(s->origins[i].source)));
-		put(one, "origin", text(s->origins[i].text));
-		put(object, s->rows[i].key, one);
+		json_put(one, "value", value_of(s, i));
+		json_put(one, "source", json_string(source_name(s->origins[i].source)));
+		json_put(one, "origin", text(s->origins[i].text));
+		json_put(object, s->rows[i].key, one);
 	}
 	return object;
 }
@@ -89,7 +84,8 @@ static json_t *entries_json(const struct config *c, const char *what)
 		if (strncmp(prefix, what, len) != 0 || prefix[len] != '.')
 			continue;
 		const char *name = prefix + len + 1;
-		put(object, arena_format(c->entries[i].arena, "%.*s", (int)strlen(name) - 1, name),
+		json_put(object,
+			arena_format(c->entries[i].arena, "%.*s", (int)strlen(name) - 1, name),
 			settings_json(&c->entries[i]));
 	}
 	return object;
@@ -99,28 +95,28 @@ static json_t *capacity_json(const struct plan *plan)
 {
 	const struct budget *b = &plan->budget;
 	json_t *object = json_object(), *pools = json_array();
-	put(object, "usable", json_integer(b->usable));
-	put(object, "by_database", json_integer(b->by_database));
-	put(object, "by_path", json_integer(b->by_path));
-	put(object, "fleet", json_integer(b->fleet));
-	put(object, "instances", json_integer(b->settings.instances));
-	put(object, "share", json_integer(b->share));
-	put(object, "needed", json_integer(b->needed));
-	put(object, "wanted", json_integer(plan->wanted));
-	put(object, "fits", json_boolean(b->fits));
+	json_put(object, "usable", json_integer(b->usable));
+	json_put(object, "by_database", json_integer(b->by_database));
+	json_put(object, "by_path", json_integer(b->by_path));
+	json_put(object, "fleet", json_integer(b->fleet));
+	json_put(object, "instances", json_integer(b->settings.instances));
+	json_put(object, "share", json_integer(b->share));
+	json_put(object, "needed", json_integer(b->needed));
+	json_put(object, "wanted", json_integer(plan->wanted));
+	json_put(object, "fits", json_boolean(b->fits));
 	for (int i = 0; i < PLAN_ROWS; i++) {
 		const struct plan_row *row = &plan->rows[i];
 		json_t *one = json_object();
-		put(one, "instances", json_integer(row->instances));
-		put(one, "fits", json_boolean(row->fits));
-		put(one, "connections", json_integer(row->connections));
-		put(one, "size", json_integer(row->size));
-		put(one, "overflow", json_integer(row->overflow));
-		put(one, "configured_pool_fits", json_boolean(row->wanted_fits));
+		json_put(one, "instances", json_integer(row->instances));
+		json_put(one, "fits", json_boolean(row->fits));
+		json_put(one, "connections", json_integer(row->connections));
+		json_put(one, "size", json_integer(row->size));
+		json_put(one, "overflow", json_integer(row->overflow));
+		json_put(one, "configured_pool_fits", json_boolean(row->wanted_fits));
 		json_array_append_new(pools, one);
 	}
-	put(object, "pools", pools);
-	put(object, "sentence", json_string(plan->sentence));
+	json_put(object, "pools", pools);
+	json_put(object, "sentence", json_string(plan->sentence));
 	return object;
 }
 
@@ -134,27 +130,27 @@ static void print(json_t *root)
 void check_print_json(const struct config *c, const struct plan *plan)
 {
 	json_t *root = json_object(), *notes = json_array();
-	put(root, "valid", json_true());
-	put(root, "environment", json_string(environment_name(c->environment)));
-	put(root, "file", c->file ? text(c->file) : json_null());
-	put(root, "database", text(c->gate.database));
-	put(root, "address", text(c->address));
-	put(root, "settings", settings_json(&c->settings));
-	put(root, "databases", entries_json(c, "databases"));
-	put(root, "users", entries_json(c, "users"));
-	put(root, "capacity", capacity_json(plan));
+	json_put(root, "valid", json_true());
+	json_put(root, "environment", json_string(environment_name(c->environment)));
+	json_put(root, "file", c->file ? text(c->file) : json_null());
+	json_put(root, "database", text(c->gate.database));
+	json_put(root, "address", text(c->address));
+	json_put(root, "settings", settings_json(&c->settings));
+	json_put(root, "databases", entries_json(c, "databases"));
+	json_put(root, "users", entries_json(c, "users"));
+	json_put(root, "capacity", capacity_json(plan));
 	for (int i = 0; i < c->notes_count; i++)
 		json_array_append_new(notes, text(c->notes[i]));
-	put(root, "notes", notes);
+	json_put(root, "notes", notes);
 	print(root);
 }
 
 void check_print_error_json(const struct error *error)
 {
 	json_t *root = json_object(), *cause = json_object();
-	put(cause, "origin", text(error->origin));
-	put(cause, "text", text(error->text));
-	put(root, "valid", json_false());
-	put(root, "error", cause);
+	json_put(cause, "origin", text(error->origin));
+	json_put(cause, "text", text(error->text));
+	json_put(root, "valid", json_false());
+	json_put(root, "error", cause);
 	print(root);
 }

@@ -1,7 +1,6 @@
 #include "gate/cloud_report.h"
 
-#include <stdlib.h>
-
+#include "base/json.h"
 #include "gate/describe.h"
 
 void cloud_report_told(
@@ -43,12 +42,6 @@ int64_t cloud_report_age(const struct cloud_report *c, int64_t wall_ns)
 	return wall_ns > newest_ns ? wall_ns - newest_ns : 0;
 }
 
-static void set(json_t *object, const char *key, json_t *value)
-{
-	if (json_object_set_new(object, key, value) != 0)
-		abort();
-}
-
 json_t *describe_connector(const struct gate_view *view)
 {
 	static const char *const keys[CLOUD_METRIC_COUNT] = {
@@ -59,12 +52,12 @@ json_t *describe_connector(const struct gate_view *view)
 	json_t *o = json_object();
 	for (enum cloud_metric m = 0; m < CLOUD_METRIC_COUNT; m++) {
 		const struct cloud_value *v = &c->sample.values[m];
-		set(o, keys[m], v->known ? json_real(v->value) : json_null());
+		json_put(o, keys[m], v->known ? json_real(v->value) : json_null());
 	}
 	int64_t age_ns = cloud_report_age(c, view->wall_ns);
-	set(o, "sample_age_s", age_ns < 0 ? json_null() : json_real(s_from_ns(age_ns)));
-	set(o, "asked", json_integer(c->asked));
-	set(o, "failed", json_integer(c->failed));
-	set(o, "error", describe_error(view, &c->error));
+	json_put(o, "sample_age_s", age_ns < 0 ? json_null() : json_real(s_from_ns(age_ns)));
+	json_put(o, "asked", json_integer(c->asked));
+	json_put(o, "failed", json_integer(c->failed));
+	json_put(o, "error", describe_error(view, &c->error));
 	return o;
 }

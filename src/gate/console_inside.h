@@ -53,6 +53,13 @@ struct console_show {
 	void (*fill)(const struct client *c, struct table *t);
 };
 
+#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
+
+#define SHOW(word, columns, fill)                   \
+	{                                           \
+		word, columns, COUNT(columns), fill \
+	}
+
 /* NULL: there is no such thing. */
 const struct console_show *console_show_find(const char *word);
 

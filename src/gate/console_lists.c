@@ -5,8 +5,6 @@
 #include "gate/console_sockets.h"
 #include "gate/pools.h"
 
-#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
-
 static void add_pair(struct table *t, const char *name, int64_t value)
 {
 	table_row(t);
@@ -229,11 +227,6 @@ static const struct column peer_pools_columns[] = {
 	{"sv_active_cancel", COLUMN_INT4},
 	{"sv_login", COLUMN_INT4},
 };
-
-#define SHOW(word, columns, fill)                   \
-	{                                           \
-		word, columns, COUNT(columns), fill \
-	}
 
 const struct console_show console_lists[] = {
 	SHOW("version", version_columns, fill_version),

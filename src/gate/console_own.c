@@ -4,8 +4,7 @@
 #include "gate/console_sockets.h"
 #include "gate/pools.h"
 
-#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
-#define MS(ns)   ((ns) / NS_PER_MS)
+#define MS(ns) ((ns) / NS_PER_MS)
 
 static const struct column breaker_columns[] = {
 	{"state", COLUMN_TEXT}, /* in force */
@@ -366,11 +365,6 @@ static void fill_queues(const struct client *c, struct table *t)
 		table_end(t);
 	}
 }
-
-#define SHOW(word, columns, fill)                   \
-	{                                           \
-		word, columns, COUNT(columns), fill \
-	}
 
 const struct console_show console_own[] = {
 	SHOW("breaker", breaker_columns, fill_breaker),

@@ -7,8 +7,6 @@
 #include "gate/pools.h"
 #include "gate/server.h"
 
-#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
-
 static int64_t seconds(int64_t ns)
 {
 	return ns / NS_PER_S;
@@ -293,11 +291,6 @@ static void fill_users(const struct client *c, struct table *t)
 			add_user(h, t, pool->user, 0);
 	}
 }
-
-#define SHOW(word, columns, fill)                   \
-	{                                           \
-		word, columns, COUNT(columns), fill \
-	}
 
 const struct console_show console_pools[] = {
 	SHOW("databases", database_columns, fill_databases),

@@ -9,9 +9,7 @@
 #include "gate/pools.h"
 #include "gate/server.h"
 
-#define US(ns)   ((ns) / 1000)
-#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
-
+#define US(ns) ((ns) / 1000)
 /* ---- statistics ---- */
 
 /* The next pool from `*group` on, or NULL: for (int g = 0; (pool = next_pool(h, &g));) */
@@ -190,11 +188,6 @@ static void fill_totals(const struct client *c, struct table *t)
 }
 
 /* ---- the rest is in console_pools.c, console_sockets.c, console_lists.c, console_own.c ---- */
-
-#define SHOW(word, columns, fill)                   \
-	{                                           \
-		word, columns, COUNT(columns), fill \
-	}
 
 static const struct console_show shows[] = {
 	SHOW("stats", stats_columns, fill_stats),

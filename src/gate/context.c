@@ -10,17 +10,12 @@
 
 #include <jansson.h>
 
+#include "base/json.h"
 #include "gate/describe.h"
 #include "gate/hint.h"
 
 /* What is left at last, even if every character of its texts must be escaped. */
 #define TRIM_MIN 2048
-
-static void set(json_t *o, const char *key, json_t *value)
-{
-	if (json_object_set_new(o, key, value) != 0)
-		abort();
-}
 
 /* ---- the cause ---- */
 
@@ -137,10 +132,10 @@ static json_t *timeout(const struct gate_view *view, enum phase phase)
 			e->in_table_setup ? DEADLINE_TABLE_SETUP : DEADLINE_INITIALIZATION,
 			used_ns);
 	json_t *o = json_object();
-	set(o, "kind", json_string(phase_name(phase)));
-	set(o, "used_s", json_real(s_from_ns(used_ns)));
-	set(o, "rule", json_string("base"));
-	set(o, "base_s", json_real(s_from_ns(e->startup.settings.timeout_ns[phase])));
+	json_put(o, "kind", json_string(phase_name(phase)));
+	json_put(o, "used_s", json_real(s_from_ns(used_ns)));
+	json_put(o, "rule", json_string("base"));
+	json_put(o, "base_s", json_real(s_from_ns(e->startup.settings.timeout_ns[phase])));
 	return o;
 }
 
@@ -148,9 +143,9 @@ static json_t *timeout(const struct gate_view *view, enum phase phase)
 static json_t *lease(const struct gate_view *view)
 {
 	json_t *o = json_object();
-	set(o, "source", json_string("static"));
-	set(o, "share", json_integer(view->engine->budget.share));
-	set(o, "in_use", json_integer(pool_servers(&view->engine->pool)));
+	json_put(o, "source", json_string("static"));
+	json_put(o, "share", json_integer(view->engine->budget.share));
+	json_put(o, "in_use", json_integer(pool_servers(&view->engine->pool)));
 	return o;
 }
 
@@ -173,27 +168,27 @@ char *context_text(const struct gate_view *view, enum phase phase, int exit_code
 {
 	struct cause cause = find_cause(view, phase);
 	json_t *o = json_object();
-	set(o, "message", message(view, phase, &cause, elapsed_ns(view, phase)));
-	set(o, "hint", json_string(hint_for(&cause.question)));
-	set(o, "time", describe_time(view, view->now));
-	set(o, "phase", json_string(phase_name(phase)));
-	set(o, "stage", describe_text(view, cause.stage));
-	set(o, "exit_code", exit_code < 0 ? json_null() : json_integer(exit_code));
-	set(o, "elapsed_s", json_real(s_from_ns(elapsed_ns(view, phase))));
-	set(o, "timeout", timeout(view, phase));
-	set(o, "sqlstate", describe_text(view, cause.sqlstate[0] ? cause.sqlstate : NULL));
-	set(o, "error", describe_error(view, cause.error));
-	set(o, "attempts", describe_attempts(view, ENGINE_ATTEMPTS_MAX));
-	set(o, "path", describe_path(view));
-	set(o, "breaker", describe_breaker(view));
-	set(o, "budget", describe_budget(view));
-	set(o, "lease", lease(view));
-	set(o, "database", describe_text(view, view->settings->host));
-	set(o, "command", describe_command(view));
-	set(o, "phases", describe_phases(view));
-	set(o, "instance", describe_text(view, view->settings->instance));
-	set(o, "environment", describe_text(view, view->settings->environment));
-	set(o, "version", describe_text(view, view->version));
+	json_put(o, "message", message(view, phase, &cause, elapsed_ns(view, phase)));
+	json_put(o, "hint", json_string(hint_for(&cause.question)));
+	json_put(o, "time", describe_time(view, view->now));
+	json_put(o, "phase", json_string(phase_name(phase)));
+	json_put(o, "stage", describe_text(view, cause.stage));
+	json_put(o, "exit_code", exit_code < 0 ? json_null() : json_integer(exit_code));
+	json_put(o, "elapsed_s", json_real(s_from_ns(elapsed_ns(view, phase))));
+	json_put(o, "timeout", timeout(view, phase));
+	json_put(o, "sqlstate", describe_text(view, cause.sqlstate[0] ? cause.sqlstate : NULL));
+	json_put(o, "error", describe_error(view, cause.error));
+	json_put(o, "attempts", describe_attempts(view, ENGINE_ATTEMPTS_MAX));
+	json_put(o, "path", describe_path(view));
+	json_put(o, "breaker", describe_breaker(view));
+	json_put(o, "budget", describe_budget(view));
+	json_put(o, "lease", lease(view));
+	json_put(o, "database", describe_text(view, view->settings->host));
+	json_put(o, "command", describe_command(view));
+	json_put(o, "phases", describe_phases(view));
+	json_put(o, "instance", describe_text(view, view->settings->instance));
+	json_put(o, "environment", describe_text(view, view->settings->environment));
+	json_put(o, "version", describe_text(view, view->version));
 	char *text = dump(o);
 	if (strlen(text) <= CONTEXT_MAX)
 		return text;
@@ -237,7 +232,7 @@ static void trim_text(json_t *object, const char *key, size_t max)
 	if (!shorter)
 		abort();
 	secrets_clean(NULL, text, shorter, max + 1);
-	set(object, key, json_string(shorter));
+	json_put(object, key, json_string(shorter));
 	free(shorter);
 }
 

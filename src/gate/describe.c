@@ -1,32 +1,14 @@
 #include "gate/describe.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "base/json.h"
 
 #define SHOWN_MAX 1024 /* a text's length */
 
 /* Enough to read a microsecond in a day; doubles in full would show their binary noise. */
 #define REAL_DIGITS 10
-
-static void set(json_t *object, const char *key, json_t *value)
-{
-	if (json_object_set_new(object, key, value) != 0)
-		abort();
-}
-
-static json_t *object(void)
-{
-	json_t *o = json_object();
-	if (!o)
-		abort();
-	return o;
-}
-
-static json_t *seconds(int64_t span_ns)
-{
-	return json_real(s_from_ns(span_ns));
-}
 
 static json_t *literal(const char *text)
 {
@@ -70,15 +52,15 @@ json_t *describe_error(const struct gate_view *view, const struct error *error)
 {
 	if (!error || !error_is_set(error))
 		return json_null();
-	json_t *o = object();
-	set(o, "stage", describe_text(view, error->stage));
-	set(o, "text", describe_text(view, error->text));
+	json_t *o = json_object();
+	json_put(o, "stage", describe_text(view, error->stage));
+	json_put(o, "text", describe_text(view, error->text));
 	if (error->sqlstate[0])
-		set(o, "sqlstate", describe_text(view, error->sqlstate));
+		json_put(o, "sqlstate", describe_text(view, error->sqlstate));
 	if (error->code)
-		set(o, "code", json_integer(error->code));
+		json_put(o, "code", json_integer(error->code));
 	if (error->origin[0])
-		set(o, "origin", describe_text(view, error->origin));
+		json_put(o, "origin", describe_text(view, error->origin));
 	return o;
 }
 
@@ -87,7 +69,7 @@ static json_t *phase_duration(const struct gate_view *view, const struct phase_r
 {
 	if (r->began_at < 0 || r->status == PHASE_PENDING || r->status == PHASE_SKIPPED)
 		return json_null();
-	return seconds((r->ended_at < 0 ? view->now : r->ended_at) - r->began_at);
+	return json_seconds((r->ended_at < 0 ? view->now : r->ended_at) - r->began_at);
 }
 
 json_t *describe_phases(const struct gate_view *view)
@@ -96,17 +78,18 @@ json_t *describe_phases(const struct gate_view *view)
 	json_t *list = json_array();
 	for (enum phase phase = 0; phase < PHASE_COUNT; phase++) {
 		const struct phase_record *r = &s->phases[phase];
-		json_t *o = object();
-		set(o, "phase", literal(phase_name(phase)));
-		set(o, "status", literal(phase_status_name(r->status)));
-		set(o, "critical", json_boolean(s->settings.critical[phase]));
-		set(o, "timeout_s",
-			seconds(r->timeout_ns ? r->timeout_ns : s->settings.timeout_ns[phase]));
-		set(o, "duration_s", phase_duration(view, r));
+		json_t *o = json_object();
+		json_put(o, "phase", literal(phase_name(phase)));
+		json_put(o, "status", literal(phase_status_name(r->status)));
+		json_put(o, "critical", json_boolean(s->settings.critical[phase]));
+		json_put(o, "timeout_s",
+			json_seconds(
+				r->timeout_ns ? r->timeout_ns : s->settings.timeout_ns[phase]));
+		json_put(o, "duration_s", phase_duration(view, r));
 		if (r->timed_out)
-			set(o, "timed_out", json_true());
+			json_put(o, "timed_out", json_true());
 		if (view->phase_errors && error_is_set(&view->phase_errors[phase]))
-			set(o, "error", describe_error(view, &view->phase_errors[phase]));
+			json_put(o, "error", describe_error(view, &view->phase_errors[phase]));
 		json_array_append_new(list, o);
 	}
 	return list;
@@ -116,35 +99,35 @@ json_t *describe_pool(const struct gate_view *view)
 {
 	const struct engine *e = view->engine;
 	const struct pool *p = &e->pool;
-	json_t *o = object(), *servers = object();
-	set(servers, "connecting", json_integer(p->connecting));
-	set(servers, "idle", json_integer(p->idle));
-	set(servers, "busy", json_integer(p->busy));
-	set(o, "share", json_integer(e->budget.share));
-	set(o, "servers", servers);
+	json_t *o = json_object(), *servers = json_object();
+	json_put(servers, "connecting", json_integer(p->connecting));
+	json_put(servers, "idle", json_integer(p->idle));
+	json_put(servers, "busy", json_integer(p->busy));
+	json_put(o, "share", json_integer(e->budget.share));
+	json_put(o, "servers", servers);
 	/* There is room for more, so that a reload may raise it. */
 	int most = view->settings->servers_max;
-	set(o, "servers_max", json_integer(most < p->servers_max ? most : p->servers_max));
-	set(o, "waiting", json_integer(p->waiting));
-	set(o, "holding", json_integer(p->holding));
-	set(o, "assigned", json_integer(e->assigned));
-	set(o, "rejected", json_integer(e->rejects));
+	json_put(o, "servers_max", json_integer(most < p->servers_max ? most : p->servers_max));
+	json_put(o, "waiting", json_integer(p->waiting));
+	json_put(o, "holding", json_integer(p->holding));
+	json_put(o, "assigned", json_integer(e->assigned));
+	json_put(o, "rejected", json_integer(e->rejects));
 	return o;
 }
 
 json_t *describe_budget(const struct gate_view *view)
 {
 	const struct budget *b = &view->engine->budget;
-	json_t *o = object();
-	set(o, "max_connections", json_integer(b->settings.max_connections));
-	set(o, "usable", json_integer(b->usable));
-	set(o, "by_database", json_integer(b->by_database));
-	set(o, "by_path", json_integer(b->by_path));
-	set(o, "fleet", json_integer(b->fleet));
-	set(o, "instances", json_integer(b->settings.instances));
-	set(o, "share", json_integer(b->share));
-	set(o, "needed", json_integer(b->needed));
-	set(o, "fits", json_boolean(b->fits));
+	json_t *o = json_object();
+	json_put(o, "max_connections", json_integer(b->settings.max_connections));
+	json_put(o, "usable", json_integer(b->usable));
+	json_put(o, "by_database", json_integer(b->by_database));
+	json_put(o, "by_path", json_integer(b->by_path));
+	json_put(o, "fleet", json_integer(b->fleet));
+	json_put(o, "instances", json_integer(b->settings.instances));
+	json_put(o, "share", json_integer(b->share));
+	json_put(o, "needed", json_integer(b->needed));
+	json_put(o, "fits", json_boolean(b->fits));
 	return o;
 }
 
@@ -162,24 +145,24 @@ json_t *describe_database(const struct gate_view *view)
 		last = failed ? view_attempt_error(view, failed->serial) : NULL;
 	bool wanted = e->settings.startup.wanted[PHASE_DATABASE];
 	bool up = e->pool.idle + e->pool.busy > 0;
-	json_t *o = object(), *limits = object();
-	set(o, "wanted", json_boolean(wanted));
-	set(o, "up", json_boolean(up));
-	set(o, "state", literal(dbms_state_name(e->dbms.state)));
-	set(o, "since", describe_time(view, e->dbms.changed_at));
+	json_t *o = json_object(), *limits = json_object();
+	json_put(o, "wanted", json_boolean(wanted));
+	json_put(o, "up", json_boolean(up));
+	json_put(o, "state", literal(dbms_state_name(e->dbms.state)));
+	json_put(o, "since", describe_time(view, e->dbms.changed_at));
 	bool told = e->limits.max_connections >= 0;
-	set(o, "in_recovery", told ? json_boolean(e->limits.in_recovery) : json_null());
-	set(o, "host", describe_text(view, view->settings->host));
-	set(limits, "max_connections", known(e->limits.max_connections));
-	set(limits, "superuser_reserved", known(e->limits.superuser_reserved));
-	set(limits, "reserved", known(e->limits.reserved));
-	set(limits, "backends", known(e->limits.backends));
-	set(limits, "told", describe_time(view, told ? e->limits_at : -1));
-	set(o, "limits", limits);
-	set(o, "last_error", describe_error(view, last));
-	set(o, "last_failure_at", describe_time(view, failed ? failed->ended_at : -1));
+	json_put(o, "in_recovery", told ? json_boolean(e->limits.in_recovery) : json_null());
+	json_put(o, "host", describe_text(view, view->settings->host));
+	json_put(limits, "max_connections", known(e->limits.max_connections));
+	json_put(limits, "superuser_reserved", known(e->limits.superuser_reserved));
+	json_put(limits, "reserved", known(e->limits.reserved));
+	json_put(limits, "backends", known(e->limits.backends));
+	json_put(limits, "told", describe_time(view, told ? e->limits_at : -1));
+	json_put(o, "limits", limits);
+	json_put(o, "last_error", describe_error(view, last));
+	json_put(o, "last_failure_at", describe_time(view, failed ? failed->ended_at : -1));
 	bool waits = wanted && !up;
-	set(o, "retry_after_s",
+	json_put(o, "retry_after_s",
 		waits ? json_integer(engine_retry_after_s(e, view->now)) : json_null());
 	return o;
 }
@@ -187,26 +170,26 @@ json_t *describe_database(const struct gate_view *view)
 /* An attempt under way has spent its time so far in the stage that it is in. */
 static json_t *attempt(const struct gate_view *view, const struct engine_attempt *a)
 {
-	json_t *o = object(), *stages = object();
+	json_t *o = json_object(), *stages = json_object();
 	instant end = a->under_way ? view->now : a->ended_at;
 	for (enum stage stage = STAGE_DNS; stage < STAGE_READY; stage++) {
 		int64_t span_ns = a->path.stage_ns[stage];
 		if (a->under_way && a->path.stage == stage)
 			span_ns += view->now - a->stage_began_at;
 		if (span_ns > 0)
-			set(stages, stage_name(stage), seconds(span_ns));
+			json_put(stages, stage_name(stage), json_seconds(span_ns));
 	}
-	set(o, "attempt", json_integer((json_int_t)a->serial));
-	set(o, "began", describe_time(view, a->began_at));
-	set(o, "outcome", literal(a->under_way ? "under_way" : outcome_name(a->path.outcome)));
-	set(o, "stage", literal(stage_name(a->path.stage)));
-	set(o, "took_s", seconds(end - a->began_at));
-	set(o, "timeout_s", seconds(a->timeout_ns));
-	set(o, "dials", json_integer(a->dials));
-	set(o, "stages_s", stages);
+	json_put(o, "attempt", json_integer((json_int_t)a->serial));
+	json_put(o, "began", describe_time(view, a->began_at));
+	json_put(o, "outcome", literal(a->under_way ? "under_way" : outcome_name(a->path.outcome)));
+	json_put(o, "stage", literal(stage_name(a->path.stage)));
+	json_put(o, "took_s", json_seconds(end - a->began_at));
+	json_put(o, "timeout_s", json_seconds(a->timeout_ns));
+	json_put(o, "dials", json_integer(a->dials));
+	json_put(o, "stages_s", stages);
 	const struct error *error = a->under_way ? NULL : view_attempt_error(view, a->serial);
 	if (error)
-		set(o, "error", describe_error(view, error));
+		json_put(o, "error", describe_error(view, error));
 	return o;
 }
 
@@ -240,14 +223,15 @@ static json_t *recent_attempts(const struct gate_view *view, int max)
 json_t *describe_attempts(const struct gate_view *view, int max)
 {
 	const struct engine *e = view->engine;
-	json_t *o = object(), *ended = object();
+	json_t *o = json_object(), *ended = json_object();
 	for (enum outcome outcome = 0; outcome < OUTCOME_COUNT; outcome++)
 		if (e->attempts_ended[outcome] > 0)
-			set(ended, outcome_name(outcome), json_integer(e->attempts_ended[outcome]));
-	set(o, "ended", ended);
-	set(o, "under_way", json_integer(e->pool.connecting));
-	set(o, "redials", json_integer(e->redials));
-	set(o, "recent", recent_attempts(view, max));
+			json_put(ended, outcome_name(outcome),
+				json_integer(e->attempts_ended[outcome]));
+	json_put(o, "ended", ended);
+	json_put(o, "under_way", json_integer(e->pool.connecting));
+	json_put(o, "redials", json_integer(e->redials));
+	json_put(o, "recent", recent_attempts(view, max));
 	return o;
 }
 
@@ -283,18 +267,19 @@ json_t *describe_timeout(const struct gate_view *view, enum deadline_kind kind, 
 	int64_t buffer_ns = d->capacity_aware && state == PATH_SCALING ? d->scaling_buffer_ns : 0;
 	int64_t measured_ns = path_connect_p95(&e->path);
 	int64_t stretched_ns = deadline_span(d, kind, state, 0);
-	json_t *o = object();
-	set(o, "kind", literal(deadline_kind_name(kind)));
-	set(o, "used_s", seconds(used_ns));
-	set(o, "rule", literal("max(base, base x factor + buffer, measured), at most the cap"));
-	set(o, "base_s", seconds(d->base_ns[kind]));
-	set(o, "path_state", literal(path_state_name(state)));
-	set(o, "factor", json_real(factor));
-	set(o, "buffer_s", seconds(buffer_ns));
-	set(o, "measured_s", measured_ns > 0 ? seconds(measured_ns) : json_null());
-	set(o, "cap_s", d->cap_ns > 0 ? seconds(d->cap_ns) : json_null());
-	set(o, "capacity_aware", json_boolean(d->capacity_aware));
-	set(o, "decided_by", literal(decided_by(d, kind, used_ns, stretched_ns)));
+	json_t *o = json_object();
+	json_put(o, "kind", literal(deadline_kind_name(kind)));
+	json_put(o, "used_s", json_seconds(used_ns));
+	json_put(
+		o, "rule", literal("max(base, base x factor + buffer, measured), at most the cap"));
+	json_put(o, "base_s", json_seconds(d->base_ns[kind]));
+	json_put(o, "path_state", literal(path_state_name(state)));
+	json_put(o, "factor", json_real(factor));
+	json_put(o, "buffer_s", json_seconds(buffer_ns));
+	json_put(o, "measured_s", measured_ns > 0 ? json_seconds(measured_ns) : json_null());
+	json_put(o, "cap_s", d->cap_ns > 0 ? json_seconds(d->cap_ns) : json_null());
+	json_put(o, "capacity_aware", json_boolean(d->capacity_aware));
+	json_put(o, "decided_by", literal(decided_by(d, kind, used_ns, stretched_ns)));
 	return o;
 }
 
@@ -311,36 +296,36 @@ json_t *describe_deadlines(const struct gate_view *view)
 /* How many clients keep their servers, in all and by reason. */
 static json_t *describe_pins(const struct gate_counters *c)
 {
-	json_t *o = object();
-	set(o, "all", json_integer(c->pinned));
+	json_t *o = json_object();
+	json_put(o, "all", json_integer(c->pinned));
 	for (enum gate_pin pin = 0; pin < PIN_COUNT; pin++)
-		set(o, gate_pin_name(pin), json_integer(c->pinned_by[pin]));
+		json_put(o, gate_pin_name(pin), json_integer(c->pinned_by[pin]));
 	return o;
 }
 
 static json_t *describe_bounds(const struct gate_counters *c)
 {
-	json_t *o = object();
+	json_t *o = json_object();
 	for (int bound = 0; bound < GATE_BOUND_COUNT; bound++)
-		set(o, gate_bound_key(bound), json_integer(c->bounds[bound]));
+		json_put(o, gate_bound_key(bound), json_integer(c->bounds[bound]));
 	return o;
 }
 
 json_t *describe_counters(const struct gate_view *view)
 {
 	const struct gate_counters *c = &view->counters;
-	json_t *o = object();
-	set(o, "clients", json_integer(c->clients));
-	set(o, "clients_total", json_integer(c->clients_total));
-	set(o, "client_errors", json_integer(c->client_errors));
-	set(o, "login_failures", json_integer(c->login_failures));
-	set(o, "over_limit", describe_bounds(c));
-	set(o, "transactions", json_integer(c->transactions));
-	set(o, "session_questions", json_integer(c->asked));
-	set(o, "clients_pinned", describe_pins(c));
-	set(o, "queries", json_integer(c->queries));
-	set(o, "bytes_in", json_integer(c->bytes_in));
-	set(o, "bytes_out", json_integer(c->bytes_out));
+	json_t *o = json_object();
+	json_put(o, "clients", json_integer(c->clients));
+	json_put(o, "clients_total", json_integer(c->clients_total));
+	json_put(o, "client_errors", json_integer(c->client_errors));
+	json_put(o, "login_failures", json_integer(c->login_failures));
+	json_put(o, "over_limit", describe_bounds(c));
+	json_put(o, "transactions", json_integer(c->transactions));
+	json_put(o, "session_questions", json_integer(c->asked));
+	json_put(o, "clients_pinned", describe_pins(c));
+	json_put(o, "queries", json_integer(c->queries));
+	json_put(o, "bytes_in", json_integer(c->bytes_in));
+	json_put(o, "bytes_out", json_integer(c->bytes_out));
 	return o;
 }
 
@@ -353,13 +338,13 @@ json_t *describe_command(const struct gate_view *view)
 	};
 	if (!view->settings->has_command)
 		return json_null();
-	json_t *o = object();
-	set(o, "state", literal(states[view->command]));
+	json_t *o = json_object();
+	json_put(o, "state", literal(states[view->command]));
 	if (view->command == COMMAND_RUNNING)
-		set(o, "pid", json_integer(view->command_pid));
+		json_put(o, "pid", json_integer(view->command_pid));
 	if (view->command == COMMAND_ENDED)
-		set(o, "exit_code", json_integer(view->command_code));
-	set(o, "ready", json_boolean(view->engine->command_up));
+		json_put(o, "exit_code", json_integer(view->command_code));
+	json_put(o, "ready", json_boolean(view->engine->command_up));
 	return o;
 }
 
@@ -389,60 +374,60 @@ static json_t *targets(const struct gate_view *view, const char *const *list, in
 static void set_target(const struct gate_view *view, json_t *o, const char *key, const char *target)
 {
 	if (target && target[0])
-		set(o, key, describe_target(view, target));
+		json_put(o, key, describe_target(view, target));
 }
 
 static json_t *engine_settings(const struct engine_settings *s)
 {
-	json_t *o = object(), *retry = object(), *breaker = object();
-	set(retry, "retries", json_integer(s->retry.retries));
-	set(retry, "base_s", seconds(s->retry.base_ns));
-	set(retry, "cap_s", seconds(s->retry.cap_ns));
-	set(retry, "factor", json_real(s->retry.factor));
-	set(o, "retry", retry);
-	set(breaker, "enabled", json_boolean(s->breaker.enabled));
-	set(breaker, "failure_threshold", json_integer(s->breaker.failure_threshold));
-	set(breaker, "open_s", seconds(s->breaker.open_ns));
-	set(breaker, "probes", json_integer(s->breaker.probes));
-	set(o, "breaker", breaker);
-	set(o, "path_monitoring", json_boolean(s->path.monitoring));
-	set(o, "pool_size", json_integer(s->budget.pool_size));
-	set(o, "pool_overflow", json_integer(s->budget.pool_overflow));
-	set(o, "margin", json_real(s->budget.margin));
-	set(o, "buffer", json_integer(s->budget.buffer));
-	set(o, "agents", json_integer(s->budget.agents));
-	set(o, "path_share", json_real(s->budget.path_share));
-	set(o, "connects_max", json_integer(s->connects.window_max));
-	set(o, "connects_rule", literal(connects_rule_name(s->connects.rule)));
-	set(o, "servers_kept", json_integer(s->servers_kept));
-	set(o, "server_life_s", seconds(s->server_life_ns));
-	set(o, "server_idle_s", seconds(s->server_idle_ns));
+	json_t *o = json_object(), *retry = json_object(), *breaker = json_object();
+	json_put(retry, "retries", json_integer(s->retry.retries));
+	json_put(retry, "base_s", json_seconds(s->retry.base_ns));
+	json_put(retry, "cap_s", json_seconds(s->retry.cap_ns));
+	json_put(retry, "factor", json_real(s->retry.factor));
+	json_put(o, "retry", retry);
+	json_put(breaker, "enabled", json_boolean(s->breaker.enabled));
+	json_put(breaker, "failure_threshold", json_integer(s->breaker.failure_threshold));
+	json_put(breaker, "open_s", json_seconds(s->breaker.open_ns));
+	json_put(breaker, "probes", json_integer(s->breaker.probes));
+	json_put(o, "breaker", breaker);
+	json_put(o, "path_monitoring", json_boolean(s->path.monitoring));
+	json_put(o, "pool_size", json_integer(s->budget.pool_size));
+	json_put(o, "pool_overflow", json_integer(s->budget.pool_overflow));
+	json_put(o, "margin", json_real(s->budget.margin));
+	json_put(o, "buffer", json_integer(s->budget.buffer));
+	json_put(o, "agents", json_integer(s->budget.agents));
+	json_put(o, "path_share", json_real(s->budget.path_share));
+	json_put(o, "connects_max", json_integer(s->connects.window_max));
+	json_put(o, "connects_rule", literal(connects_rule_name(s->connects.rule)));
+	json_put(o, "servers_kept", json_integer(s->servers_kept));
+	json_put(o, "server_life_s", json_seconds(s->server_life_ns));
+	json_put(o, "server_idle_s", json_seconds(s->server_idle_ns));
 	return o;
 }
 
 json_t *describe_settings(const struct gate_view *view)
 {
 	const struct gate_settings *s = view->settings;
-	json_t *o = object();
-	set(o, "host", describe_text(view, s->host));
-	set(o, "database", describe_text(view, s->database));
-	set(o, "user", describe_text(view, s->user));
-	set(o, "servers_max", json_integer(s->servers_max));
-	set(o, "clients_max", json_integer(s->clients_max));
-	set(o, "door", literal(door_mode_name(s->door_mode)));
+	json_t *o = json_object();
+	json_put(o, "host", describe_text(view, s->host));
+	json_put(o, "database", describe_text(view, s->database));
+	json_put(o, "user", describe_text(view, s->user));
+	json_put(o, "servers_max", json_integer(s->servers_max));
+	json_put(o, "clients_max", json_integer(s->clients_max));
+	json_put(o, "door", literal(door_mode_name(s->door_mode)));
 	if (s->door_mode != DOOR_OFF)
-		set(o, "door_port", json_integer(s->door_port));
+		json_put(o, "door_port", json_integer(s->door_port));
 	json_t *required = json_array();
 	for (int i = 0; i < s->required_count; i++)
 		json_array_append_new(required, describe_text(view, s->required[i]));
-	set(o, "required", required);
-	set(o, "dependencies", targets(view, s->dependencies, s->dependencies_count));
+	json_put(o, "required", required);
+	json_put(o, "dependencies", targets(view, s->dependencies, s->dependencies_count));
 	set_target(view, o, "cache", s->cache);
 	set_target(view, o, "ready", s->ready);
 	set_target(view, o, "websocket", s->websocket);
-	set(o, "has_schema_check", json_boolean(s->schema_check && s->schema_check[0]));
-	set(o, "has_migration", json_boolean(s->migrate && s->migrate[0]));
-	set(o, "engine", engine_settings(&s->engine));
+	json_put(o, "has_schema_check", json_boolean(s->schema_check && s->schema_check[0]));
+	json_put(o, "has_migration", json_boolean(s->migrate && s->migrate[0]));
+	json_put(o, "engine", engine_settings(&s->engine));
 	return o;
 }
 

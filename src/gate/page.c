@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "base/buffer.h"
+#include "base/json.h"
 #include "gate/describe.h"
 
 /* ---- what to say ---- */
@@ -82,24 +83,18 @@ static struct notice find_notice(const struct gate_view *view)
 
 /* ---- JSON ---- */
 
-static void set(json_t *o, const char *key, json_t *value)
-{
-	if (json_object_set_new(o, key, value) != 0)
-		abort();
-}
-
 static char *page_json(const struct gate_view *view, const struct notice *n)
 {
 	json_t *o = json_object();
-	set(o, "status", json_integer(503));
-	set(o, "state", json_string(n->state));
-	set(o, "message", json_string(n->title));
+	json_put(o, "status", json_integer(503));
+	json_put(o, "state", json_string(n->state));
+	json_put(o, "message", json_string(n->title));
 	if (n->phase < PHASE_COUNT)
-		set(o, "phase", json_string(phase_name(n->phase)));
+		json_put(o, "phase", json_string(phase_name(n->phase)));
 	if (n->waits_for)
-		set(o, "waits_for", json_string(n->waits_for));
-	set(o, "since", describe_time(view, n->since));
-	set(o, "retry_after_s", json_integer(n->retry_after_s));
+		json_put(o, "waits_for", json_string(n->waits_for));
+	json_put(o, "since", describe_time(view, n->since));
+	json_put(o, "retry_after_s", json_integer(n->retry_after_s));
 	return describe_dump(o);
 }
 

@@ -1,10 +1,8 @@
 #include "gate/status.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
-
+#include "base/json.h"
 #include "gate/describe.h"
 #include "gate/metrics.h"
 
@@ -21,15 +19,9 @@ bool status_is_ready(const struct gate_view *view)
 	return startup_is_complete(&e->startup) && !service_lost;
 }
 
-static void set(json_t *o, const char *key, json_t *value)
-{
-	if (json_object_set_new(o, key, value) != 0)
-		abort();
-}
-
 static void set_availability(const struct gate_view *view, json_t *o)
 {
-	set(o, "availability", json_string(availability_name(view->engine->availability)));
+	json_put(o, "availability", json_string(availability_name(view->engine->availability)));
 }
 
 /* What all answers about the startup begin with. */
@@ -39,11 +31,11 @@ static json_t *startup_json(const struct gate_view *view)
 	instant end = startup_is_over(s) ? s->ended_at : view->now;
 	const char *current = s->current < PHASE_COUNT ? phase_name(s->current) : NULL;
 	json_t *o = json_object();
-	set(o, "complete", json_boolean(startup_is_complete(s)));
-	set(o, "failed", json_boolean(s->failed));
-	set(o, "phase", current ? json_string(current) : json_null());
-	set(o, "elapsed_s", json_real(s->begun ? s_from_ns(end - s->began_at) : 0.0));
-	set(o, "phases", describe_phases(view));
+	json_put(o, "complete", json_boolean(startup_is_complete(s)));
+	json_put(o, "failed", json_boolean(s->failed));
+	json_put(o, "phase", current ? json_string(current) : json_null());
+	json_put(o, "elapsed_s", json_real(s->begun ? s_from_ns(end - s->began_at) : 0.0));
+	json_put(o, "phases", describe_phases(view));
 	return o;
 }
 
@@ -61,8 +53,8 @@ static void answer_startup(const struct gate_view *view, struct http_response *r
 static void answer_live(const struct gate_view *view, struct http_response *response)
 {
 	json_t *o = json_object();
-	set(o, "live", json_true());
-	set(o, "uptime_s", json_real(s_from_ns(view->now - view->began_at)));
+	json_put(o, "live", json_true());
+	json_put(o, "uptime_s", json_real(s_from_ns(view->now - view->began_at)));
 	take(response, 200, o);
 }
 
@@ -70,7 +62,7 @@ static void answer_ready(const struct gate_view *view, struct http_response *res
 {
 	bool ready = status_is_ready(view);
 	json_t *o = json_object();
-	set(o, "ready", json_boolean(ready));
+	json_put(o, "ready", json_boolean(ready));
 	set_availability(view, o);
 	take(response, ready ? 200 : 503, o);
 }
@@ -79,13 +71,13 @@ static json_t *health_json(const struct gate_view *view)
 {
 	json_t *o = json_object();
 	set_availability(view, o);
-	set(o, "ready", json_boolean(status_is_ready(view)));
-	set(o, "startup", startup_json(view));
-	set(o, "database", describe_database(view));
-	set(o, "path", describe_path(view));
-	set(o, "pool", describe_pool(view));
-	set(o, "breaker", describe_breaker(view));
-	set(o, "budget", describe_budget(view));
+	json_put(o, "ready", json_boolean(status_is_ready(view)));
+	json_put(o, "startup", startup_json(view));
+	json_put(o, "database", describe_database(view));
+	json_put(o, "path", describe_path(view));
+	json_put(o, "pool", describe_pool(view));
+	json_put(o, "breaker", describe_breaker(view));
+	json_put(o, "budget", describe_budget(view));
 	return o;
 }
 
@@ -99,21 +91,21 @@ static void answer_status(const struct gate_view *view, struct http_response *re
 {
 	json_t *o = health_json(view);
 	json_t *context = view->error_context ? json_loads(view->error_context, 0, NULL) : NULL;
-	set(o, "instance", describe_text(view, view->settings->instance));
-	set(o, "worker", json_integer(view->settings->worker));
-	set(o, "workers", json_integer(view->settings->workers));
-	set(o, "environment", describe_text(view, view->settings->environment));
-	set(o, "version", describe_text(view, view->version));
-	set(o, "time", describe_time(view, view->now));
-	set(o, "uptime_s", json_real(s_from_ns(view->now - view->began_at)));
-	set(o, "pools", describe_pools(view));
-	set(o, "connector", describe_connector(view));
-	set(o, "command", describe_command(view));
-	set(o, "counters", describe_counters(view));
-	set(o, "attempts", describe_attempts(view, ENGINE_ATTEMPTS_MAX));
-	set(o, "deadlines", describe_deadlines(view));
-	set(o, "error_context", context ? context : json_null());
-	set(o, "settings", describe_settings(view));
+	json_put(o, "instance", describe_text(view, view->settings->instance));
+	json_put(o, "worker", json_integer(view->settings->worker));
+	json_put(o, "workers", json_integer(view->settings->workers));
+	json_put(o, "environment", describe_text(view, view->settings->environment));
+	json_put(o, "version", describe_text(view, view->version));
+	json_put(o, "time", describe_time(view, view->now));
+	json_put(o, "uptime_s", json_real(s_from_ns(view->now - view->began_at)));
+	json_put(o, "pools", describe_pools(view));
+	json_put(o, "connector", describe_connector(view));
+	json_put(o, "command", describe_command(view));
+	json_put(o, "counters", describe_counters(view));
+	json_put(o, "attempts", describe_attempts(view, ENGINE_ATTEMPTS_MAX));
+	json_put(o, "deadlines", describe_deadlines(view));
+	json_put(o, "error_context", context ? context : json_null());
+	json_put(o, "settings", describe_settings(view));
 	take(response, 200, o);
 }
 
@@ -150,16 +142,16 @@ static json_t *paths(void)
 static void answer_list(const struct gate_view *view, struct http_response *response)
 {
 	json_t *o = json_object();
-	set(o, "standpipe", describe_text(view, view->version));
-	set(o, "paths", paths());
+	json_put(o, "standpipe", describe_text(view, view->version));
+	json_put(o, "paths", paths());
 	take(response, 200, o);
 }
 
 static void answer_error(struct http_response *response, int status, const char *error)
 {
 	json_t *o = json_object();
-	set(o, "error", json_string(error));
-	set(o, "paths", paths());
+	json_put(o, "error", json_string(error));
+	json_put(o, "paths", paths());
 	take(response, status, o);
 }
 

@@ -1,14 +1,8 @@
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "report/report.h"
-
-static void set(json_t *object, const char *key, json_t *value)
-{
-	if (json_object_set_new(object, key, value) < 0)
-		abort(); /* out of memory */
-}
 
 /* Seconds to the millisecond; whole numbers stay whole. */
 static json_t *number(double value)
@@ -27,7 +21,7 @@ static json_t *exit_codes(const struct result *r)
 	for (int i = 0; i < r->exit_count; i++) {
 		char code[16];
 		snprintf(code, sizeof code, "%d", r->exits[i].code);
-		set(codes, code, json_integer(r->exits[i].count));
+		json_put(codes, code, json_integer(r->exits[i].count));
 	}
 	return codes;
 }
@@ -39,11 +33,11 @@ static json_t *phases(const struct result *r)
 	for (int i = 0; i < r->phase_count; i++) {
 		const struct result_phase *p = &r->phases[i];
 		json_t *one = json_object();
-		set(one, "instances", json_integer(p->count));
-		set(one, "p50_s", number(result_quantile(p->seconds, p->count, 0.5)));
-		set(one, "p95_s", number(result_quantile(p->seconds, p->count, 0.95)));
-		set(one, "max_s", number(result_quantile(p->seconds, p->count, 1)));
-		set(all, p->name, one);
+		json_put(one, "instances", json_integer(p->count));
+		json_put(one, "p50_s", number(result_quantile(p->seconds, p->count, 0.5)));
+		json_put(one, "p95_s", number(result_quantile(p->seconds, p->count, 0.95)));
+		json_put(one, "max_s", number(result_quantile(p->seconds, p->count, 1)));
+		json_put(all, p->name, one);
 	}
 	return all;
 }
@@ -70,11 +64,11 @@ static json_t *runs_of(const struct runs *runs)
 		if (measured == 0)
 			continue;
 		json_t *one = json_object();
-		set(one, "p5", number(runs_quantile(runs, metric, 0.05)));
-		set(one, "p50", number(runs_quantile(runs, metric, 0.5)));
-		set(one, "p95", number(runs_quantile(runs, metric, 0.95)));
-		set(one, "measured", json_integer(measured));
-		set(all, metric_name(metric), one);
+		json_put(one, "p5", number(runs_quantile(runs, metric, 0.05)));
+		json_put(one, "p50", number(runs_quantile(runs, metric, 0.5)));
+		json_put(one, "p95", number(runs_quantile(runs, metric, 0.95)));
+		json_put(one, "measured", json_integer(measured));
+		json_put(all, metric_name(metric), one);
 	}
 	return all;
 }
@@ -84,22 +78,22 @@ static json_t *arm(const struct result *r)
 	json_t *one = json_object();
 
 	for (int m = 0; m < METRICS; m++)
-		set(one, metric_name((enum metric)m), number(r->values[m]));
-	set(one, "exit_codes", exit_codes(r));
-	set(one, "bound_parts_s",
+		json_put(one, metric_name((enum metric)m), number(r->values[m]));
+	json_put(one, "exit_codes", exit_codes(r));
+	json_put(one, "bound_parts_s",
 		json_pack("{s:o,s:o}", "unconstrained", number(r->reference_s),
 			"earliest_admission", number(r->earliest_s)));
-	set(one, "path", json_string(r->arm->path == ARM_PATH_NONE ? "none" : "connector"));
-	set(one, "standpipe", json_boolean(r->arm->standpipe));
-	set(one, "max_connections", json_integer(r->max_connections));
-	set(one, "warm", r->warm < 0 ? json_null() : json_integer(r->warm));
-	set(one, "elapsed_s", number(r->elapsed_s));
-	set(one, "samples", json_integer((json_int_t)r->samples));
-	set(one, "connector", connector(r));
-	set(one, "phases", phases(r));
+	json_put(one, "path", json_string(r->arm->path == ARM_PATH_NONE ? "none" : "connector"));
+	json_put(one, "standpipe", json_boolean(r->arm->standpipe));
+	json_put(one, "max_connections", json_integer(r->max_connections));
+	json_put(one, "warm", r->warm < 0 ? json_null() : json_integer(r->warm));
+	json_put(one, "elapsed_s", number(r->elapsed_s));
+	json_put(one, "samples", json_integer((json_int_t)r->samples));
+	json_put(one, "connector", connector(r));
+	json_put(one, "phases", phases(r));
 	/* A log may hold anything; what is not UTF-8 cannot be said in JSON. */
 	json_t *words = r->last_words[0] ? json_string(r->last_words) : NULL;
-	set(one, "last_words", words ? words : json_null());
+	json_put(one, "last_words", words ? words : json_null());
 	return one;
 }
 
@@ -135,17 +129,17 @@ json_t *report_json(const struct report *report)
 			continue;
 		json_t *one = arm(&report->arms[i]);
 		if (report->runs[i].count > 1)
-			set(one, "runs", runs_of(&report->runs[i]));
-		set(arms, s->arms[i].name, one);
+			json_put(one, "runs", runs_of(&report->runs[i]));
+		json_put(arms, s->arms[i].name, one);
 	}
-	set(root, "scenario", json_string(s->name));
+	json_put(root, "scenario", json_string(s->name));
 	if (report->postgres_version[0] != '\0') {
-		set(root, "time_scale", json_real(report->time_scale));
-		set(root, "postgresql", json_string(report->postgres_version));
+		json_put(root, "time_scale", json_real(report->time_scale));
+		json_put(root, "postgresql", json_string(report->postgres_version));
 	} else {
-		set(root, "seed", json_string(report->seed));
+		json_put(root, "seed", json_string(report->seed));
 	}
-	set(root, "arms", arms);
-	set(root, "expect", expectations(report));
+	json_put(root, "arms", arms);
+	json_put(root, "expect", expectations(report));
 	return root;
 }
