@@ -15,8 +15,9 @@
 void *jobs_memory(size_t size, struct error *error);
 void jobs_memory_free(void *memory, size_t size);
 
-/* Calls `work` for each job, 0 to count - 1, each in a process of its own but 0, which is this one's;
- * returns when all have ended, however they did. 0, or -1 with `error`: one could not be started. */
+/* Calls `work` for each job, 0 to count - 1, each in a process of its own but 0, which is this
+ * one's; returns when all have ended, however they did. 0, or -1 with `error`: one could not be
+ * started. */
 int jobs_run(int count, void (*work)(void *context, int job), void *context, struct error *error);
 
 #endif

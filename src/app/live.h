@@ -24,8 +24,8 @@ struct live {
 	struct log log; /* follows log.level */
 };
 
-/* Reads the first one. 0, or -1 with file, line or variable in the error's origin; live_release after
- * either. `options` is copied, what it points to is borrowed. */
+/* Reads the first one. 0, or -1 with file, line or variable in the error's origin; live_release
+ * after either. `options` is copied, what it points to is borrowed. */
 int live_init(struct live *l, const struct config_options *options,
 	void (*complete)(struct config *config), struct error *error);
 void live_release(struct live *l);

@@ -134,9 +134,9 @@ static int version_main(int argc, char **argv)
 	return 0;
 }
 
-/* Where one of the three is closed, what is opened next would take its place: a socket that a message
- * is then written to, or what libuv refuses to close. Neither way of /dev/null can be used the other way, so
- * that who writes to it still hears of it. */
+/* Where one of the three is closed, what is opened next would take its place: a socket that a
+ * message is then written to, or what libuv refuses to close. Neither way of /dev/null can be used
+ * the other way, so that who writes to it still hears of it. */
 static void reserve_standard_files(void)
 {
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
@@ -148,7 +148,8 @@ static void reserve_standard_files(void)
 	}
 }
 
-/* A full disk, or a reader that has gone: who reads half of a report must not take it for the whole. */
+/* A full disk, or a reader that has gone: who reads half of a report must not take it for the
+ * whole. */
 static int with_output(int code)
 {
 	bool failed = fflush(stdout) != 0;

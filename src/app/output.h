@@ -1,6 +1,6 @@
 /*
- * output - where `lab` and `sim` leave their report: a table or JSON on stdout, JSON and a picture in
- * files.
+ * output - where `lab` and `sim` leave their report: a table or JSON on stdout, JSON and a picture
+ * in files.
  */
 #ifndef STANDPIPE_APP_OUTPUT_H
 #define STANDPIPE_APP_OUTPUT_H

@@ -40,8 +40,8 @@ __attribute__((format(printf, 4, 5))) static void say(struct probe_verdict *v,
 	va_list args;
 	if (v->count == PROBE_ADVICE_MAX)
 		return;
-	/* Worst first, and what is as bad in the order in which it was found; that all is well comes
-	 * before what else there is to say. */
+	/* Worst first, and what is as bad in the order in which it was found; that all is well
+	 * comes before what else there is to say. */
 	int at = v->count++;
 	for (; at > 0 && (v->advice[at - 1].severity < severity || severity == PROBE_OK); at--)
 		v->advice[at] = v->advice[at - 1];

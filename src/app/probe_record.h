@@ -35,7 +35,8 @@ struct probe_attempt {
 	enum outcome outcome;
 	enum stage stage; /* where it ended; STAGE_READY: connected, and a query failed unless OK */
 	/* Time in each stage, 0 where it did not get; of STAGE_READY the whole connect's. Of the
-	 * stage in which it failed, the time until then; of STAGE_TLS 0 where there is no TLS: to ask for it is then part of STAGE_AUTH. */
+	 * stage in which it failed, the time until then; of STAGE_TLS 0 where there is no TLS: to
+	 * ask for it is then part of STAGE_AUTH. */
 	int64_t stage_ns[STAGE_COUNT];
 	int64_t query_ns[PROBE_QUERIES];
 	int queries;

@@ -23,7 +23,8 @@ struct probe_plan {
 	int64_t interval_ns; /* between two of the series */
 	int64_t timeout_ns; /* of each, its query included */
 
-	/* For who shows how it goes on; any may be NULL. The password came: it must not be shown. */
+	/* For who shows how it goes on; any may be NULL. The password came: it must not be
+	 * shown. */
 	void (*password)(void *context, const char *password);
 	void (*ended)(void *context, const struct probe_record *r, const struct probe_attempt *a);
 	void *context;

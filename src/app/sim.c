@@ -1,6 +1,6 @@
 /*
- * standpipe sim SCENARIO - the same scenario in virtual time. Exit codes: 0; 1 an expectation does not
- * hold, or an invariant was broken; 2 usage or scenario.
+ * standpipe sim SCENARIO - the same scenario in virtual time. Exit codes: 0; 1 an expectation does
+ * not hold, or an invariant was broken; 2 usage or scenario.
  */
 #include <getopt.h>
 #include <math.h>

@@ -1,6 +1,6 @@
 /*
- * sim_jobs - the runs of `standpipe sim`, shared among processes; what comes out does not depend on how
- * many they are.
+ * sim_jobs - the runs of `standpipe sim`, shared among processes; what comes out does not depend on
+ * how many they are.
  */
 #ifndef STANDPIPE_APP_SIM_JOBS_H
 #define STANDPIPE_APP_SIM_JOBS_H

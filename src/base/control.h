@@ -84,7 +84,8 @@ int control_send(int fd, const struct control_message *message);
 int control_send_fd(int fd, const struct control_message *message, int passed);
 
 /* 1: a message; 0: none now; -1: the other end is gone, or errno. Unknown kinds are passed over. A
- * descriptor that came along is the caller's, in `passed`, or -1; where `passed` is NULL it is closed. */
+ * descriptor that came along is the caller's, in `passed`, or -1; where `passed` is NULL it is
+ * closed. */
 int control_receive(int fd, struct control_message *message, int *passed);
 
 #endif

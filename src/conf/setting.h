@@ -61,8 +61,8 @@ struct setting {
 	const char *key; /* "pool.size" */
 	enum setting_type type;
 	size_t offset; /* into the struct */
-	/* Bounds, both included, in s, bytes, bit/s or as they are; of TEXT the length, of TEXTS the
-	 * count. min == max == 0: no bounds (for TEXTS: none). */
+	/* Bounds, both included, in s, bytes, bit/s or as they are; of TEXT the length, of TEXTS
+	 * the count. min == max == 0: no bounds (for TEXTS: none). */
 	double min, max;
 	const struct setting_choice *choices;
 	/* The default, as it would be written; NULL: what the struct holds stays. */

@@ -1,5 +1,6 @@
 /*
- * backlog - in what order those who wait are served, and who is told at once that it would be in vain.
+ * backlog - in what order those who wait are served, and who is told at once that it would be in
+ * vain.
  *
  * First come, first served, as long as everybody can be served in the time that is allowed. What is
  * judged is the queue of one group at run time: while the startup goes on everybody waits.
@@ -9,11 +10,11 @@
  * A client that comes when its expected wait is longer than the allowed one is told so at once: an
  * error now is worth more to it than the same one a minute later.
  *
- * A queue *stands* when in the last BACKLOG_INTERVAL_NS even the shortest wait was over the target, as
- * in CoDel and "Fail at Scale" (Maurer, ACM Queue 2015). There, that alone is overload. Here it is not:
- * sixty clients on five servers stand in a queue all day and all are served. A queue that stands and
- * is longer than can be served in the allowed time is *overloaded*, and then, if the order is
- * adaptive:
+ * A queue *stands* when in the last BACKLOG_INTERVAL_NS even the shortest wait was over the target,
+ * as in CoDel and "Fail at Scale" (Maurer, ACM Queue 2015). There, that alone is overload. Here it
+ * is not: sixty clients on five servers stand in a queue all day and all are served. A queue that
+ * stands and is longer than can be served in the allowed time is *overloaded*, and then, if the
+ * order is adaptive:
  *
  *   - the newest is served first: a few are served at once, in place of all at the end of their time,
  *     when whoever asked them has given up. (One that waits without a limit has each fourth turn.)

@@ -5,21 +5,21 @@
  *   open      --its time is over, or a probe got through-->  half-open
  *   half-open --one success-->  closed      --one failure-->  open, for longer
  *
- * The window rule is for a path that fails often but not always, and for one that is merely slow: of
- * the last `window` attempts that ended within window_ns the share that failed, or that took slow_ns
- * or more, is looked at once there are `minimum` of them. Starts make few attempts, so windows and
- * minimums are small (the usual 100 would never trip).
+ * The window rule is for a path that fails often but not always, and for one that is merely slow:
+ * of the last `window` attempts that ended within window_ns the share that failed, or that took
+ * slow_ns or more, is looked at once there are `minimum` of them. Starts make few attempts, so
+ * windows and minimums are small (the usual 100 would never trip).
  *
- * The time open is open_ns, times `growth` for each opening since the last time it was closed, up to
- * open_max_ns, and jittered: a fleet whose breakers opened together does not come back together.
+ * The time open is open_ns, times `growth` for each opening since the last time it was closed, up
+ * to open_max_ns, and jittered: a fleet whose breakers opened together does not come back together.
  *
- * Half-open lets at most `probes` attempts be under way that began since it opened. Those from before
- * hold no place, and their failure tells of the path as it was; their success is one like any other.
- * While open nothing that ends changes anything. Every admitted attempt must end in breaker_succeeded,
- * breaker_failed or breaker_abandoned, or its place is held for ever.
+ * Half-open lets at most `probes` attempts be under way that began since it opened. Those from
+ * before hold no place, and their failure tells of the path as it was; their success is one like
+ * any other. While open nothing that ends changes anything. Every admitted attempt must end in
+ * breaker_succeeded, breaker_failed or breaker_abandoned, or its place is held for ever.
  *
- * By hand (`mode`) it may be held open or closed, or be asked for its opinion only: `judged` is what
- * the rules say, `state` is what is in force.
+ * By hand (`mode`) it may be held open or closed, or be asked for its opinion only: `judged` is
+ * what the rules say, `state` is what is in force.
  */
 #ifndef STANDPIPE_CORE_BREAKER_H
 #define STANDPIPE_CORE_BREAKER_H
@@ -120,8 +120,8 @@ struct breaker_rates {
 
 void breaker_init(struct breaker *b, const struct breaker_settings *settings);
 
-/* May an attempt begin? Turns open into half-open when its time is over, and counts the attempt when
- * it says yes, for which `pass` is filled in. A disabled breaker always says yes. */
+/* May an attempt begin? Turns open into half-open when its time is over, and counts the attempt
+ * when it says yes, for which `pass` is filled in. A disabled breaker always says yes. */
 bool breaker_admit(struct breaker *b, instant now, struct breaker_pass *pass);
 
 /* While open by its own judgement: lets one attempt through all the same, as a probe. */
@@ -141,12 +141,12 @@ void breaker_failed(
 /* It ended without telling anything about the path (given up, or a permanent error). */
 void breaker_abandoned(struct breaker *b, const struct breaker_pass *pass);
 
-/* A light probe got through: what is open is half-open at once, and the next attempt decides. True if
- * that changed anything; not when it is held open. */
+/* A light probe got through: what is open is half-open at once, and the next attempt decides. True
+ * if that changed anything; not when it is held open. */
 bool breaker_probed(struct breaker *b, instant now);
 
-/* Nobody wants to connect: one that is half-open, or whose time is over, closes, for there is no attempt
- * that could do it. True if that changed anything. */
+/* Nobody wants to connect: one that is half-open, or whose time is over, closes, for there is no
+ * attempt that could do it. True if that changed anything. */
 bool breaker_rest(struct breaker *b, instant now);
 
 /* While open: be half-open at `at` at the latest. No effect otherwise, or when it is held open. */

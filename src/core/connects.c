@@ -83,8 +83,8 @@ static double grow_gradient(struct connects *c, double swell)
 	if (gradient < GRADIENT_LEAST)
 		gradient = GRADIENT_LEAST;
 	double aim = gradient * c->window + square_root(c->window);
-	/* A window's worth of successes goes all the way; all of it at each of them would overshoot,
-	 * for they began long before. */
+	/* A window's worth of successes goes all the way; all of it at each of them would
+	 * overshoot, for they began long before. */
 	return c->window + (aim - c->window) / c->window;
 }
 

@@ -83,8 +83,8 @@ void connects_lost(struct connects *c, bool silence, instant began_at, instant n
 /* Ended without telling anything about the path. */
 void connects_abandoned(struct connects *c);
 
-/* A handshake that was dialled at `dialled_at` got no answer in time. Its attempt is under way still,
- * and dials afresh. */
+/* A handshake that was dialled at `dialled_at` got no answer in time. Its attempt is under way
+ * still, and dials afresh. */
 void connects_dropped(struct connects *c, instant dialled_at, instant now);
 
 /* How many times its least (and CONNECTS_NOISE_NS) the worst stage took; 1.0 or more. Which stages

@@ -1,6 +1,6 @@
 /*
- * dbms - what the database's server is at, as it is seen from here: by how attempts end, what is said to
- * the sessions that it has, and what it tells when it is asked.
+ * dbms - what the database's server is at, as it is seen from here: by how attempts end, what is
+ * said to the sessions that it has, and what it tells when it is asked.
  */
 #ifndef STANDPIPE_CORE_DBMS_H
 #define STANDPIPE_CORE_DBMS_H

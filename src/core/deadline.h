@@ -33,7 +33,8 @@ struct deadline_settings {
 /* "initialization", "table_setup", ... */
 const char *deadline_kind_name(enum deadline_kind kind);
 
-/* 1.0 / 1.3 / 1.5 / 2.0 for normal / capacity_pressure / scaling / overloaded; unknown as normal. */
+/* 1.0 / 1.3 / 1.5 / 2.0 for normal / capacity_pressure / scaling / overloaded; unknown as
+ * normal. */
 double deadline_factor(enum path_state state);
 
 /* The wait allowed, in ns. `measured_ns` is what observation says is needed, 0 for nothing. */
@@ -41,10 +42,10 @@ int64_t deadline_span(const struct deadline_settings *settings, enum deadline_ki
 	enum path_state state, int64_t measured_ns);
 
 /*
- * How long an attempt may stay in one of the stages after the handshake, in ns: the 99th percentile of
- * what that stage takes, `p99_ns`, DEADLINE_STAGE_FACTOR times; at least half of what the kind of wait
- * allows, `span_ns`, and at most all of it, which it is where nothing is known (0). A place in a queue
- * is held there, and one who is about to be served must not start over.
+ * How long an attempt may stay in one of the stages after the handshake, in ns: the 99th percentile
+ * of what that stage takes, `p99_ns`, DEADLINE_STAGE_FACTOR times; at least half of what the kind
+ * of wait allows, `span_ns`, and at most all of it, which it is where nothing is known (0). A place
+ * in a queue is held there, and one who is about to be served must not start over.
  */
 #define DEADLINE_STAGE_FACTOR 4
 int64_t deadline_stage_span(int64_t span_ns, int64_t p99_ns);

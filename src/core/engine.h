@@ -7,9 +7,9 @@
  * The engine does no I/O, reads no clock, allocates nothing and cannot fail. The gate, the lab and
  * the simulator run this same code: what the simulator proves is what runs.
  *
- * It composes: startup (phases), breaker, retry, throttle, connects and standing (when to open a server
- * connection), budget (how many), pool and queue (who gets one), path and deadline (how long to wait),
- * probe (asking the path when nothing else tells).
+ * It composes: startup (phases), breaker, retry, throttle, connects and standing (when to open a
+ * server connection), budget (how many), pool and queue (who gets one), path and deadline (how long
+ * to wait), probe (asking the path when nothing else tells).
  *
  * Whoever drives it must carry out every action in order and report what came of it. An action
  * that no longer makes sense when it is carried out (a client has gone) is answered by the event
@@ -123,7 +123,8 @@ struct engine_event {
 	bool syn_known;
 	int syn_lost;
 	struct flow_sample flow;
-	/* Time in STAGE_DNS, STAGE_TCP and, if it was to ask, STAGE_TLS; where it ended; outcome. */
+	/* Time in STAGE_DNS, STAGE_TCP and, if it was to ask, STAGE_TLS; where it ended;
+	 * outcome. */
 	struct path_attempt probe;
 	enum breaker_mode breaker_mode;
 };
@@ -265,9 +266,10 @@ struct engine_memory {
 void engine_init(struct engine *e, const struct engine_settings *settings,
 	const struct engine_memory *memory, uint64_t seed, instant now);
 
-/* Other settings are in force from now on; what has been learned, counted and opened stays. Those of
- * the startup are for the next one, and left as they are. Tell it an event afterwards (EVENT_TICK),
- * so that it acts on them: servers that are too many now are closed as they become free. */
+/* Other settings are in force from now on; what has been learned, counted and opened stays. Those
+ * of the startup are for the next one, and left as they are. Tell it an event afterwards
+ * (EVENT_TICK), so that it acts on them: servers that are too many now are closed as they become
+ * free. */
 void engine_configure(struct engine *e, const struct engine_settings *settings, instant now);
 
 /* Takes `event` in and replaces `actions` by what is to be done about it, in order. */

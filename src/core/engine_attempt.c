@@ -135,8 +135,8 @@ void engine_attempt_stage(struct engine *e, int server, enum stage stage, instan
 		return;
 	leave_stage(a, &e->path, stage, now);
 	be_patient(e, a, stage, now);
-	/* Before the handshake there is no SYN to send afresh; past it patience beats starting over:
-	 * a place in a queue is held. */
+	/* Before the handshake there is no SYN to send afresh; past it patience beats starting
+	 * over: a place in a queue is held. */
 	if (stage != STAGE_TCP)
 		a->dial_until = INSTANT_NEVER;
 	else if (a->path.stage != STAGE_TCP && a->dial_patience_ns > 0)
@@ -185,8 +185,8 @@ static struct connects_sample sample_of(const struct engine *e, const struct eng
 	return sample;
 }
 
-/* How an attempt ended. What counts for the breaker may be another matter than what is backed off for:
- * that is the settings'. */
+/* How an attempt ended. What counts for the breaker may be another matter than what is backed off
+ * for: that is the settings'. */
 static void tell_breaker(struct engine *e, const struct engine_attempt *a, instant now)
 {
 	struct breaker *b = &e->breaker;
@@ -225,7 +225,8 @@ void engine_attempt_end(struct engine *e, int server, enum outcome outcome, inst
 		throttle_told(&e->throttle, outcome == OUTCOME_OK, now);
 	if (outcome == OUTCOME_OK) {
 		struct connects_sample sample = sample_of(e, a);
-		/* The kernel's own SYN came through in the end: a redial would have told already. */
+		/* The kernel's own SYN came through in the end: a redial would have told
+		 * already. */
 		if (a->path.syn_lost > 0 && a->dials == 1)
 			connects_dropped(&e->connects, a->began_at, now);
 		connects_succeeded(&e->connects, &sample);

@@ -5,8 +5,8 @@
 
 /* ---- the light probe ---- */
 
-/* Whether it gets through is news: the breaker is open by its own judgement, and not because a server
- * that can be reached said that it is full, as it would say again. */
+/* Whether it gets through is news: the breaker is open by its own judgement, and not because a
+ * server that can be reached said that it is full, as it would say again. */
 static bool would_help(const struct engine *e)
 {
 	const struct breaker *b = &e->breaker;
@@ -47,9 +47,9 @@ void engine_probed(struct engine *e, const struct path_attempt *how, instant now
 {
 	probe_end(&e->probe, how, now, &e->random);
 	path_probe(&e->path, how, now);
-	/* The real attempt decides; and if it succeeds, the others follow one by one, as at a start:
-	 * the fleet hears of it in the same seconds. A back-off from before is of no use any more; if
-	 * the attempt fails, the next probe is the pause. */
+	/* The real attempt decides; and if it succeeds, the others follow one by one, as at a
+	 * start: the fleet hears of it in the same seconds. A back-off from before is of no use any
+	 * more; if the attempt fails, the next probe is the pause. */
 	if (e->probe.asks && how->outcome == OUTCOME_OK && breaker_probed(&e->breaker, now)) {
 		connects_restart(&e->connects);
 		retry_waive(&e->retry, now);
@@ -95,8 +95,8 @@ int engine_retry_after_s(const struct engine *e, instant now)
 
 /* ---- what it does by itself ---- */
 
-/* It is not closed, and no attempt is there that could close it: all that is to be had is there, or is
- * held up. */
+/* It is not closed, and no attempt is there that could close it: all that is to be had is there, or
+ * is held up. */
 static bool is_at_rest(const struct engine *e)
 {
 	return e->breaker.judged != BREAKER_CLOSED && e->pool.connecting == 0 &&

@@ -1,10 +1,10 @@
 /*
- * engine_breaker - the engine's part for the time while the breaker is not closed: it asks the path when
- * nothing else tells (core/probe.h), says when the next try is, and tells of every change.
+ * engine_breaker - the engine's part for the time while the breaker is not closed: it asks the path
+ * when nothing else tells (core/probe.h), says when the next try is, and tells of every change.
  *
- * The path is asked while the breaker is open at run time; and, if it is monitored, when nothing has
- * connected for long. Not while the breaker is held open by hand, and not while the startup goes on, when
- * no pause is long.
+ * The path is asked while the breaker is open at run time; and, if it is monitored, when nothing
+ * has connected for long. Not while the breaker is held open by hand, and not while the startup
+ * goes on, when no pause is long.
  *
  * For engine.c alone; everyone else uses core/engine.h.
  */

@@ -137,7 +137,8 @@ static int lacking_group(const struct engine *e)
 }
 
 /* Of those that are due: who waits for what is not there comes first, in the order in which they
- * came - which is must_yield's order too, or two groups would close each other's servers for ever. */
+ * came - which is must_yield's order too, or two groups would close each other's servers for
+ * ever. */
 static bool is_before(const struct engine *e, const struct want *a, const struct want *b)
 {
 	if (a->at != b->at || b->at == INSTANT_NEVER)

@@ -23,8 +23,8 @@
 /* Each of these may be repeated: what found no room among the actions is found again. */
 void engine_assign(struct engine *e, instant now, struct engine_actions *actions);
 void engine_open_servers(struct engine *e, instant now, struct engine_actions *actions);
-/* An attempt though the breaker is open, to find out whether it need be. False: there is no place for
- * one. */
+/* An attempt though the breaker is open, to find out whether it need be. False: there is no place
+ * for one. */
 bool engine_open_probe(struct engine *e, instant now, struct engine_actions *actions);
 /* Closes what is idle and too old, or idle for too long and not to be kept. */
 /* Something has happened that may make one of them so: they are looked at within a second. */

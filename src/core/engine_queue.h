@@ -18,7 +18,8 @@ void engine_queue_released(struct engine *e, int group, instant now);
 /* Somebody who waits is to be given a server: the newest? */
 bool engine_queue_serves(struct engine *e, int group, instant now);
 
-/* `client`, which has just come and been given nothing, may learn at once that it would be in vain. */
+/* `client`, which has just come and been given nothing, may learn at once that it would be in
+ * vain. */
 void engine_queue_arrived(
 	struct engine *e, int client, instant now, struct engine_actions *actions);
 

@@ -3,12 +3,13 @@
  * trips, what had to be sent again, how fast bytes arrive. Connects say how a path lets one in;
  * this says how it carries, also where nobody connects for an hour.
  *
- * The round trip's floor is the least of FLOW_MEMORY_NS. What the least of FLOW_STANDING_NS is over it
- * is a queue on the way that stands: one that drains lets some packet pass as fast as ever (CoDel's
- * argument). A peer that acknowledges late, as PostgreSQL's does while a query runs, looks the same, but
- * costs no more than the larger of 40 ms and a round trip (Linux): FLOW_NOISE_NS and a factor over two
- * leave it out. What is shown is the smoothed one (RFC 6298: 1/8 of each new sample). Retransmits are counted over the last
- * FLOW_HALF_NS or so: both counts are halved as often as that passes.
+ * The round trip's floor is the least of FLOW_MEMORY_NS. What the least of FLOW_STANDING_NS is over
+ * it is a queue on the way that stands: one that drains lets some packet pass as fast as ever
+ * (CoDel's argument). A peer that acknowledges late, as PostgreSQL's does while a query runs, looks
+ * the same, but costs no more than the larger of 40 ms and a round trip (Linux): FLOW_NOISE_NS and
+ * a factor over two leave it out. What is shown is the smoothed one (RFC 6298: 1/8 of each new
+ * sample). Retransmits are counted over the last FLOW_HALF_NS or so: both counts are halved as
+ * often as that passes.
  */
 #ifndef STANDPIPE_CORE_FLOW_H
 #define STANDPIPE_CORE_FLOW_H

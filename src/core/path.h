@@ -50,8 +50,9 @@
 #define PATH_MEMORY_NS           (600 * NS_PER_S)
 #define PATH_LEAST_NS            (3600 * NS_PER_S)
 
-/* A queue that trebles the round trip is one; a TCP that repeats 2 % is hampered (its rate goes with
- * 1 / sqrt(loss), Mathis 1997), and one that repeats 10 % hardly moves. Half of each to leave. */
+/* A queue that trebles the round trip is one; a TCP that repeats 2 % is hampered (its rate goes
+ * with 1 / sqrt(loss), Mathis 1997), and one that repeats 10 % hardly moves. Half of each to
+ * leave. */
 #define PATH_RTT_PRESSED            3.0
 #define PATH_RTT_RELIEVED           2.0
 #define PATH_RETRANSMITS_PRESSED    0.02
@@ -114,15 +115,15 @@ void path_configure(struct path *p, const struct path_settings *settings, instan
 /* An attempt ended. */
 void path_attempt(struct path *p, const struct path_attempt *attempt, instant now);
 
-/* A light probe ended (core/probe.h). What its handshake took is as good as a connect's; it is no attempt,
- * so it is counted nowhere, and one that failed says nothing here. */
+/* A light probe ended (core/probe.h). What its handshake took is as good as a connect's; it is no
+ * attempt, so it is counted nowhere, and one that failed says nothing here. */
 void path_probe(struct path *p, const struct path_attempt *how, instant now);
 
 /* How many SYNs a handshake of that time lost, by what it takes else. */
 int path_syn_losses(const struct path *p, int64_t tcp_ns);
 
-/* Connections now over the path: the fleet's, if known, else this instance's x instances. Cheap when
- * they are as many as before. */
+/* Connections now over the path: the fleet's, if known, else this instance's x instances. Cheap
+ * when they are as many as before. */
 void path_connections(struct path *p, int connections, instant now);
 void path_limit(struct path *p, int limit, instant now);
 

@@ -3,18 +3,18 @@
  *
  * While the breaker is open nobody connects, so nothing tells that the path is well again: its time
  * would have to pass blindly. A light probe is cheap enough to ask meanwhile: a TCP connect and an
- * SSLRequest, to which PostgreSQL answers one byte (protocol documentation, 55.2.10) before it knows
- * who asks: it costs the server a fork and no login. It says nothing of whether there is room for a
- * login, so it only brings the next attempt forward, which decides.
+ * SSLRequest, to which PostgreSQL answers one byte (protocol documentation, 55.2.10) before it
+ * knows who asks: it costs the server a fork and no login. It says nothing of whether there is room
+ * for a login, so it only brings the next attempt forward, which decides.
  *
- * Where the host itself answered that nothing listens, or the server that it is not ready, a login is
- * the probe (engine_breaker.c): it asks no more of the path, and leaves a connection behind. On a path
- * that begins few connections a second that halves what a fleet needs to be back.
+ * Where the host itself answered that nothing listens, or the server that it is not ready, a login
+ * is the probe (engine_breaker.c): it asks no more of the path, and leaves a connection behind. On
+ * a path that begins few connections a second that halves what a fleet needs to be back.
  *
- * The time between two is a tenth of the time that the breaker has not been closed, within bounds: what is
- * found out late is so by a share of the outage, however long it is, and a fleet asks the less the
- * longer nothing answers. It is jittered over half to one and a half of it, or a fleet whose breakers
- * opened together would ask together.
+ * The time between two is a tenth of the time that the breaker has not been closed, within bounds:
+ * what is found out late is so by a share of the outage, however long it is, and a fleet asks the
+ * less the longer nothing answers. It is jittered over half to one and a half of it, or a fleet
+ * whose breakers opened together would ask together.
  *
  * When nothing at all connects (a pool that is content with what it has), what is known of the path
  * ages. After idle_ns of that TCP alone is asked: a connect that is closed again.

@@ -1,8 +1,9 @@
 /*
  * rate - how many a second, of what comes while there is something to do.
  *
- * Told is how long each took since the one before, so the time in which there was nothing to do does
- * not count. An exponentially weighted mean with a time constant, of samples of RATE_SAMPLE_NS:
+ * Told is how long each took since the one before, so the time in which there was nothing to do
+ * does not count. An exponentially weighted mean with a time constant, of samples of
+ * RATE_SAMPLE_NS:
  *
  *   rate' = rate + w (sample - rate),  w = t / (t + RATE_TIME_NS), at most RATE_WEIGHT_MAX
  *

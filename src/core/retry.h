@@ -5,16 +5,16 @@
  *
  * (Brooker, "Exponential Backoff And Jitter", 2015: full jitter does the least work.)
  *
- * And a budget, as Finagle's: a try that follows a failure costs a token, and one that does not earns
- * `budget` of one, so that retries are that share of all tries in the long run. It begins with as many
- * tokens as `retries`, the most that it holds. Whoever has none is not refused, but waits: U(cap / 2,
- * cap), whatever the back-off says. Else a connection that is lost again and again, with a success in
- * between each time, would be retried at the base delay for ever.
+ * And a budget, as Finagle's: a try that follows a failure costs a token, and one that does not
+ * earns `budget` of one, so that retries are that share of all tries in the long run. It begins
+ * with as many tokens as `retries`, the most that it holds. Whoever has none is not refused, but
+ * waits: U(cap / 2, cap), whatever the back-off says. Else a connection that is lost again and
+ * again, with a success in between each time, would be retried at the base delay for ever.
  *
- * A pool connects so seldom while all is well that its tries alone would earn back what an outage cost
- * in days only, and the next outage would find it without. So time earns, too, from a success on: a
- * token for each half of the cap, which is no more than whoever has none may try anyway. (Finagle's has
- * minRetriesPerSec for the same reason.)
+ * A pool connects so seldom while all is well that its tries alone would earn back what an outage
+ * cost in days only, and the next outage would find it without. So time earns, too, from a success
+ * on: a token for each half of the cap, which is no more than whoever has none may try anyway.
+ * (Finagle's has minRetriesPerSec for the same reason.)
  */
 #ifndef STANDPIPE_CORE_RETRY_H
 #define STANDPIPE_CORE_RETRY_H

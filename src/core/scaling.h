@@ -4,8 +4,8 @@
  *
  * An event begins when, under load, the median of the last SCALING_RECENT connects is over
  * SCALING_STEP_FACTOR times the median of those before and SCALING_STEP_LEAST_NS longer. Each
- * further connect of which that holds, and that is itself no quicker than that median, is a sign that
- * it goes on. It is over hold_ns after the last
+ * further connect of which that holds, and that is itself no quicker than that median, is a sign
+ * that it goes on. It is over hold_ns after the last
  * sign; what is told as its end is when connects had become quick again: their median had come
  * back below half of the step. (A path that stays slow is not scaling: what was a step becomes what
  * is usual. Its event ends without gain.)

@@ -1,9 +1,10 @@
 /*
  * standing - is there a standing queue, one that more servers would help?
  *
- * CoDel's distinction (Nichols and Jacobson, "Controlling Queue Delay", 2012): a burst drains within
- * an interval, a standing queue does not. A service that opens its pool of twenty at once and asks
- * each something is a burst: one server answers it in less time than a second one takes to open.
+ * CoDel's distinction (Nichols and Jacobson, "Controlling Queue Delay", 2012): a burst drains
+ * within an interval, a standing queue does not. A service that opens its pool of twenty at once
+ * and asks each something is a burst: one server answers it in less time than a second one takes to
+ * open.
  *
  * Counted is for how long the queue has never been empty although there was a server to drain it.
  * After an interval of that one more server is opened, and while it goes on another after 1/2, 1/3,

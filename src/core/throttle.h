@@ -3,13 +3,14 @@
  *
  *   p(hold back) = max(0, (requests - K accepts) / (requests + 1)), over the last minute or two
  *
- * ("Handling Overload" in Google's "Site Reliability Engineering", 2016: client-side throttling.) What
- * is held back counts as a request, too. Refusing costs a database a process and a login, which is what
- * it has too little of.
+ * ("Handling Overload" in Google's "Site Reliability Engineering", 2016: client-side throttling.)
+ * What is held back counts as a request, too. Refusing costs a database a process and a login,
+ * which is what it has too little of.
  *
- * Connects are few, so two things are added. It is never total: p is THROTTLE_MOST at most, and whoever
- * was held back for as long as its caller allows is let through. And what was refused before an accept
- * is forgotten, or a database that is back would be asked little for two minutes more.
+ * Connects are few, so two things are added. It is never total: p is THROTTLE_MOST at most, and
+ * whoever was held back for as long as its caller allows is let through. And what was refused
+ * before an accept is forgotten, or a database that is back would be asked little for two minutes
+ * more.
  */
 #ifndef STANDPIPE_CORE_THROTTLE_H
 #define STANDPIPE_CORE_THROTTLE_H

@@ -437,7 +437,8 @@ void client_go(struct client *c)
 		return;
 	}
 	client_work(c);
-	/* What it waited for may have been cancelled meanwhile; unless it lies further up the stack. */
+	/* What it waited for may have been cancelled meanwhile; unless it lies further up the
+	 * stack. */
 	if (c->server && !c->reading && buffer_len(&c->in) == 0)
 		server_release_if_idle(c->server);
 }

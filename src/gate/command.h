@@ -2,8 +2,9 @@
  * command - what somebody types at the console, taken apart.
  *
  * PgBouncer's grammar, with a little more: several commands with semicolons between, comments, and
- * what drivers send on their own account and would stumble over if it failed (BEGIN, SET DateStyle).
- * Words are as they are written, but for the quotes: PgBouncer does not fold names, so nor do we.
+ * what drivers send on their own account and would stumble over if it failed (BEGIN, SET
+ * DateStyle). Words are as they are written, but for the quotes: PgBouncer does not fold names, so
+ * nor do we.
  */
 #ifndef STANDPIPE_GATE_COMMAND_H
 #define STANDPIPE_GATE_COMMAND_H

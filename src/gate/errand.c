@@ -1,4 +1,5 @@
-/* What the gate itself does on a server: before its client may use it, and after its client died. */
+/* What the gate itself does on a server: before its client may use it, and after its client
+ * died. */
 #include <assert.h>
 #include <string.h>
 
@@ -196,8 +197,8 @@ bool server_refuse_copy(struct server *s, const char *why)
 	return sent;
 }
 
-/* All that is sure to be answered is. A transaction that is still open is rolled back before anyone else comes,
- * and the answer to that tells what else was to come. */
+/* All that is sure to be answered is. A transaction that is still open is rolled back before anyone
+ * else comes, and the answer to that tells what else was to come. */
 void server_settle_gone(struct server *s)
 {
 	/* What was asked before the client went has failed since. */

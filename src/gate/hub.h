@@ -138,8 +138,9 @@ void hub_share(struct hub *h, enum hub_part part);
  * free. */
 void hub_reconnect(struct hub *h, int group);
 
-/* A client id, or -1 when there are none left. There are more than pool.clients: some for the gate's own
- * questions, and some for who may yet ask for the console or for a cancel (client.surplus). */
+/* A client id, or -1 when there are none left. There are more than pool.clients: some for the
+ * gate's own questions, and some for who may yet ask for the console or for a cancel
+ * (client.surplus). */
 int hub_take_id(struct hub *h, bool ours);
 void hub_give_id(struct hub *h, int id);
 

@@ -445,7 +445,8 @@ static void add_connector(struct buffer *b, const struct gate_view *view)
 		(long long)c->failed);
 }
 
-/* The same with one label more on each sample: what is scraped of several workers is told apart by it. */
+/* The same with one label more on each sample: what is scraped of several workers is told apart by
+ * it. */
 static struct buffer with_worker(const struct buffer *plain, int worker)
 {
 	struct buffer b = BUFFER_INIT;

@@ -90,8 +90,8 @@ static void end_client(struct client *c, enum gate_limit limit, const char *hint
 
 /* ---- clients ---- */
 
-/* Does it hold up what is on its way? It takes nothing of what is to be sent to it; or it began a message that goes
- * to a server and sends nothing more of it, although it is read from. */
+/* Does it hold up what is on its way? It takes nothing of what is to be sent to it; or it began a
+ * message that goes to a server and sends nothing more of it, although it is read from. */
 static bool takes_nothing(const struct client *c)
 {
 	return buffer_len(&c->out) > 0;

@@ -63,7 +63,8 @@ static const char *other_value(const struct pool_login *with, const char *keywor
 		return with->database;
 	if (strcmp(keyword, "user") == 0)
 		return with->user;
-	/* An empty one is not looked up anywhere else, in a variable meant for another user, say. */
+	/* An empty one is not looked up anywhere else, in a variable meant for another user,
+	 * say. */
 	if (strcmp(keyword, "password") == 0 && with->user)
 		return with->password;
 	return NULL;

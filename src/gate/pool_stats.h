@@ -3,8 +3,8 @@
  *
  * Times are taken from hub_now: once a turn of the loop, and so as fine as what a turn takes. A
  * transaction lasts from the first message that is sent to the server to the ReadyForQuery that
- * ends it; a query to the next ReadyForQuery, whatever that says, from when there was something that
- * the server had not answered.
+ * ends it; a query to the next ReadyForQuery, whatever that says, from when there was something
+ * that the server had not answered.
  */
 #ifndef STANDPIPE_GATE_POOL_STATS_H
 #define STANDPIPE_GATE_POOL_STATS_H
@@ -31,7 +31,8 @@ struct pool_stats {
 	int64_t binds;
 };
 
-/* What a pool remembers of itself: as it was at the end of the last period and of the one before. */
+/* What a pool remembers of itself: as it was at the end of the last period and of the one
+ * before. */
 struct pool_history {
 	struct pool_stats last, before;
 };

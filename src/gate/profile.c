@@ -292,9 +292,9 @@ bool profile_is_settable(const char *name)
 
 /* ---- SQL ---- */
 
-/* As E'...': right whatever standard_conforming_strings is. What is not ASCII is written as \xNN, so
- * that the session's present client_encoding, which is somebody else's, has no say in it: the very
- * bytes are the value, as PostgreSQL takes them from a startup packet. */
+/* As E'...': right whatever standard_conforming_strings is. What is not ASCII is written as \xNN,
+ * so that the session's present client_encoding, which is somebody else's, has no say in it: the
+ * very bytes are the value, as PostgreSQL takes them from a startup packet. */
 void profile_literal(struct buffer *out, const char *text)
 {
 	static const char digits[] = "0123456789abcdef";

@@ -1,5 +1,5 @@
-/* What a server's answers make of what it owes: the gate's own answers in their turn, and what an error
- * undoes. */
+/* What a server's answers make of what it owes: the gate's own answers in their turn, and what an
+ * error undoes. */
 #include "gate/relay.h"
 #include "wire/message.h"
 

@@ -1,5 +1,5 @@
-/* From the client to its server: the messages that name prepared statements, which follow the client
- * from server to server. */
+/* From the client to its server: the messages that name prepared statements, which follow the
+ * client from server to server. */
 #include <string.h>
 
 #include "gate/relay.h"
@@ -20,8 +20,8 @@ bool sending_is_unsure(struct sending *m, const char *name)
 {
 	const struct debts *d = &m->s->debts;
 	if (m->s->clearing && !debts_are_doubtful(d)) {
-		/* Whether there are any names at all then is told by the answer, which the server may
-		 * keep until it is asked for it. */
+		/* Whether there are any names at all then is told by the answer, which the server
+		 * may keep until it is asked for it. */
 		stretch_end(&m->stretch, &m->s->out);
 		message_empty(&m->s->out, MSG_FLUSH);
 		m->c->unsure = true;
@@ -87,8 +87,8 @@ void sending_ensure(struct sending *m, struct statement *statement, char name[ST
 	sending_ask_shape(m, statement, name, NULL, 0);
 }
 
-/* Under which settings the client's texts are read now. While a transaction may have changed some that
- * nobody has asked for yet, what it prepares is shared with nobody. */
+/* Under which settings the client's texts are read now. While a transaction may have changed some
+ * that nobody has asked for yet, what it prepares is shared with nobody. */
 static uint64_t reading_of(const struct sending *m)
 {
 	if (m->s->traits & (SQL_SET | SQL_RESET | SQL_DISCARD | SQL_RUN | SQL_UNSURE))
@@ -173,8 +173,8 @@ static char *copy_of(const char *text)
 	return copy;
 }
 
-/* A name that is taken: the server has to say so itself, for that also ends the transaction. It says
- * so of a name that it surely has. */
+/* A name that is taken: the server has to say so itself, for that also ends the transaction. It
+ * says so of a name that it surely has. */
 static enum sending_progress send_taken_parse(
 	struct sending *m, const struct message_parse *parse, struct statement *there)
 {
@@ -251,8 +251,8 @@ enum sending_progress sending_parse(struct sending *m)
 	return sending_is_unsure(m, parse.name) ? BLOCKED : send_named_parse(m, &parse);
 }
 
-/* The client gave it under settings that it has changed since. Where others may use it, too, it must not be
- * prepared under those of this client: that is another statement. */
+/* The client gave it under settings that it has changed since. Where others may use it, too, it
+ * must not be prepared under those of this client: that is another statement. */
 static struct statement *read_anew(struct sending *m, const char *name, struct statement *statement)
 {
 	uint64_t reading = reading_of(m);
@@ -266,7 +266,8 @@ static struct statement *read_anew(struct sending *m, const char *name, struct s
 	return anew;
 }
 
-/* One that did not come by protocol (it may be one by SQL's PREPARE), as the server is to have it. */
+/* One that did not come by protocol (it may be one by SQL's PREPARE), as the server is to have
+ * it. */
 static const char *name_by_sql(const char *name)
 {
 	/* Nobody gets at another client's by guessing. */
@@ -289,8 +290,8 @@ static enum sending_progress name_on_server(struct sending *m, enum debt_kind ki
 	return sending_check_shape(m, name, kind);
 }
 
-/* What is bound is about to be run. False: more of the message is needed to tell what that may leave
- * behind. */
+/* What is bound is about to be run. False: more of the message is needed to tell what that may
+ * leave behind. */
 static bool note_bind(
 	struct sending *m, const struct message_bind *bind, const struct statement *bound)
 {

@@ -107,8 +107,8 @@ static void forget_statements(struct server *s)
 	statement_names_clear_before(&s->client->names, statements_of(s), serial);
 }
 
-/* May what a statement gives be another after it? (What is created anew is seen by none that is there,
- * but for views, which can be replaced.) */
+/* May what a statement gives be another after it? (What is created anew is seen by none that is
+ * there, but for views, which can be replaced.) */
 static bool changes_schema(const char *tag)
 {
 	static const char *const kinds[] = {"TABLE", "VIEW", "MATERIALIZED VIEW", "FOREIGN TABLE",
@@ -195,8 +195,8 @@ static bool pay_ready(struct server *s, char status)
 	struct debt *first = debts_first(&s->debts);
 	if (!first || (first->kind != DEBT_SYNC && first->kind != DEBT_QUERY))
 		return false;
-	/* If that was not the answer to a Sync that was ignored, but to the next, it is still to come
-	 * for nobody: so that one is not sure to be answered either. */
+	/* If that was not the answer to a Sync that was ignored, but to the next, it is still to
+	 * come for nobody: so that one is not sure to be answered either. */
 	bool shifts = first->perhaps;
 	if (!first->ours && s->client && !s->client->inquiry)
 		count(s, status);
@@ -204,7 +204,8 @@ static bool pay_ready(struct server *s, char status)
 	if (shifts)
 		debts_doubt_first(&s->debts);
 	s->status = status;
-	/* Others have met the new schema only now; what they gave meanwhile was read under the old. */
+	/* Others have met the new schema only now; what they gave meanwhile was read under the
+	 * old. */
 	if (s->schema_changed && status != 'T') {
 		statements_outdate(statements_of(s));
 		s->schema_changed = false;
@@ -337,8 +338,9 @@ static bool deliver(struct receiving *r)
 	return s->link != NULL;
 }
 
-/* In statement mode a transaction that goes on after ReadyForQuery has no place: the client is told, and
- * gone, and the transaction rolled back behind it, as after every client that dies in one. */
+/* In statement mode a transaction that goes on after ReadyForQuery has no place: the client is
+ * told, and gone, and the transaction rolled back behind it, as after every client that dies in
+ * one. */
 static enum progress refuse_block(struct receiving *r)
 {
 	struct server *s = r->s;

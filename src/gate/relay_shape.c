@@ -1,7 +1,8 @@
-/* What a prepared statement gives: PostgreSQL fixes it when that is prepared, and ends with an error what
- * would give something else after a change of the schema, for drivers go by what they were told then. A
- * client's statement is prepared again on other servers, perhaps after that change, and there PostgreSQL
- * knows of nothing. So the gate asks what it gives wherever it is prepared, and compares. */
+/* What a prepared statement gives: PostgreSQL fixes it when that is prepared, and ends with an
+ * error what would give something else after a change of the schema, for drivers go by what they
+ * were told then. A client's statement is prepared again on other servers, perhaps after that
+ * change, and there PostgreSQL knows of nothing. So the gate asks what it gives wherever it is
+ * prepared, and compares. */
 #include <string.h>
 
 #include "gate/relay.h"
@@ -14,7 +15,8 @@ void sending_ask_shape(struct sending *m, struct statement *statement, const cha
 {
 	struct debt debt = {.kind = DEBT_SHAPE, .ours = true, .serial = serial};
 	struct bytes text = {(const uint8_t *)statement_query(statement), statement->query_len - 1};
-	/* What gives no rows does not begin to; of a utility command PostgreSQL never looks again. */
+	/* What gives no rows does not begin to; of a utility command PostgreSQL never looks
+	 * again. */
 	if (statement->shape == STATEMENT_SHAPE_NONE || !sql_is_planned(text))
 		return;
 	debt.statement = statement_hold(statement);
@@ -26,8 +28,8 @@ void sending_ask_shape(struct sending *m, struct statement *statement, const cha
 	sending_owe(m, debt);
 }
 
-/* PostgreSQL has no way to be told to fail with an error of ours here; what it does fail at is told to the client
- * as what PostgreSQL would have said (relay_shape_explain). */
+/* PostgreSQL has no way to be told to fail with an error of ours here; what it does fail at is told
+ * to the client as what PostgreSQL would have said (relay_shape_explain). */
 static enum sending_progress fail(struct sending *m, enum debt_kind kind)
 {
 	stretch_end(&m->stretch, &m->s->out);
@@ -55,7 +57,8 @@ enum sending_progress sending_check_shape(struct sending *m, const char *name, e
 	if (entry->shape <= STATEMENT_SHAPE_NONE || m->s->status == 'E')
 		return PASS;
 	if (is_being_told(&m->s->debts, entry)) {
-		/* Its effects could not be taken back. The server may keep the answer until it is asked. */
+		/* Its effects could not be taken back. The server may keep the answer until it is
+		 * asked. */
 		stretch_end(&m->stretch, &m->s->out);
 		message_empty(&m->s->out, MSG_FLUSH);
 		m->c->awaits_shape = true;

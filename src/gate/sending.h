@@ -50,13 +50,14 @@ bool sending_is_unsure(struct sending *m, const char *name);
 /* Sees to it that the server has the statement, and gives the name that it has there. */
 void sending_ensure(struct sending *m, struct statement *statement, char name[STATEMENT_NAME_MAX]);
 
-/* relay_shape.c. `statement` has just been prepared on the server under `name`: what does it give there? `own` is
- * the client's name for it, with that serial, if the client asked for that; NULL else. */
+/* relay_shape.c. `statement` has just been prepared on the server under `name`: what does it give
+ * there? `own` is the client's name for it, with that serial, if the client asked for that; NULL
+ * else. */
 void sending_ask_shape(struct sending *m, struct statement *statement, const char *name,
 	const char *own, uint32_t serial);
-/* The client is about to be given what its name stands for, which is on the server. PASS: that is what it
- * prepared. BLOCKED: that is still to be seen. DROP: it is not, and the server has been made to fail at
- * it, for what is owed by `kind`. */
+/* The client is about to be given what its name stands for, which is on the server. PASS: that is
+ * what it prepared. BLOCKED: that is still to be seen. DROP: it is not, and the server has been
+ * made to fail at it, for what is owed by `kind`. */
 enum sending_progress sending_check_shape(struct sending *m, const char *name, enum debt_kind kind);
 
 /* relay_sql.c. A text to be run in place of one with these traits, which is refused here; NULL: it

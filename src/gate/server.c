@@ -332,8 +332,8 @@ void server_distrust_statements(struct server *s)
 	s->distrusted = true;
 }
 
-/* What it gives is not what it gave when it was prepared, and the server will say so each time: whoever
- * prepares the text again is given another statement, on every server. */
+/* What it gives is not what it gave when it was prepared, and the server will say so each time:
+ * whoever prepares the text again is given another statement, on every server. */
 static void outdate_bound(struct server *s)
 {
 	const struct debt *first = debts_first(&s->debts);

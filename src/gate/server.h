@@ -114,15 +114,16 @@ void server_close(struct hub *h, int id);
 /* server_login.c: the password that it may have waited for is there, or can't be had. */
 void server_token_came(struct server *s, const struct error *error);
 
-/* server_login.c: an attempt that is under way starts over: where it leads to is another place now. */
+/* server_login.c: an attempt that is under way starts over: where it leads to is another place
+ * now. */
 void server_login_afresh(struct server *s);
 
 /* For server_login.c: it has logged in, takes `up`; it is of its pool no more. */
 void server_open(struct server *s, const struct upstream *up);
 void server_part(struct server *s);
 
-/* errand.c: the server is `c`'s now: a ping first if `ping`, then the client's profile, and when that is in
- * force client_go or client_welcomed. */
+/* errand.c: the server is `c`'s now: a ping first if `ping`, then the client's profile, and when
+ * that is in force client_go or client_welcomed. */
 void server_attach(struct server *s, struct client *c, bool ping);
 
 /* errand.c: its client is CLIENT_GONE: what it left behind is cleaned up, or the server closed. */
@@ -131,8 +132,8 @@ void server_detach(struct server *s);
 /* errand.c: it waits for a copy's data: it is told that there will be none. False: it was lost. */
 bool server_refuse_copy(struct server *s, const char *why);
 
-/* errand.c: nothing is owed. Is it its client's for as long as the session lasts? Once that is over it is
- * being made fit for another, and then it is not any more. */
+/* errand.c: nothing is owed. Is it its client's for as long as the session lasts? Once that is over
+ * it is being made fit for another, and then it is not any more. */
 bool server_is_of_session(struct server *s);
 
 /* All that it is sure to answer is, and its client is CLIENT_GONE: ends the transaction if one is

@@ -55,8 +55,8 @@ static inline struct bytes statement_types(const struct statement *s)
 void statement_name(const struct statement *s, char name[STATEMENT_NAME_MAX]);
 
 /* What PostgreSQL compares to tell whether a statement gives what it gave when it was prepared: the
- * names and types of a RowDescription's columns, as one number above STATEMENT_SHAPE_NONE. UNKNOWN for
- * one that is malformed. */
+ * names and types of a RowDescription's columns, as one number above STATEMENT_SHAPE_NONE. UNKNOWN
+ * for one that is malformed. */
 uint32_t statement_shape(struct bytes row_description);
 
 /* What one server has. */
@@ -159,7 +159,8 @@ void statement_names_remove(
 /* The name, which is there, stands for another one from now on. Takes over the reference. */
 void statement_names_replace(struct statement_names *names, struct statements *all,
 	const char *name, struct statement *statement);
-/* Notes what the client was given, if the name still has the definition of this serial: false else. */
+/* Notes what the client was given, if the name still has the definition of this serial: false
+ * else. */
 bool statement_names_shape(
 	struct statement_names *names, const char *name, uint32_t serial, uint32_t shape);
 /* Removes it, if it still has the definition of this serial. */

@@ -12,8 +12,9 @@
 bool status_is_ready(const struct gate_view *view)
 {
 	const struct engine *e = view->engine;
-	/* A start without the service or without the database was allowed by whoever made that phase
-	 * degradable: complete implies ready. A service that was there and is gone is another thing. */
+	/* A start without the service or without the database was allowed by whoever made that
+	 * phase degradable: complete implies ready. A service that was there and is gone is another
+	 * thing. */
 	bool service_lost = e->startup.phases[PHASE_SERVICES].status == PHASE_COMPLETED &&
 			    !e->command_up;
 	return startup_is_complete(&e->startup) && !service_lost;

@@ -113,8 +113,8 @@ static void note_custom(void *context, struct bytes name)
 void traces_note(struct server *s, struct bytes text, uint32_t traits)
 {
 	s->traits |= traits;
-	/* What is prepared behind it may mean the temporary table, and what was prepared before does
-	 * not: PostgreSQL looks names up once. */
+	/* What is prepared behind it may mean the temporary table, and what was prepared before
+	 * does not: PostgreSQL looks names up once. */
 	if (traits & SQL_TEMP)
 		statements_outdate(&s->hub->statements);
 	if (traits & SQL_CUSTOM)
@@ -376,8 +376,8 @@ static void log_loss(struct client *c, uint32_t pins)
 		field_text("lost", text), field_int("client", (int64_t)c->serial));
 }
 
-/* It keeps its server, and the server is asked again when it sets something again: at once would be for ever,
- * if a statement_timeout of its own is what stopped the question. */
+/* It keeps its server, and the server is asked again when it sets something again: at once would be
+ * for ever, if a statement_timeout of its own is what stopped the question. */
 static void note_silence(struct server *s)
 {
 	struct client *c = s->client;

@@ -3,9 +3,9 @@
  *
  *	"name" "secret"
  *
- * A secret is a SCRAM verifier, as in PostgreSQL's rolpassword, or a password. A quote within a text
- * is written twice; what follows the secret is not looked at; lines that are blank or begin with ; or #
- * are left out.
+ * A secret is a SCRAM verifier, as in PostgreSQL's rolpassword, or a password. A quote within a
+ * text is written twice; what follows the secret is not looked at; lines that are blank or begin
+ * with ; or # are left out.
  */
 #ifndef STANDPIPE_GATE_USERLIST_H
 #define STANDPIPE_GATE_USERLIST_H
@@ -43,8 +43,8 @@ struct userlist {
 
 #define USERLIST_INIT ((struct userlist){0})
 
-/* Reads the file. 0, and `u` is that; or -1 with `error` (its origin is file:line), and `u` is as it
- * was. */
+/* Reads the file. 0, and `u` is that; or -1 with `error` (its origin is file:line), and `u` is as
+ * it was. */
 int userlist_load(struct userlist *u, const char *path, struct error *error);
 void userlist_release(struct userlist *u);
 

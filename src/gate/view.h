@@ -34,7 +34,8 @@ enum gate_pin {
 /* "listen", for metrics. */
 const char *gate_pin_name(enum gate_pin pin);
 
-/* What a client may run into, each counted: the limits of time (enum gate_limit), and behind them: */
+/* What a client may run into, each counted: the limits of time (enum gate_limit), and behind
+ * them: */
 enum gate_bound {
 	BOUND_POOL_WAIT = GATE_LIMIT_COUNT, /* for a server */
 	BOUND_CLIENTS, /* of the gate; and of one database, one user: */

@@ -1,12 +1,12 @@
 /*
  * watch - asks the server for its limits now and then (database.watch): max_connections and what is
- * reserved of it, how many backends there are now, whether it is a standby. So the share follows when
- * the server is changed, and the path's utilisation is of what is there.
+ * reserved of it, how many backends there are now, whether it is a standby. So the share follows
+ * when the server is changed, and the path's utilisation is of what is there.
  *
- * Only on a connection that is open anyway: an idle one is taken, or, where clients have been waiting for
- * one for as long as a whole interval, it waits among them. None is opened for it, and none is kept
- * open: if no client has used the pool since the last time, and no connection is to be kept warm, it
- * does not ask.
+ * Only on a connection that is open anyway: an idle one is taken, or, where clients have been
+ * waiting for one for as long as a whole interval, it waits among them. None is opened for it, and
+ * none is kept open: if no client has used the pool since the last time, and no connection is to be
+ * kept warm, it does not ask.
  */
 #ifndef STANDPIPE_GATE_WATCH_H
 #define STANDPIPE_GATE_WATCH_H
@@ -16,8 +16,8 @@
 #include "base/random.h"
 #include "gate/client.h"
 
-/* SQL for the limits. To who is no superuser the kind of others' backends is not told: those with a user
- * and a database are clients' (or a parallel query's, for a moment). */
+/* SQL for the limits. To who is no superuser the kind of others' backends is not told: those with a
+ * user and a database are clients' (or a parallel query's, for a moment). */
 #define WATCH_SQL                                                                   \
 	"select pg_catalog.current_setting('max_connections'),"                     \
 	" pg_catalog.current_setting('superuser_reserved_connections'),"            \

@@ -289,7 +289,8 @@ static void on_signal(struct init *in, const struct signalfd_siginfo *info)
 	int signal_number = (int)info->ssi_signo;
 	if (signal_number == SIGCHLD)
 		return;
-	/* Raised by what we did ourselves: SIGPIPE from a log that nobody reads, our group's SIGTSTP. */
+	/* Raised by what we did ourselves: SIGPIPE from a log that nobody reads, our group's
+	 * SIGTSTP. */
 	if (info->ssi_code <= 0 && (pid_t)info->ssi_pid == getpid())
 		return;
 	if (signal_number == SIGHUP && info->ssi_code != SI_KERNEL) {

@@ -5,7 +5,8 @@
  * It holds no TLS, SQL or HTTP, so that there is little in it that can fail. The listening sockets
  * are bound here and stay bound while gates come and go: no connect is ever refused.
  *
- * - The gate is started first (init/keeper.h) and gets the listeners as systemd gives them (LISTEN_FDS,
+ * - The gate is started first (init/keeper.h) and gets the listeners as systemd gives them
+ * (LISTEN_FDS,
  *   LISTEN_FDNAMES, LISTEN_PID) and one end of a socket pair (base/control.h). If it dies it is
  *   started again after 100 ms, doubling to 5 s; the command lives on and the new gate's HELLO says
  *   so. A gate that ends before it ever says a word, several times in a row and with no command
@@ -13,7 +14,8 @@
  * - SIGTERM, SIGINT and SIGQUIT end the program: forwarded to the command's process group, told to
  *   the gate (STOPPING), and SIGKILL for the group after the grace. A terminal that hangs up does
  *   so as long as there is no command.
- * - SIGHUP from anybody else has the gate read its configuration anew (RELOAD); the command gets it,
+ * - SIGHUP from anybody else has the gate read its configuration anew (RELOAD); the command gets
+ * it,
  *   too, if it has a handler for it: to the others it would be the end.
  * - Every other signal that can be caught is forwarded and nothing else.
  * - When the command has ended the gate is told and answers with the exit code, or that it stays

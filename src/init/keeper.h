@@ -5,13 +5,13 @@
  * A gate that dies is started again after 100 ms, doubling to 5 s. One that ends before it ever
  * says a word, several times in a row, is hopeless.
  *
- * To be replaced, a gate asks for it (REPLACE) or its keeper's owner does. A second gate is started on
- * the same sockets; the first one serves on until the second says READY, and is then told to RETIRE:
- * it accepts no more, and ends when its clients have gone. If the second ends before it is READY the
- * first goes on as if nothing had been.
+ * To be replaced, a gate asks for it (REPLACE) or its keeper's owner does. A second gate is started
+ * on the same sockets; the first one serves on until the second says READY, and is then told to
+ * RETIRE: it accepts no more, and ends when its clients have gone. If the second ends before it is
+ * READY the first goes on as if nothing had been.
  *
- * Cancel requests come to whoever accepts, who need not be who has the client: each gate has a slot,
- * which its clients' keys name, and CANCEL is passed on to the gate in that slot.
+ * Cancel requests come to whoever accepts, who need not be who has the client: each gate has a
+ * slot, which its clients' keys name, and CANCEL is passed on to the gate in that slot.
  */
 #ifndef STANDPIPE_INIT_KEEPER_H
 #define STANDPIPE_INIT_KEEPER_H
@@ -74,11 +74,12 @@ enum keeper_loss {
 
 void keeper_init(struct keeper *k, const struct keeper_settings *settings);
 
-/* Starts the gate. `command` and `stop_signal` (0: none) are what it is told first. 0; or its exit code
- * when it can't be started, and it makes no sense to try on. */
+/* Starts the gate. `command` and `stop_signal` (0: none) are what it is told first. 0; or its exit
+ * code when it can't be started, and it makes no sense to try on. */
 int keeper_start(struct keeper *k, enum control_command command, int stop_signal, instant now);
 
-/* Starts a successor. 0, or -1: one is on its way, there is nobody to succeed, or too many retire. */
+/* Starts a successor. 0, or -1: one is on its way, there is nobody to succeed, or too many
+ * retire. */
 int keeper_replace(struct keeper *k, enum control_command command, instant now);
 
 /* Tells the current gate, and the one to come. A gate that does not read is dealt with by time. */
@@ -91,8 +92,8 @@ bool keeper_message(struct keeper *k, struct control_message *message, enum cont
 /* A child has ended. `give_up`: it is not worth to start a silent one again for ever. */
 enum keeper_loss keeper_reaped(struct keeper *k, pid_t pid, int status, bool give_up, instant now);
 
-/* Passes a cancel request on to its gates; false: the slot in it is none of theirs. (It may have a backend's
- * process id, which names no slot.) */
+/* Passes a cancel request on to its gates; false: the slot in it is none of theirs. (It may have a
+ * backend's process id, which names no slot.) */
 bool keeper_cancel(const struct keeper *k, const struct control_message *message);
 
 /* Ends all gates by SIGTERM, and SIGKILL after `patience_ns`. */

@@ -30,8 +30,9 @@ struct spawn {
 	const struct sigaction *child_action; /* its disposition of SIGCHLD */
 };
 
-/* Starts the program in a process group of its own, whose id is the pid (unless same_group). Waits until the exec has
- * happened. The pid, or -1 with `error`: code is the errno, the text names the program and the mend. */
+/* Starts the program in a process group of its own, whose id is the pid (unless same_group). Waits
+ * until the exec has happened. The pid, or -1 with `error`: code is the errno, the text names the
+ * program and the mend. */
 pid_t spawn(const struct spawn *s, struct error *error);
 
 /* 127 for a program that is not there, 126 for one that can't be run: as the shell has it. */

@@ -82,7 +82,8 @@ static void finish(struct check *c)
 	uv_close((uv_handle_t *)&c->ended, on_closed);
 }
 
-/* Nobody waits any more: the thread or the process is told to end, and `finish` comes when it has. */
+/* Nobody waits any more: the thread or the process is told to end, and `finish` comes when it
+ * has. */
 static void abandon(struct check *c)
 {
 	uv_timer_stop(&c->timer);

@@ -78,7 +78,8 @@ static int receive_head(struct check_work *w, CURL *curl, char *head)
 		w->target.name, HEAD_MAX);
 }
 
-/* Is there a header `name` with `value`? Exactly, or as one word of a list without regard to case. */
+/* Is there a header `name` with `value`? Exactly, or as one word of a list without regard to
+ * case. */
 static bool has_header(const char *head, const char *name, const char *value, bool exactly)
 {
 	size_t name_len = strlen(name), value_len = strlen(value);

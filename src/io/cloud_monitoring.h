@@ -4,8 +4,8 @@
  * for them or be made by them.
  *
  * A question is one token of the metadata server, which is kept until shortly before its life is
- * over, and one timeSeries.list for each metric (Monitoring API v3). It runs on a thread of its own,
- * so that a service that hangs holds up nothing of the loop's.
+ * over, and one timeSeries.list for each metric (Monitoring API v3). It runs on a thread of its
+ * own, so that a service that hangs holds up nothing of the loop's.
  */
 #ifndef STANDPIPE_IO_CLOUD_MONITORING_H
 #define STANDPIPE_IO_CLOUD_MONITORING_H
@@ -29,7 +29,8 @@ struct cloud_sample {
 
 struct cloud;
 
-/* The answer to a question, borrowed; of an error `sample` is NULL. No error has the token in it. */
+/* The answer to a question, borrowed; of an error `sample` is NULL. No error has the token in
+ * it. */
 typedef void cloud_answered(
 	void *context, const struct cloud_sample *sample, const struct error *error);
 

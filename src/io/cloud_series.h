@@ -35,8 +35,8 @@ struct cloud_value {
 int cloud_series_parse(enum cloud_metric metric, const char *text, size_t len,
 	struct cloud_value *value, struct error *error);
 
-/* The access token of an answer of the metadata server, which is malloc'ed, and how long it is good.
- * 0, or -1 with `error`. */
+/* The access token of an answer of the metadata server, which is malloc'ed, and how long it is
+ * good. 0, or -1 with `error`. */
 int cloud_token_parse(
 	const char *text, size_t len, char **token, int64_t *life_ns, struct error *error);
 

@@ -15,12 +15,13 @@
 
 struct command;
 
-/* The end: its first line without the line's end, borrowed for the call and wiped afterwards; or NULL, and `error`
- * has the reason with what it last said to stderr. The command is gone afterwards. */
+/* The end: its first line without the line's end, borrowed for the call and wiped afterwards; or
+ * NULL, and `error` has the reason with what it last said to stderr. The command is gone
+ * afterwards. */
 typedef void command_ended(void *context, const char *line, const struct error *error);
 
-/* Copies `text`, for sh -c; `environment` is NULL-ended and borrowed for the call. NULL with `error`
- * when nothing could be started; else `ended` is called once, from the loop. */
+/* Copies `text`, for sh -c; `environment` is NULL-ended and borrowed for the call. NULL with
+ * `error` when nothing could be started; else `ended` is called once, from the loop. */
 struct command *command_start(uv_loop_t *loop, const char *text, const char *const *environment,
 	int64_t timeout_ns, command_ended *ended, void *context, struct error *error);
 

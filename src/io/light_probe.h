@@ -1,10 +1,10 @@
 /*
  * light_probe - does a database's server answer? Without a login.
  *
- * A TCP connect by libpq, so that hosts, ports, Unix sockets and defaults are those of a login; and if
- * it is to ask, an SSLRequest, to which PostgreSQL answers one byte, S or N, whether or not it would let
- * anybody in. A server that has TLS notes in its log that the handshake did not follow ("could not
- * accept SSL connection: EOF detected"); one that is not asked notes nothing.
+ * A TCP connect by libpq, so that hosts, ports, Unix sockets and defaults are those of a login; and
+ * if it is to ask, an SSLRequest, to which PostgreSQL answers one byte, S or N, whether or not it
+ * would let anybody in. A server that has TLS notes in its log that the handshake did not follow
+ * ("could not accept SSL connection: EOF detected"); one that is not asked notes nothing.
  *
  * A handshake that gets no answer is dialled afresh, beginning with the next place (io/places.h).
  */
@@ -29,9 +29,9 @@ struct light_probe_target {
 	unsigned turn; /* of its places, the one to begin with */
 };
 
-/* It ended; the probe is freed afterwards. `how` has the times of STAGE_DNS, STAGE_TCP and STAGE_TLS
- * (until the byte), and the stage that it ended in; `error` says why it failed, NULL if it did not.
- * `turn`: the place that it ended at. */
+/* It ended; the probe is freed afterwards. `how` has the times of STAGE_DNS, STAGE_TCP and
+ * STAGE_TLS (until the byte), and the stage that it ended in; `error` says why it failed, NULL if
+ * it did not. `turn`: the place that it ended at. */
 typedef void light_probe_done(
 	void *context, const struct path_attempt *how, unsigned turn, const struct error *error);
 

@@ -1,6 +1,7 @@
 /*
- * listen - listening sockets: made here, or inherited as systemd hands them over (sd_listen_fds(3)):
- * LISTEN_FDS of them from descriptor 3 on, for the process LISTEN_PID, named by LISTEN_FDNAMES.
+ * listen - listening sockets: made here, or inherited as systemd hands them over
+ * (sd_listen_fds(3)): LISTEN_FDS of them from descriptor 3 on, for the process LISTEN_PID, named by
+ * LISTEN_FDNAMES.
  *
  * Every socket given back is non-blocking and closes on exec; it is the caller's to close.
  */
@@ -28,30 +29,30 @@
  * The descriptor, or -1 with `error`. May block to resolve a name. */
 int listen_tcp(const char *host, int port, struct error *error);
 
-/* The next of a list of hosts with commas in between, without the blanks around it; false at its end.
- * An empty list has one, which is empty. A host that is too long is cut. */
+/* The next of a list of hosts with commas in between, without the blanks around it; false at its
+ * end. An empty list has one, which is empty. A host that is too long is cut. */
 bool listen_next_host(const char **list, char host[LISTEN_HOST_MAX]);
 
-/* Listens on each of `hosts`, such a list of at most LISTEN_HOSTS_MAX, all at the same port. Where it has
- * several, "::" and the like take IPv6 alone, so that 0.0.0.0 can stand beside it. `shared`: as
- * listen_tcp_shared. How many of `fds` there are; -1 with `error`: none is open. */
+/* Listens on each of `hosts`, such a list of at most LISTEN_HOSTS_MAX, all at the same port. Where
+ * it has several, "::" and the like take IPv6 alone, so that 0.0.0.0 can stand beside it. `shared`:
+ * as listen_tcp_shared. How many of `fds` there are; -1 with `error`: none is open. */
 int listen_tcp_hosts(
 	const char *hosts, int port, bool shared, int fds[LISTEN_HOSTS_MAX], struct error *error);
 
 /* Is it this machine's own, which nobody else reaches? Of one host. */
 bool listen_is_loopback(const char *host);
 
-/* Under which host this machine itself reaches what listens on `hosts`, a list: the loopback address
- * where one of them is that or every address, else the first. Without [] around IPv6. */
+/* Under which host this machine itself reaches what listens on `hosts`, a list: the loopback
+ * address where one of them is that or every address, else the first. Without [] around IPv6. */
 void listen_reached(const char *hosts, char reached[LISTEN_HOST_MAX]);
 
-/* As listen_tcp, but bound only: it takes no connects until listen() is called. Others of the same user
- * may be bound to the same port in this way, and the kernel spreads connects among them
+/* As listen_tcp, but bound only: it takes no connects until listen() is called. Others of the same
+ * user may be bound to the same port in this way, and the kernel spreads connects among them
  * (SO_REUSEPORT). */
 int listen_tcp_shared(const char *host, int port, struct error *error);
 
-/* Listens on the Unix socket `path`, which every user may connect to. A socket that is there already
- * is replaced if nobody answers on it; anything else that is there is left alone: an error.
+/* Listens on the Unix socket `path`, which every user may connect to. A socket that is there
+ * already is replaced if nobody answers on it; anything else that is there is left alone: an error.
  * The path is at most 107 bytes. */
 int listen_unix(const char *path, struct error *error);
 
@@ -62,7 +63,8 @@ int listen_postgres_unix(
 
 /* The inherited descriptor with this name, or -1. A LISTEN_PID that is not ours means none. */
 int listen_inherited(const char *name);
-/* All that have this name, as systemd gives it to each of a unit's sockets: how many, `most` at most. */
+/* All that have this name, as systemd gives it to each of a unit's sockets: how many, `most` at
+ * most. */
 int listen_inherited_all(const char *name, int *fds, int most);
 
 /* The path that a Unix socket is bound to; empty if it is none. */

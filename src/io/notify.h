@@ -1,6 +1,6 @@
 /*
- * notify - systemd's readiness protocol (sd_notify(3)), both sides: datagrams of NAME=value lines to
- * the Unix socket that NOTIFY_SOCKET names.
+ * notify - systemd's readiness protocol (sd_notify(3)), both sides: datagrams of NAME=value lines
+ * to the Unix socket that NOTIFY_SOCKET names.
  */
 #ifndef STANDPIPE_IO_NOTIFY_H
 #define STANDPIPE_IO_NOTIFY_H

@@ -46,7 +46,8 @@ struct one_try {
 	const char *reason; /* in the text: behind the host and the SQLSTATE */
 };
 
-/* libpq's verbose form of a server's error: "SEVERITY:  SQLSTATE: message". Behind that, or NULL. */
+/* libpq's verbose form of a server's error: "SEVERITY:  SQLSTATE: message". Behind that, or
+ * NULL. */
 static const char *find_sqlstate(const char *message, char sqlstate[6])
 {
 	for (const char *at = strstr(message, ":  "); at; at = strstr(at + 1, ":  ")) {

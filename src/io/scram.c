@@ -49,7 +49,8 @@ static int decode_base64(struct bytes text, uint8_t *to, size_t size)
 		if (i % 4 != 3)
 			continue;
 		size_t count = i + 1 == text.len ? 3 - padding : 3;
-		/* Bits that belong to no byte are none, so that a text can't be said in two ways. */
+		/* Bits that belong to no byte are none, so that a text can't be said in two
+		 * ways. */
 		if (len + count > size || bits & ((1u << 8 * (3 - count)) - 1))
 			return -1;
 		for (size_t byte = 0; byte < count; byte++)
@@ -164,8 +165,8 @@ static enum scram_result malformed(struct error *error, const char *why)
 	return bad(error, "08P01", "malformed SCRAM message: %s", why);
 }
 
-/* The value of the attribute `name` at the start of `m`, to the next comma or the end; 0, or -1 when
- * another is there. `m` moves behind it. */
+/* The value of the attribute `name` at the start of `m`, to the next comma or the end; 0, or -1
+ * when another is there. `m` moves behind it. */
 static int attribute(struct bytes *m, char name, struct bytes *value)
 {
 	if (m->len < 2 || m->at[0] != (uint8_t)name || m->at[1] != '=')

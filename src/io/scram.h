@@ -78,8 +78,9 @@ void scram_init(
 	struct scram *s, const struct scram_verifier *v, const struct scram_binding *binding);
 void scram_release(struct scram *s);
 
-/* Takes client-first-message, of at most SCRAM_MESSAGE_MAX bytes, of the mechanism `plus` or not, and
- * appends server-first-message. `own_nonce`: NULL, or (for tests) what to take for a random one. */
+/* Takes client-first-message, of at most SCRAM_MESSAGE_MAX bytes, of the mechanism `plus` or not,
+ * and appends server-first-message. `own_nonce`: NULL, or (for tests) what to take for a random
+ * one. */
 enum scram_result scram_first(struct scram *s, bool plus, struct bytes message,
 	const char *own_nonce, struct buffer *out, struct error *error);
 

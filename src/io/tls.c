@@ -126,12 +126,14 @@ static int ask_for_certificates(SSL_CTX *context, const char *file, struct error
 		return complain(error, file, "the clients' certificate authorities can't be used");
 	}
 	SSL_CTX_set_client_CA_list(context, names); /* takes them */
-	/* Asked for, not required: who must show one is auth's to say. A bad one ends the handshake. */
+	/* Asked for, not required: who must show one is auth's to say. A bad one ends the
+	 * handshake. */
 	SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE, NULL);
 	return 0;
 }
 
-/* As PostgreSQL does: each authority of the chain must have a list, and one that has expired is none. */
+/* As PostgreSQL does: each authority of the chain must have a list, and one that has expired is
+ * none. */
 static int look_for_revoked(SSL_CTX *context, const char *file, struct error *error)
 {
 	X509_STORE *store = SSL_CTX_get_cert_store(context);

@@ -15,7 +15,8 @@
 #include "base/bytes.h"
 #include "base/error.h"
 
-/* The first byte of a TLS handshake: of a client that does not ask first (sslnegotiation=direct). */
+/* The first byte of a TLS handshake: of a client that does not ask first
+ * (sslnegotiation=direct). */
 #define TLS_FIRST_BYTE 0x16
 
 /* The hash of a certificate for channel binding, at most (SHA-512's). */
@@ -37,7 +38,8 @@ struct tls {
 #define TLS_INIT ((struct tls){0})
 
 /* Reads the files. When all are good they take the place of what was loaded before, which those who
- * are connected keep; else -1 with `error` (the file in its origin), and what was loaded goes on. */
+ * are connected keep; else -1 with `error` (the file in its origin), and what was loaded goes
+ * on. */
 int tls_load(struct tls *tls, const struct tls_files *files, struct error *error);
 
 /* After all that tls_accept made is closed. */
@@ -58,8 +60,8 @@ const char *tls_reason(void);
 bool tls_named_protocol(const SSL *ssl);
 
 /* Has the client shown a certificate (one that is not trusted has ended the handshake) that names
- * `user`: by its subject's common name, or by an alternative name that is an e-mail address or a DNS
- * name, byte by byte? */
+ * `user`: by its subject's common name, or by an alternative name that is an e-mail address or a
+ * DNS name, byte by byte? */
 bool tls_names_user(const SSL *ssl, const char *user);
 
 /* tls-server-end-point (RFC 5929) of the certificate that was shown on this connection: its hash;

@@ -59,8 +59,8 @@ struct upstream_login *upstream_start(uv_loop_t *loop, const struct upstream_tar
 /* Drops the socket and dials afresh, within the same login, beginning with the next place. */
 void upstream_redial(struct upstream_login *login);
 
-/* The socket that it dials with now, borrowed until the loop goes on; -1: there is none, or libpq is
- * at work on it. For looking at only. */
+/* The socket that it dials with now, borrowed until the loop goes on; -1: there is none, or libpq
+ * is at work on it. For looking at only. */
 int upstream_fd(const struct upstream_login *login);
 
 /* Is it under TLS by now? False while libpq is at work on it. */

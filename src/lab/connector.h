@@ -3,8 +3,8 @@
  * capacity of scenario/capacity.h, on a thread and a loop of its own, so that it keeps its pace
  * while the machine is busy.
  *
- * Every instance reaches it at an address of its own (127.0.1.1, 127.0.1.2, ...) on one port, behind
- * which stands one listening socket: the kernel completes exactly as many handshakes as the
+ * Every instance reaches it at an address of its own (127.0.1.1, 127.0.1.2, ...) on one port,
+ * behind which stands one listening socket: the kernel completes exactly as many handshakes as the
  * capacity has room for and drops the SYNs of all others (lab/doorway.h). An instance whose egress
  * is not warm yet finds at its address a listener that drops everything.
  *

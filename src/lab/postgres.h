@@ -2,10 +2,10 @@
  * postgres - a private PostgreSQL for one lab: Debian's newest, in a directory of its own that
  * nobody else may enter, on a Unix socket there and on a port of 127.0.0.1.
  *
- * It runs as an ordinary user: when the lab runs as root, as `postgres`, else `nobody`. For speed it
- * forgoes safety against a crash of the machine (fsync, synchronous_commit, full_page_writes off),
- * which changes nothing in how connections are made. Over TCP the application's user logs in with
- * SCRAM and a password that is drawn for the run.
+ * It runs as an ordinary user: when the lab runs as root, as `postgres`, else `nobody`. For speed
+ * it forgoes safety against a crash of the machine (fsync, synchronous_commit, full_page_writes
+ * off), which changes nothing in how connections are made. Over TCP the application's user logs in
+ * with SCRAM and a password that is drawn for the run.
  */
 #ifndef STANDPIPE_LAB_POSTGRES_H
 #define STANDPIPE_LAB_POSTGRES_H

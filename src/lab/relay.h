@@ -3,9 +3,9 @@
  * both ways, within the bandwidth of the connector instance that a flow began on.
  *
  * Plain non-blocking reads and writes through one scratch buffer. A side that cannot take what was
- * read gets it from a queue of the flow's own, and nothing more is read for it until then. On a path
- * with latency all goes through that queue, and at most RELAY_QUEUE_MAX bytes are on their way per
- * direction. Ends are passed on as they come: a half-close as a half-close, a reset as a reset.
+ * read gets it from a queue of the flow's own, and nothing more is read for it until then. On a
+ * path with latency all goes through that queue, and at most RELAY_QUEUE_MAX bytes are on their way
+ * per direction. Ends are passed on as they come: a half-close as a half-close, a reset as a reset.
  *
  * Latency: what one side sends reaches the other `delay_ns` later. The handshake is the kernel's
  * and takes no time; the round trip that it would have taken is added to the first bytes.

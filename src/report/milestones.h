@@ -30,8 +30,8 @@ void milestones_up(struct milestones *m, int ready, int wanted, uint64_t now);
 void milestones_fault(struct milestones *m, uint64_t now);
 void milestones_fault_over(struct milestones *m, uint64_t now);
 
-/* All requests that came from `begun_ns` to `over_ns`, which is past, have been served at once. It is
- * known later than that, for a request takes its time also when all is well. */
+/* All requests that came from `begun_ns` to `over_ns`, which is past, have been served at once. It
+ * is known later than that, for a request takes its time also when all is well. */
 void milestones_served(struct milestones *m, uint64_t begun_ns, uint64_t over_ns);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * runs - an arm that was played several times, each time with another seed: the distribution of each
- * metric, and in how many of the runs an expectation held.
+ * runs - an arm that was played several times, each time with another seed: the distribution of
+ * each metric, and in how many of the runs an expectation held.
  */
 #ifndef STANDPIPE_REPORT_RUNS_H
 #define STANDPIPE_REPORT_RUNS_H
@@ -22,8 +22,8 @@ void runs_release(struct runs *r);
 /* The METRICS of a run, to be filled in. */
 double *runs_at(struct runs *r, int run);
 
-/* The value below which share `q` of the runs lie (nearest rank). What was not measured counts as more
- * than all else, for it is what never came; NaN when the rank is one of those. */
+/* The value below which share `q` of the runs lie (nearest rank). What was not measured counts as
+ * more than all else, for it is what never came; NaN when the rank is one of those. */
 double runs_quantile(const struct runs *r, enum metric metric, double q);
 
 /* In how many it was measured. */

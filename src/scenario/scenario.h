@@ -53,8 +53,8 @@ struct scenario_database {
 	int buffer;
 };
 
-/* What a service's own liveness endpoint looks at, in the simulator. Behind Standpipe it is the gate
- * that is asked, and that never fails for the database's sake. */
+/* What a service's own liveness endpoint looks at, in the simulator. Behind Standpipe it is the
+ * gate that is asked, and that never fails for the database's sake. */
 enum scenario_health { HEALTH_PROCESS, HEALTH_DATABASE };
 
 /* What instances do of themselves. The lab's are real processes and take the time that they take;
@@ -182,7 +182,8 @@ int scenario_fitting(const struct scenario *s, const struct scenario_arm *arm);
 instant scenario_recovery(const struct scenario *s, const struct scenario_arm *arm);
 
 /* Part (b) of the bound: the earliest moment at which path and database can have admitted one
- * connection for each instance that fits, since the start of the arm. INSTANT_NEVER: they never can. */
+ * connection for each instance that fits, since the start of the arm. INSTANT_NEVER: they never
+ * can. */
 instant scenario_earliest(const struct scenario *s, const struct scenario_arm *arm);
 
 #endif

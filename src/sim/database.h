@@ -1,6 +1,6 @@
 /*
- * database - the server at the end of the path: backends up to max_connections, and a few cores that
- * logins and transactions share, first come, first served.
+ * database - the server at the end of the path: backends up to max_connections, and a few cores
+ * that logins and transactions share, first come, first served.
  *
  * As PostgreSQL does it: a backend begins with the startup packet and holds its place from then on;
  * without a place it says 53300 at once. Whether only places for superusers are left is found out

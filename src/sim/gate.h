@@ -40,8 +40,8 @@ struct gate_told {
 	int exit_code; /* -1: none; the instance ends after the step */
 };
 
-/* Where the gates of a fleet are, side by side: thousands of engines are far more than caches hold, and
- * on huge pages (where the system gives them) a sixth of the time is saved. */
+/* Where the gates of a fleet are, side by side: thousands of engines are far more than caches hold,
+ * and on huge pages (where the system gives them) a sixth of the time is saved. */
 struct gates {
 	const struct engine_settings *settings; /* borrowed */
 	int clients; /* of each */
@@ -79,7 +79,8 @@ void gate_second(struct world *w, int instance);
 void gate_service_exited(struct world *w, int instance, int code);
 void gate_service_up(struct world *w, int instance);
 
-/* The engine wants the path to be asked. Of the connection that asks: it is past TCP; it has ended. */
+/* The engine wants the path to be asked. Of the connection that asks: it is past TCP; it has
+ * ended. */
 void gate_probe(struct world *w, int instance, const struct engine_action *a);
 void gate_probe_connected(struct world *w, int instance);
 void gate_probed(struct world *w, int instance, enum outcome outcome);

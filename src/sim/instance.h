@@ -25,7 +25,8 @@ enum instance_state {
 };
 
 struct instance {
-	/* What tells whether an occurrence is void comes first: most are looked at for nothing else. */
+	/* What tells whether an occurrence is void comes first: most are looked at for nothing
+	 * else. */
 	uint32_t serial; /* of its start; changes when it ends */
 	uint32_t phase_serial; /* of its gate's phase; changes with it */
 	instant timer_at; /* its gate's first tick that is under way; INSTANT_NEVER: none */

@@ -117,7 +117,8 @@ static void check_conns(struct world *w)
 			d->backends, d->sessions);
 }
 
-/* Each request is with an instance, in a slot or in the queue, or its user waits for the next try. */
+/* Each request is with an instance, in a slot or in the queue, or its user waits for the next
+ * try. */
 static void check_requests(struct world *w)
 {
 	int used = 0, placed = 0;

@@ -2,8 +2,8 @@
  * load - users: requests that come as a Poisson process, each to an instance that is up, and are
  * asked again when they fail.
  *
- * A user who waits no longer goes away, and the instance, which does not know, works on for nobody: that
- * is what keeps an overload going.
+ * A user who waits no longer goes away, and the instance, which does not know, works on for nobody:
+ * that is what keeps an overload going.
  */
 #ifndef STANDPIPE_SIM_LOAD_H
 #define STANDPIPE_SIM_LOAD_H

@@ -186,8 +186,8 @@ static void set_times(struct world *w)
 	v[METRIC_RECOVERY_BOUND_S] = seconds_or_nan(scenario_recovery(w->scenario, w->arm));
 }
 
-/* How evenly those that are up share the connections: Jain's index, (sum x)^2 / (n x sum x^2) (Jain,
- * Chiu and Hawe, "A Quantitative Measure of Fairness", 1984). */
+/* How evenly those that are up share the connections: Jain's index, (sum x)^2 / (n x sum x^2)
+ * (Jain, Chiu and Hawe, "A Quantitative Measure of Fairness", 1984). */
 static double fairness(const struct world *w)
 {
 	double sum = 0, squares = 0;

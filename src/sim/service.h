@@ -2,9 +2,9 @@
  * service - what an instance runs: a pool of connections with the habits of examples/fastapi.
  *
  * It opens `warm` connections at its start, all at once, asks each something and checks the schema,
- * within one static timeout; if that fails it ends with code 3. Then it serves requests: each takes a
- * slot of its pool for one transaction, or waits for one. Behind Standpipe a slot's connection is one
- * to the gate, which is there at once; else it is one to the database.
+ * within one static timeout; if that fails it ends with code 3. Then it serves requests: each takes
+ * a slot of its pool for one transaction, or waits for one. Behind Standpipe a slot's connection is
+ * one to the gate, which is there at once; else it is one to the database.
  */
 #ifndef STANDPIPE_SIM_SERVICE_H
 #define STANDPIPE_SIM_SERVICE_H

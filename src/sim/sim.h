@@ -37,9 +37,10 @@ struct sim_stats {
 	int64_t events; /* of the queue, that were not void */
 };
 
-/* Plays the arm, and for the bound its reference without load and faults: the arm that it names, else
- * the same arm without path on a database with room for all. `*result` is initialised by the caller (result_init), and filled in. `stats` may be
- * NULL. 0, or -1 with `error`: an invariant was broken; it says which, when and where. */
+/* Plays the arm, and for the bound its reference without load and faults: the arm that it names,
+ * else the same arm without path on a database with room for all. `*result` is initialised by the
+ * caller (result_init), and filled in. `stats` may be NULL. 0, or -1 with `error`: an invariant was
+ * broken; it says which, when and where. */
 int sim_run(const struct scenario *s, const struct scenario_arm *arm,
 	const struct sim_settings *settings, uint64_t seed, struct result *result,
 	struct sim_stats *stats, struct error *error);

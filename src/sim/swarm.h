@@ -1,6 +1,6 @@
 /*
- * swarm - random scenarios: a seed draws the fleet, the path, the database, the faults and Standpipe's
- * own settings, and the run must keep what is always promised.
+ * swarm - random scenarios: a seed draws the fleet, the path, the database, the faults and
+ * Standpipe's own settings, and the run must keep what is always promised.
  *
  * Each kind of fault and each unusual trait is on or off for a whole run (Groce et al., "Swarm
  * Testing", ISSTA 2012: a run with everything in it hides what a run without some of it finds). A

@@ -1,6 +1,6 @@
 /*
- * world - an arm in virtual time: all parts, the queue of what is still to happen, and the seed that
- * all is drawn from. One thread, no I/O; the same seed gives the same world.
+ * world - an arm in virtual time: all parts, the queue of what is still to happen, and the seed
+ * that all is drawn from. One thread, no I/O; the same seed gives the same world.
  */
 #ifndef STANDPIPE_SIM_WORLD_H
 #define STANDPIPE_SIM_WORLD_H

@@ -52,8 +52,8 @@ bool sql_is_custom_name(struct bytes name);
 /* PostgreSQL's NAMEDATALEN. */
 #define SQL_NAME_MAX 64
 
-/* Is the text no more than DEALLOCATE [PREPARE] name? Gives the name as PostgreSQL takes it: folded,
- * unless it is quoted, and cut to what fits. False for ALL. */
+/* Is the text no more than DEALLOCATE [PREPARE] name? Gives the name as PostgreSQL takes it:
+ * folded, unless it is quoted, and cut to what fits. False for ALL. */
 bool sql_deallocates(struct bytes text, char name[SQL_NAME_MAX]);
 
 /* Does the text begin as what PostgreSQL plans does, and not as a utility command (FETCH, SHOW)? */

@@ -23,8 +23,8 @@ struct wire_switches {
 /* Begins. `options` must stay. */
 void wire_switches_init(struct wire_switches *s, const char *options);
 
-/* The next setting; 1, 0 at the end, or -1 for what PostgreSQL would refuse. The texts are valid until
- * the next call. */
+/* The next setting; 1, 0 at the end, or -1 for what PostgreSQL would refuse. The texts are valid
+ * until the next call. */
 int wire_switch_next(struct wire_switches *s, const char **name, const char **value);
 
 #endif
