@@ -201,7 +201,8 @@ static void scale(const struct panel *p, const char *title)
 
 	fprintf(p->to, "<rect x=\"%d\" y=\"%.1f\" width=\"%d\" height=\"%d\" fill=\"#f7f7f7\"/>\n",
 		LEFT, p->top, WIDTH - LEFT - RIGHT, PANEL);
-	for (double at = 0; at <= p->most * 1.0001; at += step) {
+	for (int i = 0; i * step <= p->most * 1.0001; i++) {
+		double at = i * step;
 		double y = y_of(p, at);
 		fprintf(p->to, "<path d=\"M%d %.1fH%d\" stroke=\"#dddddd\"/>\n", LEFT, y,
 			WIDTH - RIGHT);
@@ -219,7 +220,8 @@ static void time_scale(const struct panel *p)
 	char number[32];
 	double step = step_of(p->end_s, TICKS);
 
-	for (double at = 0; at <= p->end_s * 1.0001; at += step) {
+	for (int i = 0; i * step <= p->end_s * 1.0001; i++) {
+		double at = i * step;
 		snprintf(number, sizeof number, "%g s", at);
 		fprintf(p->to, "<path d=\"M%.1f %.1fv4\" stroke=\"#999999\"/>\n", x_of(p, at),
 			p->top + PANEL);
