@@ -101,7 +101,7 @@ static void converse(struct hub *h, int fd, const struct buffer *script)
 }
 
 static const struct gate_database database = {
-	.name = "d", .conninfo = "", .user = "u", .host = "played"};
+	.auth_query = "", .name = "d", .conninfo = "", .user = "u", .host = "played"};
 
 static void set(struct gate_settings *s)
 {

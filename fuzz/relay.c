@@ -680,7 +680,8 @@ static void on_action(void *context, const struct engine_action *action)
 {
 }
 
-static struct gate_database database = {.name = "d", .conninfo = "", .user = "u", .host = "played"};
+static struct gate_database database = {
+	.auth_query = "", .name = "d", .conninfo = "", .user = "u", .host = "played"};
 
 static void set(struct gate_settings *s)
 {

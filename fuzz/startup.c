@@ -199,7 +199,7 @@ static void on_action(void *context, const struct engine_action *action)
 }
 
 static const struct gate_database database = {
-	.name = "d", .conninfo = "", .user = "u", .host = "played"};
+	.auth_query = "", .name = "d", .conninfo = "", .user = "u", .host = "played"};
 
 static void set(struct gate_settings *s, int how, const char *verifier)
 {
