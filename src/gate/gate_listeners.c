@@ -128,8 +128,8 @@ int gate_listeners_open(struct gate *g, struct error *error)
 	for (int i = 0; i < ACCEPTORS; i++) {
 		if (g->listeners[LISTENER_UNIX + i] < 0)
 			continue;
-		g->acceptors[i] = acceptor_new(
-			&g->loop, g->listeners[LISTENER_UNIX + i], on_accept, g, error);
+		g->acceptors[i] = acceptor_new_on(
+			&g->reactor, g->listeners[LISTENER_UNIX + i], on_accept, g, error);
 		if (!g->acceptors[i])
 			return -1;
 		if (g->succeeds)

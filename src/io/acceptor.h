@@ -2,7 +2,9 @@
  * acceptor - takes connections off a listening socket and hands them on, one by one.
  *
  * Out of descriptors, it rests for ACCEPTOR_REST_MS instead of spinning; a burst is taken
- * ACCEPTOR_BURST at a time, so that the rest of the loop goes on.
+ * ACCEPTOR_BURST at a time, so that the rest of the loop goes on. On a reactor one is taken at a
+ * time, and twice as many in each turn that comes right after another: most come alone, and asking
+ * whether there is one more is a system call.
  */
 #ifndef STANDPIPE_IO_ACCEPTOR_H
 #define STANDPIPE_IO_ACCEPTOR_H
@@ -10,6 +12,8 @@
 #include <uv.h>
 
 #include "base/error.h"
+
+struct reactor;
 
 #define ACCEPTOR_BURST   64
 #define ACCEPTOR_REST_MS 100
@@ -24,6 +28,10 @@ typedef void acceptor_take(void *context, int fd);
  * between poll and accept. NULL with `error` if it can't be watched. */
 struct acceptor *acceptor_new(
 	uv_loop_t *loop, int listen_fd, acceptor_take *take, void *context, struct error *error);
+
+/* ... of a reactor's: it waits for them by itself, and does not turn libuv's loop to take them. */
+struct acceptor *acceptor_new_on(struct reactor *r, int listen_fd, acceptor_take *take,
+	void *context, struct error *error);
 
 /* Paused, connections wait in the kernel's backlog, or go to others that share the socket. Both
  * may be called at any time, from inside `take` too. */

@@ -15,8 +15,11 @@ struct backend {
 	void (*release)(struct reactor *r);
 	/* Until there is something to do; if not `waits`, only looks. */
 	void (*wait)(struct reactor *r, bool waits);
-	/* Calls the streams' events. Says whether libuv has something to do. */
+	/* Calls the streams' events, and the watches'. Says whether libuv has something to do. */
 	bool (*dispatch)(struct reactor *r);
+	/* As reactor_watch and reactor_unwatch. */
+	int (*watch)(struct reactor *r, struct reactor_watch *w);
+	void (*unwatch)(struct reactor *r, struct reactor_watch *w);
 	/* 0, or -1 with errno. */
 	int (*add)(struct stream *s);
 	/* Calls stream_gone once nothing can come of it any more, at once or from dispatch. */

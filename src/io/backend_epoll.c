@@ -37,12 +37,44 @@ void epoll_set_wait(struct epoll_set *e, bool waits)
 		e->count = 0; /* EINTR: a turn without news */
 }
 
-struct stream *epoll_set_stream(struct reactor *r, const struct epoll_event *event)
+/* A pointer's lowest bit is never set: here it says that it is a watch's. */
+#define WATCHES UINT64_C(1)
+
+static uint64_t watch_data(const struct reactor_watch *w)
 {
-	if (event->data.ptr != r)
+	return (uint64_t)(uintptr_t)w | WATCHES;
+}
+
+struct stream *epoll_set_stream(struct reactor *r, const struct epoll_event *event, bool *due)
+{
+	if (event->data.u64 & WATCHES) {
+		struct reactor_watch *w = (void *)(uintptr_t)(event->data.u64 & ~WATCHES);
+		w->ready(w);
+		return NULL;
+	}
+	if (event->data.ptr && event->data.ptr != r)
 		return event->data.ptr;
-	r->alarm_ms = UINT64_MAX;
+	if (event->data.ptr == r)
+		r->alarm_ms = UINT64_MAX;
+	*due = true;
 	return NULL;
+}
+
+int epoll_set_watch(struct epoll_set *e, struct reactor_watch *w)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.u64 = watch_data(w)};
+	return epoll_ctl(e->fd, EPOLL_CTL_ADD, w->fd, &event);
+}
+
+void epoll_set_unwatch(struct epoll_set *e, struct reactor_watch *w)
+{
+	/* Not left to close(2): others may have the descriptor. */
+	struct epoll_event event = {0};
+	epoll_ctl(e->fd, EPOLL_CTL_DEL, w->fd, &event);
+	/* An event of this turn that is yet to come is taken for one of libuv's, which finds nothing. */
+	for (int i = 0; i < e->count; i++)
+		if (e->events[i].data.u64 == watch_data(w))
+			e->events[i].data.ptr = NULL;
 }
 
 /* Room is waited for only while there is none: a Unix socket would tell of it with each message
@@ -120,14 +152,22 @@ static bool on_dispatch(struct reactor *r)
 	struct epoll_set *e = r->state;
 	bool due = false;
 	for (int i = 0; i < e->count; i++) {
-		struct stream *s = epoll_set_stream(r, &e->events[i]);
+		struct stream *s = epoll_set_stream(r, &e->events[i], &due);
 		if (s)
 			epoll_set_signal(e, s, e->events[i].events);
-		else
-			due = true;
 	}
 	e->count = 0;
 	return due;
+}
+
+static int on_watch(struct reactor *r, struct reactor_watch *w)
+{
+	return epoll_set_watch(r->state, w);
+}
+
+static void on_unwatch(struct reactor *r, struct reactor_watch *w)
+{
+	epoll_set_unwatch(r->state, w);
 }
 
 static int on_add(struct stream *s)
@@ -151,6 +191,8 @@ const struct backend backend_epoll = {
 	.release = on_release,
 	.wait = on_wait,
 	.dispatch = on_dispatch,
+	.watch = on_watch,
+	.unwatch = on_unwatch,
 	.add = on_add,
 	.remove = on_remove,
 	.write = stream_send,

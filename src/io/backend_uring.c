@@ -347,10 +347,10 @@ static bool on_dispatch(struct reactor *r)
 	bool due = false;
 	u->readers_count = 0;
 	for (int i = 0; i < e->count; i++) {
-		struct stream *s = epoll_set_stream(r, &e->events[i]);
+		struct stream *s = epoll_set_stream(r, &e->events[i], &due);
 		if (!s)
-			due = true;
-		else if (u->readers_count < READERS_MAX && is_reader(s, e->events[i].events))
+			continue;
+		if (u->readers_count < READERS_MAX && is_reader(s, e->events[i].events))
 			u->readers[u->readers_count++] = s;
 		else
 			tell(u, s, e->events[i].events);
@@ -370,6 +370,18 @@ static void on_wait(struct reactor *r, bool waits)
 	send_gathered(u);
 	/* A send that failed has given it something to do. */
 	epoll_set_wait(&u->set, waits && !r->ready);
+}
+
+static int on_watch(struct reactor *r, struct reactor_watch *w)
+{
+	struct uring *u = r->state;
+	return epoll_set_watch(&u->set, w);
+}
+
+static void on_unwatch(struct reactor *r, struct reactor_watch *w)
+{
+	struct uring *u = r->state;
+	epoll_set_unwatch(&u->set, w);
 }
 
 static int on_add(struct stream *s)
@@ -440,6 +452,8 @@ const struct backend backend_uring = {
 	.release = on_release,
 	.wait = on_wait,
 	.dispatch = on_dispatch,
+	.watch = on_watch,
+	.unwatch = on_unwatch,
 	.add = on_add,
 	.remove = on_remove,
 	.flush = flush_now,

@@ -103,6 +103,18 @@ static void let_go(struct reactor *r)
 	}
 }
 
+/* ---- what is no stream ---- */
+
+int reactor_watch(struct reactor *r, struct reactor_watch *w)
+{
+	return r->backend->watch(r, w);
+}
+
+void reactor_unwatch(struct reactor *r, struct reactor_watch *w)
+{
+	r->backend->unwatch(r, w);
+}
+
 /* ---- turning ---- */
 
 /* libuv's clock counts the milliseconds of CLOCK_MONOTONIC. */
@@ -133,6 +145,7 @@ void reactor_turn(struct reactor *r, bool wait)
 		r->before_wait(r->context);
 	r->backend->wait(r, wait && may_wait(r));
 	uv_update_time(r->loop);
+	r->turns++;
 	bool due = r->backend->dispatch(r);
 	work_on(r);
 	let_go(r);

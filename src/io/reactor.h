@@ -2,8 +2,8 @@
  * reactor - the gate's wait: streams, and libuv's loop for all else.
  *
  * Streams are what a transaction passes through, so they are waited for directly, with as few
- * system calls as the kernel allows. Timers, children, listening sockets, pages and the like stay
- * with libuv: its descriptor is one of those that the reactor waits for, its nearest timer sets
+ * system calls as the kernel allows, and so are the sockets where they come from. Timers, children,
+ * pages and the like stay with libuv: its descriptor is one of those that the reactor waits for, its nearest timer sets
  * an alarm, and uv_run is called only when one of the two has come. So uv_run and uv_stop are not
  * for the loop's owner to call while a reactor has it: reactor_run and reactor_stop are.
  *
@@ -25,6 +25,12 @@
 struct backend;
 struct stream;
 
+/* A descriptor that is no stream: what is there to be read, or accepted, is told in each turn. */
+struct reactor_watch {
+	int fd;
+	void (*ready)(struct reactor_watch *w);
+};
+
 enum reactor_choice {
 	REACTOR_AUTO, /* the best that is there */
 	REACTOR_EPOLL,
@@ -43,6 +49,7 @@ struct reactor {
 	uint64_t alarm_ms; /* at this time of libuv's clock; UINT64_MAX: it is not set */
 	struct stream *closing; /* only to be told that they are closed */
 	int streams; /* that are not closed yet */
+	uint64_t turns; /* so far */
 	bool stopped;
 	uint8_t *scratch; /* REACTOR_READ bytes, for one read at a time */
 };
@@ -56,6 +63,10 @@ void reactor_release(struct reactor *r);
 
 /* "epoll" or "io_uring": which of them it became. */
 const char *reactor_backend(const struct reactor *r);
+
+/* Borrows `w` until reactor_unwatch, which may be called from inside any event. 0, or -1 with errno. */
+int reactor_watch(struct reactor *r, struct reactor_watch *w);
+void reactor_unwatch(struct reactor *r, struct reactor_watch *w);
 
 /* Until reactor_stop. */
 void reactor_run(struct reactor *r);
