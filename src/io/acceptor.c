@@ -99,14 +99,13 @@ static void look(struct acceptor *a)
 
 /* ---- its life ---- */
 
-static struct acceptor *make(
-	uv_loop_t *loop, int listen_fd, acceptor_take *take, void *context)
+static struct acceptor *make(uv_loop_t *loop, int listen_fd, acceptor_take *take, void *context)
 {
 	struct acceptor *a = calloc(1, sizeof(*a));
 	if (!a)
 		abort();
 	*a = (struct acceptor){.listen_fd = listen_fd, .take = take, .context = context};
-	a->watch = (struct reactor_watch){listen_fd, on_ready};
+	a->watch = (struct reactor_watch){.fd = listen_fd, .ready = on_ready};
 	uv_timer_init(loop, &a->rest);
 	a->poll.data = a->rest.data = a;
 	a->closing = 1;
@@ -122,8 +121,8 @@ static void on_closed(uv_handle_t *handle)
 
 static struct acceptor *unmake(struct acceptor *a, int number, struct error *error)
 {
-	error_set(error, "listen", number, "cannot watch the listening socket: %s",
-		strerror(number));
+	error_set(
+		error, "listen", number, "cannot watch the listening socket: %s", strerror(number));
 	uv_close((uv_handle_t *)&a->rest, on_closed);
 	return NULL;
 }
@@ -140,8 +139,8 @@ struct acceptor *acceptor_new(
 	return a;
 }
 
-struct acceptor *acceptor_new_on(struct reactor *r, int listen_fd, acceptor_take *take,
-	void *context, struct error *error)
+struct acceptor *acceptor_new_on(
+	struct reactor *r, int listen_fd, acceptor_take *take, void *context, struct error *error)
 {
 	struct acceptor *a = make(r->loop, listen_fd, take, context);
 	int flags = fcntl(listen_fd, F_GETFL);

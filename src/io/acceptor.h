@@ -30,8 +30,8 @@ struct acceptor *acceptor_new(
 	uv_loop_t *loop, int listen_fd, acceptor_take *take, void *context, struct error *error);
 
 /* ... of a reactor's: it waits for them by itself, and does not turn libuv's loop to take them. */
-struct acceptor *acceptor_new_on(struct reactor *r, int listen_fd, acceptor_take *take,
-	void *context, struct error *error);
+struct acceptor *acceptor_new_on(
+	struct reactor *r, int listen_fd, acceptor_take *take, void *context, struct error *error);
 
 /* Paused, connections wait in the kernel's backlog, or go to others that share the socket. Both
  * may be called at any time, from inside `take` too. */
