@@ -43,7 +43,7 @@ static void succeed(struct gate *g, int code)
 {
 	switch (code) {
 	case CONTROL_SUCCEED_FIRST:
-		g->succeeds = g->follows = true;
+		g->succeeds = g->follows = g->phases.succeeds = true;
 		break;
 	case CONTROL_SUCCEED_ALONE:
 		gate_predecessor_gone(g);

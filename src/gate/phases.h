@@ -25,6 +25,7 @@ struct phases {
 	struct hub *hub; /* borrowed */
 	struct door *door; /* borrowed; NULL: none */
 	int admin_port, gate_port;
+	bool succeeds; /* another gate accepts on that port, until this one has started */
 	void (*start_command)(void *context);
 	void *context;
 
