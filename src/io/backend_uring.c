@@ -1,30 +1,63 @@
 /*
- * io_uring as a way to do many things by one system call: the one that waits sends before that all
- * that the turn has written, and where many have something to be read, one reads from all of them.
+ * io_uring as a way to do many things by one system call: epoll tells which streams have something,
+ * one call reads from all of them, and one sends all that the turn has written.
  *
- * What waits in the ring are polls, which stay armed: one for each stream, as with epoll, but that their
- * wait has no descriptor of its own, so that it can share a call with the sends. A receive that waits
- * would cost more, and own a buffer. Receives and sends do not wait (MSG_DONTWAIT): they are over when
- * the call that submitted them returns. Few receives are done by recv(2), which costs less then.
+ * Nothing is under way in the ring between turns: receives and sends do not wait (MSG_DONTWAIT), so
+ * they are over when the call that submitted them returns. So a stream owns no buffer, and can be
+ * closed at any time. Where a turn has little to do it is done by recv(2) and send(2), which cost
+ * less then.
  *
  * Reading is by the ring only for streams that are plain and will stay so (stream.settled): the bytes
  * of one that another's event has just paused are kept (stream.spill), and OpenSSL would miss them.
+ * Small messages are gathered in `room` until the turn ends. Their sends are silent when they
+ * succeed; what a socket does not take comes back, and is kept until there is room.
  */
 #include <assert.h>
 #include <errno.h>
-#include <poll.h>
+#include <liburing.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include "io/uring.h"
+#include "io/backend.h"
+#include "io/backend_epoll.h"
 
 /* From so many on one call for all costs less than one for each. */
 #define BATCH_MIN 3
 
 #define SUBMISSIONS  256
-#define COMPLETIONS  4096
+#define COMPLETIONS  4096 /* more than GATHERED_MAX */
 #define SUBMIT_TRIES 100
+#define READERS_MAX  64
+#define BUFFER_SIZE  16384
+
+/* Longer messages are sent from where they lie: a copy would cost more than a system call. */
+#define SMALL        4096
+#define ROOM         65536
+#define GATHERED_MAX 2048
+
+/* What could not be passed on at once. */
+struct stream_spill {
+	struct buffer in; /* received while nobody wanted it */
+	struct buffer out; /* taken from the owner, and not by the socket */
+};
+
+struct uring {
+	struct epoll_set set;
+	struct io_uring ring;
+	struct stream *readers[READERS_MAX]; /* of this turn */
+	int readers_count;
+	uint8_t *memory; /* for each reader BUFFER_SIZE bytes */
+	uint8_t *room; /* what is gathered in this turn */
+	uint32_t used; /* of it */
+	struct stream *gathered[GATHERED_MAX]; /* that have something there; NULL: no more */
+	uint32_t gathered_count;
+};
+
+static struct uring *uring_of(const struct stream *s)
+{
+	return s->reactor->state;
+}
 
 /* ---- the ring ---- */
 
@@ -38,7 +71,7 @@ static void submit_all(struct uring *u)
 	}
 }
 
-struct io_uring_sqe *uring_submission(struct uring *u)
+static struct io_uring_sqe *next_submission(struct uring *u)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
 	if (sqe)
@@ -49,113 +82,185 @@ struct io_uring_sqe *uring_submission(struct uring *u)
 	return sqe;
 }
 
-/* Told each time that something comes. */
-static void arm(struct uring *u, int fd, unsigned events, uint64_t data)
+/* ---- what could not be passed on ---- */
+
+static struct stream_spill *spill_of(struct stream *s)
 {
-	struct io_uring_sqe *sqe = uring_submission(u);
-	io_uring_prep_poll_multishot(sqe, fd, events);
-	sqe->user_data = data;
+	if (!s->spill)
+		s->spill = calloc(1, sizeof(*s->spill));
+	if (!s->spill)
+		abort();
+	return s->spill;
 }
 
-/* Told once, if something is there or when it comes. */
-static void arm_once(struct uring *u, int fd, uint64_t data)
+static void spill_trim(struct stream *s)
 {
-	struct io_uring_sqe *sqe = uring_submission(u);
-	io_uring_prep_poll_add(sqe, fd, POLLIN);
-	sqe->user_data = data;
-}
-
-static void arm_stream(struct uring *u, struct stream *s)
-{
-	arm(u, s->fd, POLLIN | POLLRDHUP, (uintptr_t)s | URING_STREAM);
-	s->polls++;
-}
-
-static void arm_watch(struct uring *u, struct reactor_watch *w)
-{
-	arm_once(u, w->fd, (uintptr_t)w | URING_WATCH);
-	w->armed = true;
-}
-
-/* ---- completions ---- */
-
-/* To be dealt with by the next dispatch. */
-static void note(struct uring *u, struct stream *s, int events)
-{
-	s->polled |= events > 0 ? (uint32_t)events : 0;
-	if (s->told)
+	struct stream_spill *spill = s->spill;
+	if (!spill || buffer_len(&spill->in) + buffer_len(&spill->out) > 0)
 		return;
-	s->told = true;
-	s->told_next = NULL;
-	*u->told_last = s;
-	u->told_last = &s->told_next;
-	u->told_count++;
+	buffer_release(&spill->in);
+	buffer_release(&spill->out);
+	free(spill);
+	s->spill = NULL;
 }
 
-static void take_polled(struct uring *u, struct stream *s, const struct io_uring_cqe *cqe)
+static void on_want_room(struct stream *s)
 {
-	bool over = !(cqe->flags & IORING_CQE_F_MORE);
-	if (over)
-		s->polls--;
-	if (over && s->open) /* the kernel was short of something */
-		arm_stream(u, s);
-	note(u, s, cqe->res);
+	epoll_set_want_room(&uring_of(s)->set, s);
 }
 
-static void take_one(struct uring *u, const struct io_uring_cqe *cqe)
+static void keep_rest(struct stream *s, const uint8_t *at, size_t len)
 {
-	uint64_t data = cqe->user_data & ~(uint64_t)(URING_TAGS - 1);
-	struct stream *s = (void *)(uintptr_t)data;
-	switch ((enum uring_tag)(cqe->user_data & (URING_TAGS - 1))) {
-	case URING_STREAM:
-		take_polled(u, s, cqe);
-		break;
-	case URING_LACKING:
-		s->polls--;
-		s->watches_room = false;
-		note(u, s, POLLOUT); /* or it is broken, which sending will tell */
-		break;
-	case URING_RECEIVE:
-		u->results[data / URING_TAGS] = cqe->res;
-		u->results_missing--;
-		break;
-	case URING_SEND:
-		uring_sent(u, data / URING_TAGS, cqe->res);
-		break;
-	case URING_WATCH:
-		((struct reactor_watch *)(uintptr_t)data)->armed = false;
-		break;
-	case URING_LOOP:
-		u->loop_armed = false;
-		break;
-	case URING_ALARM:
-		u->alarm_rang = true;
-		u->alarm_armed = cqe->flags & IORING_CQE_F_MORE;
-		break;
-	case URING_CANCEL:
-		break;
+	buffer_append(&spill_of(s)->out, at, len);
+	s->wants_room = true;
+	on_want_room(s);
+}
+
+static void on_broken(struct stream *s)
+{
+	s->broken = s->hung_up = s->readable = true;
+	if (s->open)
+		reactor_list(s);
+}
+
+/* ---- writing ---- */
+
+/* A send that was tried: its result as the kernel tells it. */
+static void on_sent(struct stream *s, struct bytes bytes, int result)
+{
+	if (!s->open || result == (int)bytes.len)
+		return;
+	size_t sent = result > 0 ? (size_t)result : 0;
+	if (result < 0 && result != -EAGAIN && result != -EINTR)
+		on_broken(s);
+	else
+		keep_rest(s, bytes.at + sent, bytes.len - sent);
+}
+
+/* What of it is gathered is taken out again. */
+static struct bytes take_gathered(struct stream *s)
+{
+	struct uring *u = uring_of(s);
+	struct bytes bytes = {u->room + s->gathered_at, s->gathered_len};
+	u->gathered[s->gathered_slot] = NULL;
+	s->gathered_len = 0;
+	return bytes;
+}
+
+static void send_now(struct stream *s, struct bytes bytes)
+{
+	ssize_t sent;
+	do {
+		sent = send(s->fd, bytes.at, bytes.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (sent < 0 && errno == EINTR);
+	on_sent(s, bytes, sent < 0 ? -errno : (int)sent);
+}
+
+/* Sends what is gathered now, for something else is to follow. */
+static void flush_now(struct stream *s)
+{
+	if (s->gathered_len > 0)
+		send_now(s, take_gathered(s));
+}
+
+/* Behind what is gathered of it already. */
+static void gather(struct stream *s, const void *at, size_t len)
+{
+	struct uring *u = uring_of(s);
+	if (s->gathered_len > 0 && s->gathered_at + s->gathered_len != u->used) {
+		/* Another's came after: move it to the end. */
+		memcpy(u->room + u->used, u->room + s->gathered_at, s->gathered_len);
+		s->gathered_at = u->used;
+		u->used += s->gathered_len;
+	} else if (s->gathered_len == 0) {
+		s->gathered_at = u->used;
+		s->gathered_slot = u->gathered_count++;
+		u->gathered[s->gathered_slot] = s;
 	}
+	memcpy(u->room + u->used, at, len);
+	u->used += (uint32_t)len;
+	s->gathered_len += (uint32_t)len;
 }
 
-static void take_there(struct uring *u)
+static ssize_t on_write(struct stream *s, const void *at, size_t len)
+{
+	const struct uring *u = uring_of(s);
+	if (s->broken)
+		return -1;
+	if (s->spill && buffer_len(&s->spill->out) > 0) {
+		s->wants_room = true;
+		on_want_room(s);
+		return 0;
+	}
+	bool fits = s->gathered_len + len <= SMALL && u->used + s->gathered_len + len <= ROOM &&
+		    u->gathered_count < GATHERED_MAX;
+	if (fits) {
+		gather(s, at, len);
+		return (ssize_t)len;
+	}
+	flush_now(s);
+	if (s->broken)
+		return -1;
+	return s->wants_room ? 0 : stream_send(s, at, len);
+}
+
+/* What was not sent whole comes back. */
+static void take_unsent(struct uring *u)
 {
 	struct io_uring_cqe *cqe;
 	unsigned head, count = 0;
 	io_uring_for_each_cqe(&u->ring, head, cqe)
 	{
+		struct stream *s = u->gathered[cqe->user_data];
 		count++;
-		take_one(u, cqe);
+		on_sent(s, take_gathered(s), cqe->res);
 	}
 	io_uring_cq_advance(&u->ring, count);
 }
 
-static void take_all(struct uring *u)
+static void submit_sends(struct uring *u)
 {
-	take_there(u);
-	while (io_uring_cq_has_overflow(&u->ring)) {
-		io_uring_get_events(&u->ring);
-		take_there(u);
+	for (uint32_t i = 0; i < u->gathered_count; i++) {
+		const struct stream *s = u->gathered[i];
+		if (!s)
+			continue;
+		struct io_uring_sqe *sqe = next_submission(u);
+		io_uring_prep_send(sqe, s->fd, u->room + s->gathered_at, s->gathered_len,
+			MSG_NOSIGNAL | MSG_DONTWAIT | MSG_WAITALL);
+		sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+		sqe->user_data = i;
 	}
+	submit_all(u);
+	take_unsent(u);
+}
+
+static void send_gathered(struct uring *u)
+{
+	if (u->gathered_count >= BATCH_MIN)
+		submit_sends(u);
+	for (uint32_t i = 0; i < u->gathered_count; i++) {
+		struct stream *s = u->gathered[i];
+		if (s && u->gathered_count < BATCH_MIN)
+			flush_now(s);
+		else if (s)
+			s->gathered_len = 0;
+	}
+	u->used = u->gathered_count = 0;
+}
+
+static void on_room(struct stream *s)
+{
+	struct stream_spill *spill = s->spill;
+	struct bytes out = spill ? buffer_bytes(&spill->out) : (struct bytes){0};
+	if (out.len == 0)
+		return;
+	ssize_t sent = stream_send(s, out.at, out.len);
+	if (sent < 0) {
+		on_broken(s);
+		return;
+	}
+	buffer_take(&spill->out, (size_t)sent);
+	spill_trim(s);
 }
 
 /* ---- reading ---- */
@@ -169,7 +274,7 @@ static ssize_t on_read(struct stream *s, uint8_t *at, size_t len)
 	size_t there = in.len < len ? in.len : len;
 	memcpy(at, in.at, there);
 	buffer_take(&spill->in, there);
-	uring_spill_trim(s);
+	spill_trim(s);
 	return (ssize_t)there;
 }
 
@@ -179,10 +284,10 @@ static void on_receive(struct stream *s, uint8_t *at, int result)
 	if (!s->open || result == -EAGAIN)
 		return;
 	/* If it gave less, the socket is empty, and what comes next will be told. */
-	s->readable = result <= 0 || result == URING_BUFFER;
+	s->readable = result <= 0 || result == BUFFER_SIZE;
 	if (result > 0 && !s->reading) {
 		/* Another's bytes have paused it meanwhile. */
-		buffer_append(&uring_spill(s)->in, at, (size_t)result);
+		buffer_append(&spill_of(s)->in, at, (size_t)result);
 		s->readable = true;
 	} else if (result > 0) {
 		if (s->readable)
@@ -193,178 +298,106 @@ static void on_receive(struct stream *s, uint8_t *at, int result)
 	}
 }
 
-static void receive_by_ring(struct uring *u)
+static void receive_all(struct uring *u)
 {
-	u->results_missing = u->readers_count;
+	struct io_uring_cqe *cqe;
+	unsigned head, count = 0;
 	for (int i = 0; i < u->readers_count; i++) {
-		struct io_uring_sqe *sqe = uring_submission(u);
-		io_uring_prep_recv(sqe, u->readers[i]->fd, u->memory + (size_t)i * URING_BUFFER,
-			URING_BUFFER, MSG_DONTWAIT);
-		sqe->user_data = (uint64_t)i * URING_TAGS | URING_RECEIVE;
+		struct io_uring_sqe *sqe = next_submission(u);
+		io_uring_prep_recv(sqe, u->readers[i]->fd, u->memory + (size_t)i * BUFFER_SIZE,
+			BUFFER_SIZE, MSG_DONTWAIT);
+		sqe->user_data = (uint64_t)i;
 	}
 	submit_all(u);
-	take_all(u);
 	/* They are there by now; if ever they are not, they are waited for. */
-	while (u->results_missing > 0) {
-		io_uring_submit_and_wait(&u->ring, 1);
-		take_all(u);
+	while (io_uring_cq_ready(&u->ring) < (unsigned)u->readers_count)
+		io_uring_submit_and_wait(&u->ring, (unsigned)u->readers_count);
+	io_uring_for_each_cqe(&u->ring, head, cqe)
+	{
+		uint64_t i = cqe->user_data;
+		count++;
+		on_receive(u->readers[i], u->memory + i * BUFFER_SIZE, cqe->res);
 	}
-	for (int i = 0; i < u->readers_count; i++)
-		on_receive(u->readers[i], u->memory + (size_t)i * URING_BUFFER, u->results[i]);
+	io_uring_cq_advance(&u->ring, count);
 }
 
-/* ---- telling ---- */
+/* ---- the backend ---- */
 
-static void tell(struct stream *s, unsigned events)
+static void tell(struct uring *u, struct stream *s, unsigned events)
 {
-	const unsigned hung_up = POLLRDHUP | POLLHUP | POLLERR;
 	if (!s->open)
 		return;
-	if ((events & POLLOUT) && !uring_send_kept(s)) {
-		uring_want_room(s);
-		events &= ~(unsigned)POLLOUT;
-	}
-	stream_signalled(s, events & POLLIN, events & POLLOUT, events & hung_up);
+	if (events & EPOLLOUT)
+		on_room(s);
+	if (s->spill && buffer_len(&s->spill->out) > 0)
+		events &= ~(unsigned)EPOLLOUT;
+	epoll_set_signal(&u->set, s, events);
 }
 
 /* It has something to read, which is wanted, and nothing else. */
 static bool is_reader(const struct stream *s, unsigned events)
 {
-	return events == POLLIN && s->open && s->settled && s->reading && !s->readable;
+	return events == EPOLLIN && s->open && s->settled && s->reading && !s->readable;
 }
-
-static void read_from_readers(struct uring *u)
-{
-	if (u->readers_count >= BATCH_MIN)
-		receive_by_ring(u);
-	else
-		for (int i = 0; i < u->readers_count; i++)
-			tell(u->readers[i], POLLIN);
-	u->readers_count = 0;
-}
-
-static void tell_next(struct uring *u)
-{
-	struct stream *s = u->told;
-	uint32_t events = s->polled;
-	u->told = s->told_next;
-	if (!u->told)
-		u->told_last = &u->told;
-	u->told_count--;
-	s->told = false;
-	s->polled = 0;
-	if (!s->open && s->polls == 0)
-		stream_gone(s);
-	else if (is_reader(s, events))
-		u->readers[u->readers_count++] = s;
-	else
-		tell(s, events);
-}
-
-static void tell_watches(struct uring *u)
-{
-	/* Any may go meanwhile; then the last takes its place. */
-	for (int i = u->watches_count - 1; i >= 0; i--)
-		if (i < u->watches_count && !u->watches[i]->armed)
-			u->watches[i]->ready(u->watches[i]);
-}
-
-/* ---- the backend ---- */
 
 static bool on_dispatch(struct reactor *r)
 {
 	struct uring *u = r->state;
-	bool due = !u->loop_armed || u->alarm_rang;
-	if (u->alarm_rang)
-		r->alarm_ms = UINT64_MAX;
-	u->alarm_rang = false;
-	tell_watches(u);
-	/* Those that come meanwhile are the next turn's. */
-	for (int left = u->told_count; left > 0; left--) {
-		tell_next(u);
-		if (u->readers_count == URING_READERS)
-			read_from_readers(u);
+	struct epoll_set *e = &u->set;
+	bool due = false;
+	u->readers_count = 0;
+	for (int i = 0; i < e->count; i++) {
+		struct stream *s = epoll_set_stream(r, &e->events[i], &due);
+		if (!s)
+			continue;
+		if (u->readers_count < READERS_MAX && is_reader(s, e->events[i].events))
+			u->readers[u->readers_count++] = s;
+		else
+			tell(u, s, e->events[i].events);
 	}
-	read_from_readers(u);
+	e->count = 0;
+	if (u->readers_count >= BATCH_MIN)
+		receive_all(u);
+	else
+		for (int i = 0; i < u->readers_count; i++)
+			tell(u, u->readers[i], EPOLLIN);
 	return due;
-}
-
-static void arm_others(struct reactor *r)
-{
-	struct uring *u = r->state;
-	if (!u->loop_armed)
-		arm_once(u, uv_backend_fd(r->loop), URING_LOOP);
-	/* Nobody reads from it: each time that it rings is told. */
-	if (!u->alarm_armed)
-		arm(u, r->alarm, POLLIN, URING_ALARM);
-	u->loop_armed = u->alarm_armed = true;
-	for (int i = 0; i < u->watches_count; i++)
-		if (!u->watches[i]->armed)
-			arm_watch(u, u->watches[i]);
 }
 
 static void on_wait(struct reactor *r, bool waits)
 {
 	struct uring *u = r->state;
-	arm_others(r);
-	uring_prepare_sends(u);
-	/* A send that fails ends the wait: it is a completion, as well. */
-	if (waits && !u->told && !u->alarm_rang)
-		io_uring_submit_and_wait(&u->ring, 1);
-	else
-		io_uring_submit_and_get_events(&u->ring);
-	submit_all(u); /* there is nothing left, but for want of memory */
-	take_all(u);
-	uring_forget_sends(u);
+	send_gathered(u);
+	/* A send that failed has given it something to do. */
+	epoll_set_wait(&u->set, waits && !r->ready);
 }
 
 static int on_watch(struct reactor *r, struct reactor_watch *w)
 {
 	struct uring *u = r->state;
-	assert(u->watches_count < URING_WATCHES);
-	u->watches[u->watches_count++] = w;
-	arm_watch(u, w);
-	return 0;
+	return epoll_set_watch(&u->set, w);
 }
 
 static void on_unwatch(struct reactor *r, struct reactor_watch *w)
 {
 	struct uring *u = r->state;
-	int i = 0;
-	while (u->watches[i] != w)
-		i++;
-	u->watches[i] = u->watches[--u->watches_count];
-	if (!w->armed)
-		return;
-	struct io_uring_sqe *sqe = uring_submission(u);
-	io_uring_prep_cancel64(sqe, (uintptr_t)w | URING_WATCH, 0);
-	sqe->user_data = URING_CANCEL;
-	/* Neither its memory nor its descriptor is the ring's after this. */
-	while (w->armed) {
-		io_uring_submit_and_wait(&u->ring, 1);
-		take_all(u);
-	}
+	epoll_set_unwatch(&u->set, w);
 }
 
 static int on_add(struct stream *s)
 {
-	arm_stream(uring_of(s), s);
-	return 0;
+	return epoll_set_add(&uring_of(s)->set, s);
 }
 
 static void on_remove(struct stream *s)
 {
-	uring_flush(s);
+	flush_now(s);
 	if (s->spill) {
 		buffer_release(&s->spill->in);
 		buffer_release(&s->spill->out);
-		uring_spill_trim(s);
+		spill_trim(s);
 	}
-	/* The last of its polls that is over lets it go: in the next turn. */
-	struct io_uring_sqe *sqe = uring_submission(uring_of(s));
-	io_uring_prep_cancel_fd(sqe, s->fd, IORING_ASYNC_CANCEL_ALL);
-	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-	sqe->user_data = URING_CANCEL;
+	epoll_set_remove(&uring_of(s)->set, s);
 }
 
 static void unmake(struct uring *u)
@@ -378,6 +411,7 @@ static void on_release(struct reactor *r)
 {
 	struct uring *u = r->state;
 	io_uring_queue_exit(&u->ring);
+	epoll_set_release(&u->set);
 	unmake(u);
 }
 
@@ -392,15 +426,19 @@ static int on_init(struct reactor *r)
 	struct uring *u = calloc(1, sizeof(*u));
 	if (!u)
 		abort();
-	u->told_last = &u->told;
-	u->memory = malloc((size_t)URING_READERS * URING_BUFFER);
-	u->room = malloc(URING_ROOM);
+	u->memory = malloc((size_t)READERS_MAX * BUFFER_SIZE);
+	u->room = malloc(ROOM);
 	if (!u->memory || !u->room)
 		abort();
 	int failed = io_uring_queue_init_params(SUBMISSIONS, &u->ring, &params);
 	if (failed) {
 		unmake(u);
 		errno = -failed;
+		return -1;
+	}
+	if (epoll_set_init(&u->set, r) != 0) {
+		io_uring_queue_exit(&u->ring);
+		unmake(u);
 		return -1;
 	}
 	io_uring_register_ring_fd(&u->ring); /* a little less in each call; or not */
@@ -418,8 +456,8 @@ const struct backend backend_uring = {
 	.unwatch = on_unwatch,
 	.add = on_add,
 	.remove = on_remove,
-	.flush = uring_flush,
+	.flush = flush_now,
 	.read = on_read,
-	.write = uring_write,
-	.want_room = uring_want_room,
+	.write = on_write,
+	.want_room = on_want_room,
 };

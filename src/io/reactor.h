@@ -28,7 +28,6 @@ struct stream;
 /* A descriptor that is no stream: what is there to be read, or accepted, is told in each turn. */
 struct reactor_watch {
 	int fd;
-	bool armed; /* io_uring's */
 	void (*ready)(struct reactor_watch *w);
 };
 
@@ -65,7 +64,7 @@ void reactor_release(struct reactor *r);
 /* "epoll" or "io_uring": which of them it became. */
 const char *reactor_backend(const struct reactor *r);
 
-/* At most 16 at a time. Borrows `w` until reactor_unwatch, which may be called from inside any event. 0, or -1 with errno. */
+/* Borrows `w` until reactor_unwatch, which may be called from inside any event. 0, or -1 with errno. */
 int reactor_watch(struct reactor *r, struct reactor_watch *w);
 void reactor_unwatch(struct reactor *r, struct reactor_watch *w);
 

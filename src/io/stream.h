@@ -50,14 +50,10 @@ struct stream {
 	bool told_end;
 	bool wants_room; /* the last write was not taken whole */
 	bool listed; /* in the reactor's list of those that go on without being woken */
-	bool watches_room; /* the backend's: it waits for room */
+	bool watches_room; /* epoll's: it waits for room */
 
 	/* io_uring's (backend_uring.c). */
 	bool broken; /* nothing more can be sent */
-	bool told; /* in the list of those that the ring told of */
-	uint8_t polls; /* that are under way in the ring */
-	uint32_t polled; /* what they told */
-	struct stream *told_next;
 	uint32_t gathered_at, gathered_len, gathered_slot; /* to be sent when the turn ends */
 	struct stream_spill *spill; /* what could not be passed on at once; NULL: nothing */
 };
