@@ -364,7 +364,8 @@ def test_more_clients_than_there_is_room_for(gate, postgres):
         s.settimeout(0.01)
         with contextlib.suppress(TimeoutError):
             refused += s.recv(4096).startswith(b"E")
-    assert refused >= 20
+    # 200 may be there, and 8 more may say whether they come for the console: 13 of the 221 may not.
+    assert refused >= 13
     neighbour.check()
     for s in silent:
         s.close()
