@@ -124,6 +124,16 @@ static void server_ready(struct engine *e, int server, instant now)
 	look_at_released(e, server, now);
 }
 
+/* One that was of use is ended by an administrator, and others serve on: that is about a session,
+ * not the database. One that is let in and cut off again and again would be asked without a pause,
+ * so it must have served, or lasted. */
+static bool is_of_one_session(const struct engine *e, const struct engine_event *event, bool used)
+{
+	const struct engine_attempt *a = &e->attempts[event->server];
+	bool lasted = event->now - a->ended_at >= e->settings.retry.base_ns;
+	return event->outcome == OUTCOME_SHUTDOWN && is_serving(e) && (used || a->served || lasted);
+}
+
 static void server_gone(struct engine *e, const struct engine_event *event)
 {
 	struct pool_server *s = &e->pool.servers[event->server];
@@ -144,7 +154,9 @@ static void server_gone(struct engine *e, const struct engine_event *event)
 	}
 	/* Many lost at once are one failure: whoever backs off already has heard of it. One that
 	 * was closed for its client's sake (OUTCOME_OK) is none. */
-	if (event->outcome != OUTCOME_OK && retry_admits(&e->retry, event->now))
+	bool used = client != POOL_NOBODY && !event->requeue;
+	if (event->outcome != OUTCOME_OK && !is_of_one_session(e, event, used) &&
+		retry_admits(&e->retry, event->now))
 		engine_back_off(e, event->now);
 	engine_connections_changed(e, event->now);
 }
@@ -156,6 +168,7 @@ static void server_released(struct engine *e, int server, instant now)
 	 * failure say that others can be had again. */
 	if (e->retry.failures > 0 && e->attempts[server].ended_at >= e->failed_at)
 		retry_succeeded(&e->retry);
+	e->attempts[server].served = true;
 	engine_queue_released(e, e->pool.servers[server].group, now);
 	pool_server_released(&e->pool, server, now);
 	look_at_released(e, server, now);

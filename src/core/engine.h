@@ -191,6 +191,7 @@ struct engine_attempt {
 	int group; /* and its group */
 	bool under_way;
 	bool syn_known; /* of its present handshake: those it lost are counted */
+	bool served; /* somebody has given back the server that it became */
 	int dials; /* 1 or more */
 	instant began_at, ended_at, stage_began_at;
 	instant dial_until; /* redial at; INSTANT_NEVER in every stage but tcp */

@@ -114,11 +114,13 @@ void server_lost(struct server *s, enum outcome outcome, const char *why)
 	h->database_error = s->pool->error = error;
 	log_warning(h->log, "lost a server connection", field_error(&error));
 
-	/* A client whose own bytes never went out waits on for another server. */
-	bool waits = c && !s->used && (c->state == CLIENT_ACTIVE || c->state == CLIENT_LOGIN);
 	/* Nothing can be said in the midst of a message, and nothing need be said twice. */
 	bool amid = s->streaming > 0 && !s->streaming_ours;
 	bool told = s->told_fatal;
+	/* A client whose own bytes never went out waits on for another server; unless it has heard
+	 * of the end: it takes that for its own, and what it has asked since has been skipped. */
+	bool waits = c && !s->used && !told && !amid &&
+		     (c->state == CLIENT_ACTIVE || c->state == CLIENT_LOGIN);
 	if (is_of_session(s))
 		outcome = OUTCOME_OK;
 	int id = s->id;

@@ -289,6 +289,66 @@ static void many_lost_at_once_are_one_failure(void **state)
 	assert_int_equal(r->engine.breaker.state, BREAKER_CLOSED);
 }
 
+/* At run time: client 0 has server 0, client 1 has server 1. */
+static struct rig *with_two_sessions(void)
+{
+	struct rig *r = fresh();
+	r->settings.growth.interval_ns = 0;
+	r->settings.servers_kept = 1;
+	rig_init(r, SEED);
+	rig_to_run_time(r);
+	rig_waits(r, 0);
+	rig_waits(r, 1);
+	rig_go(r, r->now + NS_PER_MS);
+	rig_ok(r, 1);
+	assert_int_equal(r->engine.pool.busy, 2);
+	return r;
+}
+
+static void sessions_ended_by_an_administrator_cost_no_pause_while_others_serve(void **state)
+{
+	struct rig *r = with_two_sessions();
+	for (int turn = 0; turn < 100; turn++) {
+		rig_gone(r, 1, OUTCOME_SHUTDOWN, false);
+		assert_int_equal(r->engine.retry.failures, 0);
+		rig_waits(r, 1);
+		rig_go(r, r->now + NS_PER_MS);
+		assert_true(r->attempts[1].under_way);
+		rig_ok(r, 1);
+		assert_int_equal(r->engine.pool.busy, 2);
+	}
+	assert_int_equal(r->engine.retry.broke, 0);
+}
+
+static void one_ended_before_it_was_of_use_is_a_failure_all_the_same(void **state)
+{
+	struct rig *r = with_two_sessions();
+	rig_gone(r, 1, OUTCOME_SHUTDOWN, true);
+	assert_int_equal(r->engine.retry.failures, 1);
+
+	/* But not if it had lasted, or served another. */
+	r = with_two_sessions();
+	r->now += r->settings.retry.base_ns;
+	rig_gone(r, 1, OUTCOME_SHUTDOWN, true);
+	assert_int_equal(r->engine.retry.failures, 0);
+	r = with_two_sessions();
+	rig_released(r, 1);
+	rig_gone(r, 1, OUTCOME_SHUTDOWN, false);
+	assert_int_equal(r->engine.retry.failures, 0);
+}
+
+static void what_else_ends_a_server_is_a_failure_and_so_is_the_last_ones_end(void **state)
+{
+	struct rig *r = with_two_sessions();
+	rig_gone(r, 1, OUTCOME_RESET, false);
+	assert_int_equal(r->engine.retry.failures, 1);
+	r = with_two_sessions();
+	rig_gone(r, 1, OUTCOME_SHUTDOWN, false);
+	assert_int_equal(r->engine.retry.failures, 0);
+	rig_gone(r, 0, OUTCOME_SHUTDOWN, false);
+	assert_int_equal(r->engine.retry.failures, 1);
+}
+
 /* ---- a database that refuses ---- */
 
 /* Refuses each attempt as soon as it begins, until then. The longest time without one in `gap_ns`. */
@@ -679,6 +739,10 @@ int main(void)
 		cmocka_unit_test(losses_that_are_not_of_capacity_are_paced_too),
 		cmocka_unit_test(one_closed_for_its_clients_sake_is_replaced_at_once),
 		cmocka_unit_test(many_lost_at_once_are_one_failure),
+		cmocka_unit_test(
+			sessions_ended_by_an_administrator_cost_no_pause_while_others_serve),
+		cmocka_unit_test(one_ended_before_it_was_of_use_is_a_failure_all_the_same),
+		cmocka_unit_test(what_else_ends_a_server_is_a_failure_and_so_is_the_last_ones_end),
 		cmocka_unit_test(a_database_that_refuses_is_asked_less_often_but_asked),
 		cmocka_unit_test(one_that_lets_in_again_is_not_held_back_from),
 		cmocka_unit_test(a_startup_is_paced_and_never_starved),

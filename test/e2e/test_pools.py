@@ -311,6 +311,22 @@ def test_in_session_mode_a_client_is_told_its_backend_as_long_as_there_is_one(ga
         assert [k for k, _ in clients[2].until_ready()] == ["T", "D", "C", "Z"]
 
 
+def test_a_session_whose_backend_is_ended_ends_and_nobody_else_waits_for_that(gate):
+    g = gate(3, **SESSION)
+    with contextlib.closing(g.raw()) as other:
+        assert other.ask("select 1") == [("1",)]
+        for asks in [False, True] * 10:
+            with contextlib.closing(g.raw()) as one_:
+                if asks:
+                    assert one_.ask("select 2") == [("2",)]
+                assert other.ask(f"select pg_terminate_backend({one_.key[0]})") == [("t",)]
+                # Told once, and not left to wait for the answer to what it asks then.
+                told = one_.until_end()
+                assert [kind for kind, _ in told] == ["E"] and raw.error(told)["C"] == "57P01"
+            assert g.health()["database"]["retry_after_s"] is None
+        assert other.ask("select 3") == [("3",)]
+
+
 def test_a_session_keeps_its_server_with_all_that_is_in_it(gate):
     g = gate(3, **SESSION)
     with client(g) as a, client(g) as b:
