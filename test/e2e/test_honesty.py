@@ -2,7 +2,8 @@
 
 They are small, and what they take is set by the path, the database or a back-off, not by how fast this
 machine is. The service's own time to start is the machine's, so the simulator is given what was
-measured in the same run of the lab. Of the simulator it is the median of several seeds.
+measured in the same run of the lab. Of the simulator it is the range that nine of ten seeds lie in: the
+lab's run is one of many, too.
 """
 
 import json
@@ -15,7 +16,7 @@ import harness
 
 SCENARIOS = harness.ROOT / "scenarios"
 LIMIT = 240  # a whole lab, with sanitizers on a busy machine
-RUNS = "21"
+RUNS = "101"
 APART = 0.15  # of the larger
 ALWAYS = ("success_rate", "peak_connections", "ready", "died", "makespan_s")
 
@@ -48,10 +49,11 @@ def with_start(scenario, start):
     return scenario
 
 
-def agrees(lab, sim):
-    if lab is None or sim is None:
-        return lab is None and sim is None
-    return abs(lab - sim) <= APART * max(abs(lab), abs(sim))
+def agrees(lab, low, high):
+    if lab is None or low is None or high is None:
+        return lab is None and low is None and high is None
+    nearest = min(max(lab, low), high)
+    return abs(lab - nearest) <= APART * max(abs(lab), abs(nearest))
 
 
 @pytest.mark.parametrize("name, more", [
@@ -67,7 +69,7 @@ def test_lab_and_simulator_agree(standpipe, tmp_path, name, more):
     simulated = tmp_path / path.name
     simulated.write_text(with_start(scenario, start))
     runs = play(standpipe, "sim", "--json", "--runs", RUNS, simulated)["runs"]
-    both = {metric: (lab[metric], runs[metric]["p50"] if metric in runs else None)
+    both = {metric: (lab[metric], *(runs.get(metric, {}).get(q) for q in ("p5", "p95")))
             for metric in ALWAYS + more}
-    print(f"{name}: a start takes {start:.3f} s; (lab, sim): {both}")
-    assert {m: pair for m, pair in both.items() if not agrees(*pair)} == {}
+    print(f"{name}: a start takes {start:.3f} s; (lab, sim from, to): {both}")
+    assert {m: values for m, values in both.items() if not agrees(*values)} == {}
