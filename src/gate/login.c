@@ -75,11 +75,11 @@ static void say_no(struct client *c, bool *asked)
 	client_send(c, "N", 1);
 }
 
-static void encrypt(struct client *c, SSL *ssl)
+static void encrypt(struct client *c, struct bytes ahead)
 {
 	struct login *l = login_of(c);
 	l->asked_tls = l->asked_gss = true;
-	stream_encrypt(&c->stream, ssl);
+	stream_encrypt(&c->stream, tls_accept(&c->hub->auth.tls), ahead);
 }
 
 /* `rest` came behind the request, in plain text: nobody who waits for the answer sends that, so
@@ -108,7 +108,7 @@ static void answer_tls(struct client *c, struct bytes rest)
 		client_drop(c);
 		return;
 	}
-	encrypt(c, tls_accept(&c->hub->auth.tls, c->stream.fd, (struct bytes){0}));
+	encrypt(c, (struct bytes){0});
 }
 
 /* `in` is where a handshake begins (sslnegotiation=direct). */
@@ -118,7 +118,7 @@ static void begin_tls(struct client *c, struct bytes in)
 		client_drop(c); /* what it would understand we can't say */
 		return;
 	}
-	encrypt(c, tls_accept(&c->hub->auth.tls, c->stream.fd, in));
+	encrypt(c, in);
 	c->login->direct = true;
 }
 
@@ -156,7 +156,6 @@ void client_welcomed(struct client *c)
 	buffer_append(out, welcome.at, welcome.len);
 	message_backend_key(out, c->pid, c->key);
 	message_ready(out, 'I');
-	stream_settle(&c->stream);
 	c->state = c->server ? CLIENT_ACTIVE : CLIENT_IDLE;
 	c->since = hub_now(c->hub);
 	client_send(c, NULL, 0);

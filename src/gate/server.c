@@ -285,7 +285,6 @@ void server_open(struct server *s, const struct upstream *up)
 	s->link->up = *up;
 	if (stream_open(&s->link->stream, s->hub->reactor, up->fd, up->ssl, &link_events, s) != 0)
 		abort(); /* the loop can't watch a socket that it watched just now */
-	stream_settle(&s->link->stream);
 	s->status = 'I';
 	upstream_parameters(up, add_reported, s);
 	if (buffer_len(&s->profile->welcome) == 0)

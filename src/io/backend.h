@@ -24,11 +24,9 @@ struct backend {
 	int (*add)(struct stream *s);
 	/* Calls stream_gone once nothing can come of it any more, at once or from dispatch. */
 	void (*remove)(struct stream *s);
-	/* What was taken goes out before what follows by another way. NULL: nothing waits. */
-	void (*flush)(struct stream *s);
 	/* stream_receive, for one where something may be kept. NULL: nothing ever is. */
 	ssize_t (*read)(struct stream *s, uint8_t *at, size_t len);
-	/* stream_write, for a plain one. */
+	/* Bytes as they go over the wire: as stream_write. */
 	ssize_t (*write)(struct stream *s, const void *at, size_t len);
 	/* stream.wants_room has been set. */
 	void (*want_room)(struct stream *s);
@@ -52,6 +50,10 @@ void stream_work(struct stream *s);
 
 /* By send(2), without waiting: as stream_write. */
 ssize_t stream_send(struct stream *s, const void *at, size_t len);
+
+/* What the other side sent, as it came over the wire: by the backend's read, if it has one. As
+ * stream_receive. */
+ssize_t stream_read(struct stream *s, uint8_t *at, size_t len);
 
 /* By recv(2), without waiting: a count of bytes, or one of the above. Takes note of it when there is no
  * more to come. */

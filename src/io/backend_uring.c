@@ -7,8 +7,9 @@
  * closed at any time. Where a turn has little to do it is done by recv(2) and send(2), which cost
  * less then.
  *
- * Reading is by the ring only for streams that are plain and will stay so (stream.settled): the bytes
- * of one that another's event has just paused are kept (stream.spill), and OpenSSL would miss them.
+ * What was received for a stream that another's event has just paused is kept (stream.spill); what is
+ * under TLS is lent to OpenSSL, which asks for it by the backend's read as it asks for all else.
+ *
  * Small messages are gathered in `room` until the turn ends. Their sends are silent when they
  * succeed; what a socket does not take comes back, and is kept until there is room.
  */
@@ -47,6 +48,9 @@ struct uring {
 	struct io_uring ring;
 	struct stream *readers[READERS_MAX]; /* of this turn */
 	int readers_count;
+	const struct stream *lent_to; /* reads this first; NULL: nobody */
+	struct bytes lent;
+	bool lent_all; /* that is all that there was */
 	uint8_t *memory; /* for each reader BUFFER_SIZE bytes */
 	uint8_t *room; /* what is gathered in this turn */
 	uint32_t used; /* of it */
@@ -265,17 +269,56 @@ static void on_room(struct stream *s)
 
 /* ---- reading ---- */
 
+static size_t copy_some(uint8_t *to, size_t len, struct bytes from)
+{
+	size_t some = from.len < len ? from.len : len;
+	memcpy(to, from.at, some);
+	return some;
+}
+
+static ssize_t read_lent(struct stream *s, uint8_t *at, size_t len)
+{
+	struct uring *u = uring_of(s);
+	size_t some = copy_some(at, len, u->lent);
+	u->lent = (struct bytes){u->lent.at + some, u->lent.len - some};
+	if (u->lent.len == 0 && u->lent_all && !s->hung_up)
+		s->readable = false;
+	return (ssize_t)some;
+}
+
 static ssize_t on_read(struct stream *s, uint8_t *at, size_t len)
 {
+	const struct uring *u = uring_of(s);
 	struct stream_spill *spill = s->spill;
 	struct bytes in = spill ? buffer_bytes(&spill->in) : (struct bytes){0};
+	if (in.len == 0 && u->lent_to == s && u->lent.len > 0)
+		return read_lent(s, at, len);
 	if (in.len == 0)
 		return stream_receive(s, at, len);
-	size_t there = in.len < len ? in.len : len;
-	memcpy(at, in.at, there);
-	buffer_take(&spill->in, there);
+	size_t some = copy_some(at, len, in);
+	buffer_take(&spill->in, some);
 	spill_trim(s);
-	return (ssize_t)there;
+	return (ssize_t)some;
+}
+
+static void keep_received(struct stream *s, struct bytes bytes)
+{
+	buffer_append(&spill_of(s)->in, bytes.at, bytes.len);
+	s->readable = true;
+}
+
+/* Received under TLS: what it says is OpenSSL's to find out. */
+static void lend(struct stream *s, struct bytes bytes)
+{
+	struct uring *u = uring_of(s);
+	u->lent_to = s;
+	u->lent = bytes;
+	u->lent_all = bytes.len < BUFFER_SIZE;
+	s->readable = true;
+	stream_work(s);
+	if (s->open && u->lent.len > 0)
+		keep_received(s, u->lent);
+	u->lent_to = NULL;
 }
 
 /* A receive that was tried. */
@@ -283,18 +326,19 @@ static void on_receive(struct stream *s, uint8_t *at, int result)
 {
 	if (!s->open || result == -EAGAIN)
 		return;
+	struct bytes bytes = {at, result > 0 ? (size_t)result : 0};
 	/* If it gave less, the socket is empty, and what comes next will be told. */
 	s->readable = result <= 0 || result == BUFFER_SIZE;
-	if (result > 0 && !s->reading) {
-		/* Another's bytes have paused it meanwhile. */
-		buffer_append(&spill_of(s)->in, at, (size_t)result);
-		s->readable = true;
-	} else if (result > 0) {
+	if (bytes.len == 0) {
+		stream_work(s); /* which meets the end, too */
+	} else if (!s->reading) {
+		keep_received(s, bytes); /* another's bytes have paused it meanwhile */
+	} else if (s->ssl) {
+		lend(s, bytes);
+	} else {
 		if (s->readable)
 			reactor_list(s);
-		s->events->received(s, (struct bytes){at, (size_t)result});
-	} else {
-		stream_work(s); /* which meets the end, too */
+		s->events->received(s, bytes);
 	}
 }
 
@@ -334,10 +378,12 @@ static void tell(struct uring *u, struct stream *s, unsigned events)
 	epoll_set_signal(&u->set, s, events);
 }
 
-/* It has something to read, which is wanted, and nothing else. */
+/* It has something to read, which is wanted, and nothing else. (OpenSSL may wait for the one before it
+ * can do the other.) */
 static bool is_reader(const struct stream *s, unsigned events)
 {
-	return events == EPOLLIN && s->open && s->settled && s->reading && !s->readable;
+	return events == EPOLLIN && s->open && s->reading && !s->readable &&
+	       !(s->ssl && s->wants_room);
 }
 
 static bool on_dispatch(struct reactor *r)
@@ -456,7 +502,6 @@ const struct backend backend_uring = {
 	.unwatch = on_unwatch,
 	.add = on_add,
 	.remove = on_remove,
-	.flush = flush_now,
 	.read = on_read,
 	.write = on_write,
 	.want_room = on_want_room,

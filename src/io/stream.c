@@ -2,10 +2,10 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <openssl/err.h>
 #include <sys/socket.h>
 
 #include "io/backend.h"
+#include "io/stream_tls.h"
 
 /* So often one is read from in a row; then the others come first. */
 #define READS_MAX 4
@@ -21,29 +21,19 @@ int stream_open(struct stream *s, struct reactor *r, int fd, SSL *ssl,
 	}
 	r->streams++;
 	if (ssl)
-		stream_encrypt(s, ssl);
+		stream_encrypt(s, ssl, (struct bytes){0});
 	return 0;
 }
 
-void stream_encrypt(struct stream *s, SSL *ssl)
+void stream_encrypt(struct stream *s, SSL *ssl, struct bytes ahead)
 {
-	assert(!s->ssl && !s->settled);
-	if (s->reactor->backend->flush)
-		s->reactor->backend->flush(s);
+	assert(!s->ssl);
 	s->ssl = ssl;
-	SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	/* Header and body of a record by one call, not two: stream_work reads on until there is
-	 * nothing, so what OpenSSL holds is not left behind. */
-	SSL_set_read_ahead(ssl, 1);
+	stream_tls_begin(s, ahead);
 	/* It may hold bytes already. */
 	s->readable = true;
 	if (s->reading)
 		reactor_list(s);
-}
-
-void stream_settle(struct stream *s)
-{
-	s->settled = !s->ssl;
 }
 
 void stream_watch(struct stream *s, bool read, bool end)
@@ -62,6 +52,8 @@ void stream_close(struct stream *s, void (*closed)(struct stream *s))
 	s->open = false;
 	s->closed = closed;
 	reactor_unlist(s);
+	if (s->ssl)
+		stream_tls_end(s);
 	s->reactor->backend->remove(s);
 }
 
@@ -73,19 +65,6 @@ static void tell_end(struct stream *s)
 		return;
 	s->told_end = true;
 	s->events->ended(s);
-}
-
-static ssize_t tls_result(const struct stream *s, int result)
-{
-	switch (SSL_get_error(s->ssl, result)) {
-	case SSL_ERROR_WANT_READ:
-	case SSL_ERROR_WANT_WRITE:
-		return STREAM_AGAIN;
-	case SSL_ERROR_ZERO_RETURN:
-		return STREAM_END;
-	default:
-		return STREAM_FAIL;
-	}
 }
 
 static void want_room(struct stream *s)
@@ -109,24 +88,17 @@ ssize_t stream_receive(struct stream *s, uint8_t *at, size_t len)
 	return got;
 }
 
-static ssize_t receive(struct stream *s)
+ssize_t stream_read(struct stream *s, uint8_t *at, size_t len)
 {
-	uint8_t *at = s->reactor->scratch;
-	if (s->ssl) {
-		ERR_clear_error();
-		int got = SSL_read(s->ssl, at, REACTOR_READ);
-		if (got <= 0 && SSL_want_write(s->ssl))
-			want_room(s);
-		return got > 0 ? got : tls_result(s, got);
-	}
-	if (s->reactor->backend->read)
-		return s->reactor->backend->read(s, at, REACTOR_READ);
-	return stream_receive(s, at, REACTOR_READ);
+	const struct backend *backend = s->reactor->backend;
+	return backend->read ? backend->read(s, at, len) : stream_receive(s, at, len);
 }
 
 static void read_once(struct stream *s)
 {
-	ssize_t got = receive(s);
+	uint8_t *at = s->reactor->scratch;
+	ssize_t got = s->ssl ? stream_tls_read(s, at, REACTOR_READ)
+			     : stream_read(s, at, REACTOR_READ);
 	if (got == STREAM_AGAIN) {
 		s->readable = false;
 		return;
@@ -136,7 +108,7 @@ static void read_once(struct stream *s)
 		tell_end(s);
 		return;
 	}
-	s->events->received(s, (struct bytes){s->reactor->scratch, (size_t)got});
+	s->events->received(s, (struct bytes){at, (size_t)got});
 }
 
 void stream_work(struct stream *s)
@@ -182,30 +154,18 @@ ssize_t stream_send(struct stream *s, const void *at, size_t len)
 	return sent;
 }
 
-static ssize_t tls_send(struct stream *s, const void *at, size_t len)
-{
-	ERR_clear_error();
-	int sent = SSL_write(s->ssl, at, len > INT32_MAX ? INT32_MAX : (int)len);
-	if (sent > 0)
-		return sent;
-	if (tls_result(s, sent) != STREAM_AGAIN)
-		return -1;
-	want_room(s);
-	return 0;
-}
-
 ssize_t stream_write(struct stream *s, const void *at, size_t len)
 {
 	assert(len > 0);
-	if (s->ssl && !SSL_is_init_finished(s->ssl))
-		return -1;
 	const uint8_t *from = at;
 	size_t taken = 0;
 	while (taken < len && !s->wants_room) {
-		ssize_t sent = s->ssl ? tls_send(s, from + taken, len - taken)
+		ssize_t sent = s->ssl ? stream_tls_write(s, from + taken, len - taken)
 				      : s->reactor->backend->write(s, from + taken, len - taken);
 		if (sent < 0)
 			return -1;
+		if (sent == 0)
+			want_room(s);
 		taken += (size_t)sent;
 	}
 	return (ssize_t)taken;

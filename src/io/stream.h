@@ -42,7 +42,6 @@ struct stream {
 	struct stream *next; /* in one of the reactor's lists */
 	int fd;
 	bool open;
-	bool settled; /* it is plain, and stays so */
 	bool reading; /* what comes is wanted */
 	bool watches_end; /* ... and if not: the end is, at once */
 	bool readable; /* there may be something to read */
@@ -63,12 +62,10 @@ struct stream {
 int stream_open(struct stream *s, struct reactor *r, int fd, SSL *ssl,
 	const struct stream_events *events, void *owner);
 
-/* From now on under TLS, which is borrowed: the first reads shake hands, and until that is done
- * nothing can be written. What was written before goes out in plain text. */
-void stream_encrypt(struct stream *s, SSL *ssl);
-
-/* It will not come under TLS any more (or has): the backend may read it in its best way. */
-void stream_settle(struct stream *s);
+/* From now on under TLS, which is borrowed, and needs nothing to read from: the first reads shake
+ * hands, and until that is done nothing can be written. What was written before goes out in plain
+ * text; `ahead` was read already, and is the handshake's: it is copied. */
+void stream_encrypt(struct stream *s, SSL *ssl, struct bytes ahead);
 
 /* Shall it be read from? If not: is its end to be told at once? What comes meanwhile waits, in the
  * kernel for the most part. */

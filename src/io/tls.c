@@ -1,13 +1,10 @@
 #include "io/tls.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 /* For TLS 1.2; those of 1.3 are all as good. */
 #define CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL"
@@ -15,69 +12,6 @@
 /* As ALPN has a list of names: each after its length. */
 static const unsigned char protocol[] = "\x0apostgresql";
 #define PROTOCOL_LEN (sizeof(protocol) - 1)
-
-/* ---- bytes that were read before the handshake ---- */
-
-struct ahead {
-	int fd;
-	size_t at, len;
-	unsigned char bytes[];
-};
-
-static int ahead_read(BIO *bio, char *to, int size)
-{
-	struct ahead *a = BIO_get_data(bio);
-	BIO_clear_retry_flags(bio);
-	if (a->at < a->len) {
-		size_t left = a->len - a->at;
-		size_t len = left < (size_t)size ? left : (size_t)size;
-		memcpy(to, a->bytes + a->at, len);
-		a->at += len;
-		return (int)len;
-	}
-	ssize_t got = recv(a->fd, to, (size_t)size, MSG_DONTWAIT);
-	if (got < 0 && (errno == EAGAIN || errno == EINTR))
-		BIO_set_retry_read(bio);
-	return (int)got;
-}
-
-static long ahead_control(BIO *bio, int command, long number, void *pointer)
-{
-	return command == BIO_CTRL_FLUSH ? 1 : 0;
-}
-
-static int ahead_free(BIO *bio)
-{
-	free(BIO_get_data(bio));
-	BIO_set_data(bio, NULL);
-	return 1;
-}
-
-static BIO_METHOD *ahead_method(void)
-{
-	BIO_METHOD *method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "ahead");
-	if (!method || !BIO_meth_set_read(method, ahead_read) ||
-		!BIO_meth_set_ctrl(method, ahead_control) ||
-		!BIO_meth_set_destroy(method, ahead_free))
-		abort();
-	return method;
-}
-
-/* The socket, after the bytes that came from it already. */
-static BIO *ahead_new(const struct tls *tls, int fd, struct bytes bytes)
-{
-	struct ahead *a = malloc(sizeof(*a) + bytes.len);
-	BIO *bio = BIO_new(tls->ahead);
-	if (!a || !bio)
-		abort();
-	a->fd = fd;
-	a->at = 0;
-	a->len = bytes.len;
-	memcpy(a->bytes, bytes.at, bytes.len);
-	BIO_set_data(bio, a);
-	BIO_set_init(bio, 1);
-	return bio;
-}
 
 /* ---- loading ---- */
 
@@ -181,28 +115,23 @@ int tls_load(struct tls *tls, const struct tls_files *files, struct error *error
 	}
 	SSL_CTX_free(tls->context); /* whoever is connected holds it, too */
 	tls->context = context;
-	if (!tls->ahead)
-		tls->ahead = ahead_method();
 	return 0;
 }
 
 void tls_release(struct tls *tls)
 {
 	SSL_CTX_free(tls->context);
-	BIO_meth_free(tls->ahead);
 	*tls = TLS_INIT;
 }
 
 /* ---- a connection ---- */
 
-SSL *tls_accept(const struct tls *tls, int fd, struct bytes ahead)
+SSL *tls_accept(const struct tls *tls)
 {
 	assert(tls->context);
 	SSL *ssl = SSL_new(tls->context);
-	if (!ssl || SSL_set_fd(ssl, fd) != 1)
+	if (!ssl)
 		abort();
-	if (ahead.len > 0)
-		SSL_set0_rbio(ssl, ahead_new(tls, fd, ahead));
 	SSL_set_accept_state(ssl);
 	return ssl;
 }

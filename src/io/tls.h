@@ -12,7 +12,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/bytes.h"
 #include "base/error.h"
 
 /* The first byte of a TLS handshake: of a client that does not ask first
@@ -32,7 +31,6 @@ struct tls_files {
 
 struct tls {
 	SSL_CTX *context; /* NULL: nothing loaded */
-	BIO_METHOD *ahead; /* of those who began without asking */
 };
 
 #define TLS_INIT ((struct tls){0})
@@ -45,10 +43,9 @@ int tls_load(struct tls *tls, const struct tls_files *files, struct error *error
 /* After all that tls_accept made is closed. */
 void tls_release(struct tls *tls);
 
-/* A server's end on the connected socket `fd` (borrowed), for stream_encrypt: the handshake takes
- * place in the first reads. `ahead` was read from the socket already and is the handshake's; it is
- * copied. Something must be loaded. */
-SSL *tls_accept(const struct tls *tls, int fd, struct bytes ahead);
+/* A server's end, for stream_encrypt: the handshake takes place in the first reads. Something must be
+ * loaded. */
+SSL *tls_accept(const struct tls *tls);
 
 /* Says goodbye, if that can be said now, and frees it. NULL is let pass. */
 void tls_close(SSL *ssl);

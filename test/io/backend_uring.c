@@ -1,6 +1,9 @@
-/* Many streams at once, with each of the backends that this machine has: where there are many, all
- * that are ready are read from by one call, and all that a turn has written is sent by one. */
+/* Many streams at once, plain and under TLS, with each of the backends that this machine has: where
+ * there are many, all that are ready are read from by one call, and all that a turn has written is
+ * sent by one. */
 #include <errno.h>
+#include <openssl/evp.h>
+#include <openssl/ssl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -24,6 +27,7 @@ struct member {
 	struct crowd *crowd;
 	struct stream stream;
 	int fd;
+	SSL *peer, *own; /* the test's end of TLS, and the stream's; NULL: plain */
 	struct buffer got;
 	struct buffer rest; /* of what is written, not taken yet */
 	int ended, closed;
@@ -43,6 +47,7 @@ struct crowd {
 static void on_closed(struct stream *s)
 {
 	struct member *m = s->owner;
+	SSL_free(m->own);
 	close(s->fd);
 	m->closed++;
 }
@@ -93,6 +98,71 @@ static void on_writable(struct stream *s)
 	write_on(s->owner);
 }
 
+/* ---- the test's ends ---- */
+
+/* As send(2) and recv(2). */
+static ssize_t put(struct member *m, const void *at, size_t len)
+{
+	return m->peer ? SSL_write(m->peer, at, (int)len) : send(m->fd, at, len, MSG_NOSIGNAL);
+}
+
+static ssize_t get(struct member *m, void *at, size_t len)
+{
+	ssize_t got = m->peer ? SSL_read(m->peer, at, (int)len) : recv(m->fd, at, len, 0);
+	return got > 0 ? got : -1;
+}
+
+static void leave(struct member *m)
+{
+	SSL_free(m->peer);
+	m->peer = NULL;
+	close(m->fd);
+	m->fd = -1;
+}
+
+/* ---- TLS ---- */
+
+/* A server's, with a certificate that nobody vouches for. */
+static SSL_CTX *context_new(void)
+{
+	SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *cert = X509_new();
+	assert_true(context && key && cert);
+	X509_gmtime_adj(X509_getm_notBefore(cert), 0);
+	X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
+	X509_set_pubkey(cert, key);
+	assert_true(X509_sign(cert, key, EVP_sha256()) > 0);
+	assert_int_equal(SSL_CTX_use_certificate(context, cert), 1);
+	assert_int_equal(SSL_CTX_use_PrivateKey(context, key), 1);
+	X509_free(cert);
+	EVP_PKEY_free(key);
+	return context;
+}
+
+static void encrypt_all(struct crowd *c)
+{
+	SSL_CTX *server = context_new(), *client = SSL_CTX_new(TLS_client_method());
+	assert_non_null(client);
+	for (int i = 0; i < CROWD; i++) {
+		struct member *m = &c->members[i];
+		m->own = SSL_new(server);
+		m->peer = SSL_new(client);
+		SSL_set_accept_state(m->own);
+		SSL_set_fd(m->peer, m->fd);
+		stream_encrypt(&m->stream, m->own, (struct bytes){0});
+		SSL_connect(m->peer);
+	}
+	for (int i = 0; i < CROWD; i++)
+		while (SSL_connect(c->members[i].peer) != 1)
+			reactor_turn(&c->reactor, false);
+	reactor_turn(&c->reactor, false);
+	SSL_CTX_free(server);
+	SSL_CTX_free(client);
+}
+
+/* ---- the fixture ---- */
+
 static int set_up(void **state, enum reactor_choice choice)
 {
 	static const struct stream_events events = {on_received, on_ended, on_writable};
@@ -109,7 +179,6 @@ static int set_up(void **state, enum reactor_choice choice)
 		m->crowd = c;
 		m->fd = fds[1];
 		assert_int_equal(stream_open(&m->stream, &c->reactor, fds[0], NULL, &events, m), 0);
-		stream_settle(&m->stream);
 		stream_watch(&m->stream, true, false);
 	}
 	*state = c;
@@ -127,6 +196,20 @@ static int with_uring(void **state)
 	return set_up(state, REACTOR_URING);
 }
 
+static int with_epoll_and_tls(void **state)
+{
+	set_up(state, REACTOR_EPOLL);
+	encrypt_all(*state);
+	return 0;
+}
+
+static int with_uring_and_tls(void **state)
+{
+	set_up(state, REACTOR_URING);
+	encrypt_all(*state);
+	return 0;
+}
+
 static int tear_down(void **state)
 {
 	struct crowd *c = *state;
@@ -140,7 +223,7 @@ static int tear_down(void **state)
 		struct member *m = &c->members[i];
 		assert_int_equal(m->closed, 1);
 		if (m->fd >= 0)
-			close(m->fd);
+			leave(m);
 		buffer_release(&m->got);
 		buffer_release(&m->rest);
 	}
@@ -167,7 +250,7 @@ static void say(struct member *m, size_t from, size_t to)
 	uint8_t bytes[LONG];
 	speech((int)(m - m->crowd->members), bytes);
 	while (from < to) {
-		ssize_t n = send(m->fd, bytes + from, to - from, MSG_NOSIGNAL);
+		ssize_t n = put(m, bytes + from, to - from);
 		assert_true(n > 0);
 		from += (size_t)n;
 	}
@@ -195,7 +278,7 @@ static void many_are_read_and_answered_at_once(void **state)
 		assert_said(m, buffer_bytes(&m->got));
 		size_t len = 0;
 		ssize_t n;
-		while ((n = recv(m->fd, bytes + len, sizeof(bytes) - len, 0)) > 0)
+		while ((n = get(m, bytes + len, sizeof(bytes) - len)) > 0)
 			len += (size_t)n;
 		assert_said(m, (struct bytes){bytes, len});
 	}
@@ -242,10 +325,8 @@ static void all_is_brought_before_the_ends(void **state)
 	for (int i = 0; i < CROWD; i++) {
 		struct member *m = &c->members[i];
 		say(m, 0, speech(i, bytes));
-		if (i % 2 == 0) {
-			close(m->fd);
-			m->fd = -1;
-		}
+		if (i % 2 == 0)
+			leave(m);
 	}
 	for (int i = 0; i < 5; i++)
 		turn(c);
@@ -260,7 +341,7 @@ static void all_is_brought_before_the_ends(void **state)
 static void what_many_can_not_send_is_sent_later(void **state)
 {
 	struct crowd *c = *state;
-	enum { PIECE = 400, PIECES = 1500 };
+	enum { PIECE = 400, PIECES = 800 };
 	uint8_t bytes[65536];
 	uint8_t next[CROWD] = {0};
 	size_t got[CROWD] = {0};
@@ -281,7 +362,7 @@ static void what_many_can_not_send_is_sent_later(void **state)
 	while (all < (size_t)PIECE * PIECES * CROWD) {
 		turn(c);
 		for (int i = 0; i < CROWD; i++) {
-			ssize_t n = recv(c->members[i].fd, bytes, sizeof(bytes), 0);
+			ssize_t n = get(&c->members[i], bytes, sizeof(bytes));
 			for (ssize_t b = 0; b < n; b++)
 				assert_int_equal(bytes[b], next[i]++);
 			got[i] += n > 0 ? (size_t)n : 0;
@@ -292,7 +373,7 @@ static void what_many_can_not_send_is_sent_later(void **state)
 	for (int i = 0; i < CROWD; i++) {
 		assert_int_equal(got[i], PIECE * PIECES);
 		assert_int_equal(buffer_len(&c->members[i].rest), 0);
-		assert_int_equal(recv(c->members[i].fd, bytes, 1, 0), -1);
+		assert_int_equal(get(&c->members[i], bytes, 1), -1);
 		assert_false(c->members[i].broken);
 	}
 }
@@ -303,10 +384,8 @@ static void of_many_each_that_breaks_is_told(void **state)
 	turn(c);
 	for (int i = 0; i < CROWD; i++) {
 		struct member *m = &c->members[i];
-		if (i % 2 == 0) {
-			close(m->fd);
-			m->fd = -1;
-		}
+		if (i % 2 == 0)
+			leave(m);
 		buffer_append(&m->rest, "hello", 5);
 		write_on(m);
 	}
@@ -317,13 +396,15 @@ static void of_many_each_that_breaks_is_told(void **state)
 		assert_int_equal(m->ended || m->broken, i % 2 == 0);
 		char bytes[6];
 		if (m->fd >= 0)
-			assert_int_equal(recv(m->fd, bytes, sizeof(bytes), 0), 5);
+			assert_int_equal(get(m, bytes, sizeof(bytes)), 5);
 	}
 }
 
-#define WITH_ALL(test)                                                \
-	cmocka_unit_test_setup_teardown(test, with_epoll, tear_down), \
-		cmocka_unit_test_setup_teardown(test, with_uring, tear_down)
+#define WITH_ALL(test)                                                                \
+	cmocka_unit_test_setup_teardown(test, with_epoll, tear_down),                 \
+		cmocka_unit_test_setup_teardown(test, with_uring, tear_down),         \
+		cmocka_unit_test_setup_teardown(test, with_epoll_and_tls, tear_down), \
+		cmocka_unit_test_setup_teardown(test, with_uring_and_tls, tear_down)
 
 int main(void)
 {
