@@ -13,6 +13,7 @@
 #include "app/config.h"
 #include "init/init.h"
 #include "io/entropy.h"
+#include "io/footprint.h"
 #include "io/listen.h"
 #include "io/notify.h"
 
@@ -190,6 +191,7 @@ static int run(struct run *r, const char *file, char **command)
 	r->init.grace_ns = r->config.grace_ns;
 	r->init.report = report;
 	r->init.context = r;
+	footprint_trim();
 	return init_run(&r->init);
 }
 

@@ -9,6 +9,7 @@
 #include "base/control.h"
 #include "base/instant.h"
 #include "init/foreman.h"
+#include "io/footprint.h"
 #include "io/listen.h"
 #include "io/notify.h"
 #include "io/privilege.h"
@@ -196,6 +197,7 @@ static int run(struct workers *w, const struct successor *program)
 		.tell = tell,
 		.context = w,
 	};
+	footprint_trim();
 	return foreman_run(&settings);
 }
 

@@ -4,6 +4,7 @@
 #include "gate/context.h"
 #include "gate/gate_inside.h"
 #include "gate/watch.h"
+#include "io/footprint.h"
 
 static void keep_context(struct gate *g, enum phase phase)
 {
@@ -62,6 +63,7 @@ static void started(struct gate *g)
 		door_open(g->door);
 	gate_succession_ready(g);
 	gate_manager_ready(g);
+	footprint_trim();
 }
 
 static void dbms_changed(struct gate *g, const struct engine_action *a)
