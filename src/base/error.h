@@ -21,6 +21,8 @@ struct error {
 	char sqlstate[6]; /* five characters, or empty */
 	char origin[ERROR_ORIGIN_MAX]; /* where: "standpipe.yaml:12", "10.0.0.5:5432" */
 	char text[ERROR_TEXT_MAX]; /* what, and the mend where one is known */
+	char detail[ERROR_TEXT_MAX],
+		hint[ERROR_TEXT_MAX]; /* PostgreSQL's, which goes with `text`; or empty */
 };
 
 /* No error. */

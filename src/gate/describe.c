@@ -61,6 +61,10 @@ json_t *describe_error(const struct gate_view *view, const struct error *error)
 		json_put(o, "code", json_integer(error->code));
 	if (error->origin[0])
 		json_put(o, "origin", describe_text(view, error->origin));
+	if (error->detail[0])
+		json_put(o, "detail", describe_text(view, error->detail));
+	if (error->hint[0])
+		json_put(o, "hint", describe_text(view, error->hint));
 	return o;
 }
 

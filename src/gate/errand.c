@@ -99,9 +99,11 @@ static bool setup_done(struct server *s)
 			client_go(c);
 		return s->link != NULL;
 	}
-	/* The query was a transaction: the server is as it was. */
+	/* The query was a transaction: the server is as it was. PostgreSQL tells that at a login's end. */
 	if (c->state == CLIENT_LOGIN) {
-		client_fail(c, s->sqlstate, s->complaint, NULL, NULL);
+		message_authentication_ok(&c->out);
+		client_fail(c, s->sqlstate, s->complaint, *s->detail ? s->detail : NULL,
+			*s->hint ? s->hint : NULL);
 		return s->link != NULL;
 	}
 	if (c->state == CLIENT_GONE)

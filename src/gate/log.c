@@ -104,6 +104,10 @@ static void put_error(struct log *log, const struct error *e)
 			put_text(log, " origin=");
 			put_value_text(log, e->origin);
 		}
+		if (e->detail[0]) {
+			put_text(log, " detail=");
+			put_quoted(log, e->detail);
+		}
 		return;
 	}
 	put_pair(log, "stage", e->stage, "{");
@@ -113,6 +117,10 @@ static void put_error(struct log *log, const struct error *e)
 		put_pair(log, "sqlstate", e->sqlstate, ",");
 	if (e->origin[0])
 		put_pair(log, "origin", e->origin, ",");
+	if (e->detail[0])
+		put_pair(log, "detail", e->detail, ",");
+	if (e->hint[0])
+		put_pair(log, "hint", e->hint, ",");
 	put_text(log, "}");
 }
 

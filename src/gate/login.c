@@ -234,6 +234,15 @@ static bool is_served_at_once(const struct client *c)
 	       pool_servers(&e->pool) + e->pool.waiting < e->budget.share;
 }
 
+/* Of one that has proved who it is: as PostgreSQL does, that is said first. libpq would otherwise try
+ * once more without TLS. */
+static void refuse_session(
+	struct client *c, const char *sqlstate, const char *message, const char *hint)
+{
+	message_authentication_ok(&c->out);
+	login_refuse(c, sqlstate, message, hint);
+}
+
 void login_session(struct client *c, struct bytes parameters, const struct login_names *names)
 {
 	if (console_is_meant(c->hub, names->database)) {
@@ -245,13 +254,13 @@ void login_session(struct client *c, struct bytes parameters, const struct login
 		snprintf(message, sizeof(message),
 			"database \"%.63s\" is not currently accepting connections",
 			names->database);
-		login_refuse(c, "55000", message, "It was disabled from the console.");
+		refuse_session(c, "55000", message, "It was disabled from the console.");
 		return;
 	}
 	struct pools_refusal why = {0};
 	struct gate_pool *pool = pools_find(c->hub, names->database, names->user, &why);
 	if (!pool || pools_enter(c, pool, names->user, parameters, &why) != 0) {
-		login_refuse(c, why.sqlstate, why.message, *why.hint ? why.hint : NULL);
+		refuse_session(c, why.sqlstate, why.message, *why.hint ? why.hint : NULL);
 		return;
 	}
 	client_login_release(c);

@@ -99,6 +99,22 @@ char *pool_login_compose(const char *conninfo, const struct pool_login *with)
 	return made;
 }
 
+bool pool_login_is_for(const char *conninfo, const char *database, const char *user)
+{
+	PQconninfoOption *list = PQconninfoParse(conninfo, NULL);
+	const char *its_user = NULL, *its_database = NULL;
+	for (const PQconninfoOption *o = list; o && o->keyword; o++) {
+		if (strcmp(o->keyword, "user") == 0)
+			its_user = o->val;
+		else if (strcmp(o->keyword, "dbname") == 0)
+			its_database = o->val;
+	}
+	bool same = its_user && strcmp(its_user, user) == 0 &&
+		    strcmp(its_database ? its_database : its_user, database) == 0;
+	PQconninfoFree(list);
+	return same;
+}
+
 void pool_login_free(char *text)
 {
 	if (!text)

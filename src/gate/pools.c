@@ -273,7 +273,6 @@ static void set_limits(
 	pool->bound_by = pool->servers_max > 0 ? copy_of(key) : NULL;
 	pool->mode = user && user->has_mode ? user->mode : entry->mode;
 	pool->servers_kept = strcmp(pool->user, entry->user) == 0 ? entry->keep : 0;
-	pool->named_by_client = entry->named_by_client;
 }
 
 static int refuse_too_many(struct pools_refusal *why)
@@ -362,7 +361,6 @@ struct gate_pool *pools_birth(
 		return NULL;
 	}
 	pool->parent = parent;
-	pool->named_by_client = parent->named_by_client;
 	pool->mode = parent->mode;
 	buffer_append(&pool->birth, settings.at, settings.len);
 	parent->births++;

@@ -43,7 +43,6 @@ struct gate_pool {
 	char *user; /* whom it logs in as; all clients' name for themselves, unless it is shared */
 	char *host; /* for messages: "db.internal:5432" */
 	char *bound_by; /* the key that says servers_max: "databases.app.pool_size"; NULL: none */
-	bool named_by_client; /* the database, to PostgreSQL */
 	bool orphaned; /* the settings do not speak of it any more: nobody may enter */
 	enum pool_mode mode; /* of those who enter from now on */
 	int servers_max; /* 0: as many as the budget allows */

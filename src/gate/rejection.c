@@ -1,7 +1,9 @@
 /* What a client is told whose wait for a server was in vain. */
 #include <stdio.h>
+#include <string.h>
 
 #include "gate/client.h"
+#include "gate/pool_login.h"
 #include "gate/traces.h"
 
 /* The limit of the pool's servers that it has run into, if it is one of its own. */
@@ -67,16 +69,32 @@ static void reject_overloaded(
 		hint);
 }
 
-/* What of it is the client's own doing is said as PostgreSQL says it. */
+/* Would a direct connection be told the same? Not where the gate logs in as somebody else, or to
+ * another database, than the client names; nor of a password, which is the gate's. */
+static bool is_clients_own(const struct client *c, const struct error *error)
+{
+	const struct gate_pool *pool = c->pool;
+	const char *user = c->user ? c->user->name : pool->user;
+	enum outcome outcome = c->hub->engine.groups[pool->group].permanent;
+	if (outcome == OUTCOME_SETTINGS)
+		return true;
+	if (outcome != OUTCOME_DATABASE && outcome != OUTCOME_AUTH)
+		return false;
+	return strcmp(error->sqlstate, "28P01") != 0 &&
+	       pool_login_is_for(pool->conninfo, pool->database, user);
+}
+
+/* What of it is the client's own doing is said as PostgreSQL says it. The client itself has proved
+ * who it is: as there it is told so first, or libpq would try again without TLS. */
 static void reject_for_good(struct client *c, const char *detail)
 {
 	const struct gate_pool *pool = c->pool;
 	const struct error *error = &pool->error;
-	enum outcome outcome = c->hub->engine.groups[pool->group].permanent;
-	bool own_doing = outcome == OUTCOME_SETTINGS ||
-			 (outcome == OUTCOME_DATABASE && pool->named_by_client);
-	if (own_doing && *error->sqlstate)
-		client_fail(c, error->sqlstate, error->text, NULL, NULL);
+	if (c->state == CLIENT_LOGIN)
+		message_authentication_ok(&c->out);
+	if (*error->sqlstate && is_clients_own(c, error))
+		client_fail(c, error->sqlstate, error->text, *error->detail ? error->detail : NULL,
+			*error->hint ? error->hint : NULL);
 	else
 		client_fail(c, *error->sqlstate ? error->sqlstate : "08004",
 			"the database refuses standpipe's login", detail,

@@ -364,6 +364,8 @@ void server_complaint(struct server *s, struct bytes body)
 		return; /* the client's own */
 	snprintf(s->sqlstate, sizeof(s->sqlstate), "%s", e.sqlstate);
 	snprintf(s->complaint, sizeof(s->complaint), "%s", e.message);
+	snprintf(s->detail, sizeof(s->detail), "%s", e.detail);
+	snprintf(s->hint, sizeof(s->hint), "%s", e.hint);
 }
 
 void server_hurry(struct server *s)

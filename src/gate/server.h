@@ -72,6 +72,7 @@ struct server {
 	bool canceled; /* what a dead client asked for */
 	char sqlstate[6]; /* of the last error, for errands and for the end */
 	char complaint[ERROR_TEXT_MAX]; /* its text */
+	char detail[ERROR_TEXT_MAX], hint[ERROR_TEXT_MAX]; /* of it; empty: none */
 	struct gate_pool *pool; /* borrowed; NULL: not connecting, not connected */
 	struct profile *profile; /* a reference into the pool's, or NULL with it */
 	bool dirty; /* its settings may be other than the profile's, and more may be left there */

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TRY_MAX 512 /* bytes of a try that are looked at */
+#define TRY_MAX 1024 /* bytes of a try that are looked at */
 
 /* How libpq begins what it says of one try. */
 static const char *const beginnings[] = {
@@ -111,21 +111,70 @@ static int promise(enum outcome outcome)
 	return outcome_is_permanent(outcome) ? 0 : outcome_is_capacity(outcome) ? 2 : 1;
 }
 
-enum outcome upstream_classify(const char *message, char sqlstate[6])
+/* The try that counts. */
+static enum outcome find_best(const char *message, struct one_try *best)
 {
 	struct one_try t;
-	enum outcome best = OUTCOME_PROTOCOL;
+	enum outcome found = OUTCOME_PROTOCOL;
 	bool any = false;
-	*sqlstate = 0;
+	*best = (struct one_try){.reason = best->text};
 	while (next_try(&message, &t)) {
 		enum outcome outcome = outcome_of(&t);
-		if (any && promise(outcome) <= promise(best))
+		if (any && promise(outcome) <= promise(found))
 			continue;
 		any = true;
-		best = outcome;
-		memcpy(sqlstate, t.sqlstate, sizeof(t.sqlstate));
+		found = outcome;
+		*best = t;
+		best->reason = best->text + (t.reason - t.text);
 	}
-	return best;
+	return found;
+}
+
+enum outcome upstream_classify(const char *message, char sqlstate[6])
+{
+	struct one_try best;
+	enum outcome outcome = find_best(message, &best);
+	memcpy(sqlstate, best.sqlstate, sizeof(best.sqlstate));
+	return outcome;
+}
+
+/* The labels of what libpq shows behind an error's message, in its order. */
+static const char *const labels[] = {
+	"DETAIL:  ", "HINT:  ", "QUERY:  ", "CONTEXT:  ", "SCHEMA NAME:  ", "TABLE NAME:  ",
+	"COLUMN NAME:  ", "DATATYPE NAME:  ", "CONSTRAINT NAME:  ", "LOCATION:  "};
+
+static bool is_labelled(const char *line)
+{
+	for (size_t i = 0; i < sizeof(labels) / sizeof(labels[0]); i++)
+		if (strncmp(line, labels[i], strlen(labels[i])) == 0)
+			return true;
+	return false;
+}
+
+/* From behind the label to the next one's line, or the end. */
+static void copy_labelled(const char *text, const char *label, char *to, size_t size)
+{
+	*to = 0;
+	for (text = strchr(text, '\n'); text && *++text; text = strchr(text, '\n')) {
+		if (strncmp(text, label, strlen(label)) != 0)
+			continue;
+		const char *begin = text + strlen(label), *end = begin;
+		do {
+			end += strcspn(end, "\n");
+		} while (*end && *++end && !is_labelled(end));
+		while (end > begin && end[-1] == '\n')
+			end--;
+		snprintf(to, size, "%.*s", (int)(end - begin), begin);
+		return;
+	}
+}
+
+void upstream_explain(const char *message, char *detail, char *hint, size_t size)
+{
+	struct one_try best;
+	find_best(message, &best);
+	copy_labelled(best.reason, labels[0], detail, size);
+	copy_labelled(best.reason, labels[1], hint, size);
 }
 
 /* "connection to server at "db" (10.0.0.1), port 5432 failed: ..." -> "at "db" (10.0.0.1), port

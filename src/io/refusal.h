@@ -20,4 +20,8 @@ enum outcome upstream_classify(const char *message, char sqlstate[6]);
 /* What it says, in one line cut to `size` bytes: of several tries each with its host. */
 void upstream_describe(const char *message, char *text, size_t size);
 
+/* What the server added to the error that upstream_classify goes by: its DETAIL and its HINT, each cut
+ * to `size` bytes, which may have several lines. Empty: it said none. */
+void upstream_explain(const char *message, char *detail, char *hint, size_t size);
+
 #endif

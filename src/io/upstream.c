@@ -46,6 +46,7 @@ static void fill_error(struct error *error, const struct upstream_login *login, 
 	error_set(error, stage_name(login->stage), 0, "%s", text);
 	error_sqlstate(error, sqlstate);
 	error_origin(error, login->target.origin);
+	upstream_explain(message, error->detail, error->hint, sizeof(error->detail));
 }
 
 /* ---- a dial's end ---- */

@@ -148,7 +148,7 @@ int message_parse_target(struct bytes body, struct message_target *m)
 int message_parse_error(struct bytes body, struct message_error *m)
 {
 	struct cursor c = cursor_of(body);
-	*m = (struct message_error){"", "", "", "", ""};
+	*m = (struct message_error){"", "", "", "", "", ""};
 	for (;;) {
 		uint8_t field = read_u8(&c);
 		if (c.bad || field == 0)
@@ -167,6 +167,9 @@ int message_parse_error(struct bytes body, struct message_error *m)
 			break;
 		case 'M':
 			m->message = text;
+			break;
+		case 'D':
+			m->detail = text;
 			break;
 		case 'H':
 			m->hint = text;

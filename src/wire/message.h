@@ -107,6 +107,7 @@ struct message_error {
 	const char *severity; /* not localised where the server says so */
 	const char *sqlstate;
 	const char *message;
+	const char *detail;
 	const char *hint;
 	const char *routine; /* the function of PostgreSQL's that says so */
 };

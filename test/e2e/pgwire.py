@@ -116,6 +116,14 @@ class Closed(Exception):
     """The other side closed the connection."""
 
 
+class Refused(AssertionError):
+    """An error at login."""
+
+    def __init__(self, body):
+        self.fields = error_fields(body)
+        super().__init__(f"at login: {show(('E', body))}")
+
+
 class Session:
     """A connection; logged in unless told otherwise."""
 
@@ -125,6 +133,7 @@ class Session:
         self.pending = b""
         self.parameters = {}
         self.key = None
+        self.authenticated = False
         if login:
             self.send(startup({"user": user, "database": database, **parameters}))
             self.log_in(user, password)
@@ -215,11 +224,14 @@ class Session:
                 self.key = struct.unpack("!II", body)
             elif kind == "Z":
                 return
+            elif kind == "E":
+                raise Refused(body)
             else:
                 assert kind in "Nv", f"at login: {show((kind, body))}"
 
     def _authenticate(self, what, body, password):
         if what == 0:
+            self.authenticated = True
             return
         if what == 10:
             assert b"SCRAM-SHA-256" in body.split(b"\0")

@@ -10,6 +10,7 @@ import pytest
 
 import gating
 import harness
+import pgwire
 import raw
 from harness import wait_until
 
@@ -142,6 +143,47 @@ def test_a_wrong_password_of_one_user_is_that_users_alone(gate):
     assert refusal(g, user="ann")["C"] == "28P01"
     assert g.health()["breaker"]["state"] == "closed"
     assert g.health()["availability"] == "full"
+
+
+@pytest.fixture(scope="module")
+def closed_doors(postgres):
+    """What PostgreSQL refuses logins for, each for a reason of its own."""
+    for sql in ("create role banned nologin password 'x'", "create database locked",
+                "revoke connect on database locked from public", "create database shut allow_connections false"):
+        postgres.query(sql)
+
+
+REFUSED = {
+    "no such database": {"database": "nowhere"},
+    "no right to connect": {"database": "locked"},  # which has a DETAIL
+    "a database that takes no connections": {"database": "shut"},
+    "a role that may not log in": {"user": "banned"},
+    "a setting's value": {"options": "-c client_min_messages=loud"},  # which has a HINT
+    "a setting's name": {"options": "-c no_such_thing=1"},
+}
+
+
+def heard(port, who):
+    """The error that ends a login, which comes behind AuthenticationOk."""
+    password = "x" if "user" in who else harness.PostgresTemplate.PASSWORD
+    with pgwire.Session(port, login=False) as s:
+        s.send(pgwire.startup({"user": "app", "database": "app", **who}))
+        with pytest.raises(pgwire.Refused) as refused:
+            s.log_in("app", password)
+        assert s.authenticated
+    return {k: v for k, v in refused.value.fields.items() if k in "SVCMDH"}
+
+
+@pytest.mark.parametrize("mode", ["transaction", "session"])
+def test_who_is_refused_at_login_hears_what_postgres_says(gate, postgres, closed_doors, mode):
+    g = gate(3, config=f'pool: {{mode: {mode}}}\ndatabases: {{"*": {{}}, locked: {{}}}}\n'
+                       'users: {"banned": {password: x}}')
+    for name, who in REFUSED.items():
+        told, said = heard(postgres.port, who), heard(g.port, who)
+        assert said == told, name
+        assert set(told) >= set("SVCM"), name
+    with client(g) as c:  # which is not held against others
+        assert one(c, "select 1") == "1"
 
 
 def test_a_password_in_a_file_and_a_url_of_its_own(gate):

@@ -104,6 +104,29 @@ static void each_message_has_its_class_and_one_line(void **state)
 	}
 }
 
+static void what_the_server_adds_is_of_the_try_that_counts(void **state)
+{
+	(void)state;
+	static const char message[] = SAID("a", "FATAL", "42501", "no")
+		SAID("b", "FATAL", "53300", "full\nof others") "DETAIL:  One\nDETAIL: two.\n"
+							       "HINT:  Wait,\n  or go.\n"
+							       "LOCATION:  f, a.c:1\n";
+	char detail[64], hint[64], cut[4];
+	upstream_explain(message, detail, hint, sizeof(detail));
+	assert_string_equal(detail, "One\nDETAIL: two.");
+	assert_string_equal(hint, "Wait,\n  or go.");
+	upstream_explain(message, detail, cut, sizeof(cut));
+	assert_string_equal(detail, "One");
+	assert_string_equal(cut, "Wai");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		upstream_explain(cases[i].message, detail, hint, sizeof(detail));
+		assert_string_equal(detail, "");
+		assert_string_equal(hint, "");
+	}
+	upstream_explain("", detail, hint, sizeof(detail));
+	assert_string_equal(hint, "");
+}
+
 static void a_line_is_cut_to_its_place(void **state)
 {
 	(void)state;
@@ -133,6 +156,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_message_has_its_class_and_one_line),
+		cmocka_unit_test(what_the_server_adds_is_of_the_try_that_counts),
 		cmocka_unit_test(a_line_is_cut_to_its_place),
 		cmocka_unit_test(a_very_long_message_is_read_to_its_end),
 	};
