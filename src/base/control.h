@@ -19,6 +19,10 @@
  *                  RETIRE          its successor serves: accept no more, and end when all have gone
  *                  CANCEL code key one for a client of its own
  *
+ *   CANCEL comes with the asker's connection, which each that it passes through closes once it is
+ *   passed on or carried out. So its end tells the asker, as PostgreSQL's does, that what it sends
+ *   from now on is not what is cancelled.
+ *
  *   gate -> gate   BEQUEATH        and a descriptor: to the gate before the one that says so, which
  *                                  is about to end, and which stood in between
  *

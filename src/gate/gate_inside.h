@@ -140,8 +140,8 @@ void gate_succession_ready(struct gate *g);
 void gate_serve_on(struct gate *g);
 void gate_predecessor_gone(struct gate *g);
 /* A cancel request for a client of another gate's; `context` is the gate. */
-void gate_pass_cancel(void *context, uint32_t pid, uint32_t key);
-void gate_take_cancel(struct gate *g, const struct control_message *message);
+void gate_pass_cancel(void *context, uint32_t pid, uint32_t key, int asker);
+void gate_take_cancel(struct gate *g, const struct control_message *message, int asker);
 
 /* gate_reload.c: reads the settings anew and puts them in force, and logs what came of it. 0, or -1
  * with `error`: nothing has changed. `context` is the gate. */

@@ -97,7 +97,9 @@ void gate_take_message(struct gate *g, const struct control_message *message)
 		gate_retire(g);
 		break;
 	case CONTROL_CANCEL:
-		gate_take_cancel(g, message);
+		/* The asker's connection is closed already, but nothing of the client's is read
+		 * before this is carried out. */
+		gate_take_cancel(g, message, -1);
 		break;
 	case CONTROL_READY:
 	case CONTROL_REPLACE:

@@ -77,10 +77,10 @@ static void on_successor(uv_poll_t *poll, int status, int events)
 	struct gate *g = poll->data;
 	struct gate_relation *r = &g->successor;
 	struct control_message message;
-	int got;
+	int got, passed;
 	(void)status;
 	(void)events;
-	while (r->fd >= 0 && (got = control_receive(r->fd, &message, NULL)) != 0) {
+	while (r->fd >= 0 && (got = control_receive(r->fd, &message, &passed)) != 0) {
 		if (got < 0) {
 			stop_watching(r);
 			/* Closing comes before the end, but only just. */
@@ -95,7 +95,9 @@ static void on_successor(uv_poll_t *poll, int status, int events)
 		} else if (message.kind == CONTROL_READY) {
 			retire(g, r->pid);
 		} else if (message.kind == CONTROL_CANCEL) {
-			gate_take_cancel(g, &message);
+			gate_take_cancel(g, &message, passed);
+			if (passed >= 0)
+				close(passed);
 		}
 	}
 }
@@ -240,19 +242,19 @@ void gate_succession_end(struct gate *g)
 
 /* ---- cancel requests, which come to whoever accepts ---- */
 
-void gate_pass_cancel(void *context, uint32_t pid, uint32_t key)
+void gate_pass_cancel(void *context, uint32_t pid, uint32_t key, int asker)
 {
 	struct gate *g = context;
 	struct control_message message = {CONTROL_CANCEL, (int32_t)pid, key};
 	if (g->options->control_fd >= 0)
-		control_send(g->options->control_fd, &message);
+		control_send_fd(g->options->control_fd, &message, asker);
 	else if (g->predecessor.fd >= 0)
-		control_send(g->predecessor.fd, &message);
+		control_send_fd(g->predecessor.fd, &message, asker);
 }
 
-void gate_take_cancel(struct gate *g, const struct control_message *message)
+void gate_take_cancel(struct gate *g, const struct control_message *message, int asker)
 {
 	uint32_t pid = (uint32_t)message->code;
 	if (!client_cancel(&g->hub, pid, message->key) && g->options->control_fd < 0)
-		gate_pass_cancel(g, pid, message->key); /* to the one before this one */
+		gate_pass_cancel(g, pid, message->key, asker); /* to the one before this one */
 }

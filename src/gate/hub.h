@@ -47,8 +47,8 @@ struct hub_duties {
 	int (*reload)(void *context, struct error *error);
 	int (*set)(void *context, const char *key, const char *value, struct error *error);
 	void (*shutdown)(void *context, enum hub_shutdown how);
-	/* A cancel request for a client of another gate's. */
-	void (*cancel)(void *context, uint32_t pid, uint32_t key);
+	/* A cancel request for a client of another gate's, with the asker's connection, borrowed. */
+	void (*cancel)(void *context, uint32_t pid, uint32_t key, int asker);
 	void *context;
 };
 

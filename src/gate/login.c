@@ -196,7 +196,7 @@ static void cancel(struct client *asker, const struct wire_startup *request)
 {
 	struct hub *h = asker->hub;
 	if (!client_cancel(h, request->pid, request->key) && h->duties.cancel)
-		h->duties.cancel(h->duties.context, request->pid, request->key);
+		h->duties.cancel(h->duties.context, request->pid, request->key, asker->stream.fd);
 	client_drop(asker);
 }
 

@@ -90,24 +90,28 @@ static void on_exit_asked(struct foreman *f, int worker, int code)
 		kill(f->keepers[worker].current.pid, SIGTERM);
 }
 
-static void pass_cancel(const struct foreman *f, const struct control_message *message)
+static void pass_cancel(const struct foreman *f, const struct control_message *message, int asker)
 {
 	for (int i = 0; i < f->settings->workers_count; i++)
-		if (keeper_cancel(&f->keepers[i], message))
+		if (keeper_cancel(&f->keepers[i], message, asker))
 			return;
 }
 
 static void messages(struct foreman *f)
 {
 	struct control_message message;
+	int passed;
 	for (int i = 0; i < f->settings->workers_count; i++)
-		while (keeper_message(&f->keepers[i], &message, COMMAND_NOT_STARTED, f->now)) {
+		while (keeper_message(
+			&f->keepers[i], &message, &passed, COMMAND_NOT_STARTED, f->now)) {
 			if (message.kind == CONTROL_READY)
 				on_ready(f);
 			else if (message.kind == CONTROL_EXIT)
 				on_exit_asked(f, i, message.code & 0xff);
 			else if (message.kind == CONTROL_CANCEL)
-				pass_cancel(f, &message);
+				pass_cancel(f, &message, passed);
+			if (passed >= 0)
+				close(passed);
 		}
 }
 

@@ -180,7 +180,8 @@ static void gate_start(struct init *in)
 static void gate_messages(struct init *in)
 {
 	struct control_message message;
-	while (keeper_message(&in->gate, &message, in->command.state, in->now)) {
+	int passed;
+	while (keeper_message(&in->gate, &message, &passed, in->command.state, in->now)) {
 		switch (message.kind) {
 		case CONTROL_START:
 			command_start(in);
@@ -197,7 +198,7 @@ static void gate_messages(struct init *in)
 			leave(in, message.code & 0xff);
 			break;
 		case CONTROL_CANCEL:
-			keeper_cancel(&in->gate, &message);
+			keeper_cancel(&in->gate, &message, passed);
 			break;
 		case CONTROL_READY:
 		case CONTROL_REPLACE: /* the keeper's */
@@ -211,6 +212,8 @@ static void gate_messages(struct init *in)
 		case CONTROL_BEQUEATH:
 			break; /* ours to send; from there they mean nothing */
 		}
+		if (passed >= 0)
+			close(passed);
 	}
 }
 

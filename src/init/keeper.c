@@ -229,25 +229,26 @@ void keeper_tell(const struct keeper *k, enum control_kind kind, int code)
 	send_to(&k->next, kind, code, 0);
 }
 
-bool keeper_cancel(const struct keeper *k, const struct control_message *message)
+bool keeper_cancel(const struct keeper *k, const struct control_message *message, int asker)
 {
 	bool found = false;
 	for (int i = 0; i < KEEPER_GATES_MAX; i++) {
 		const struct keeper_gate *g = place_const(k, i);
 		if (g->pid == 0)
 			continue;
-		send_to(g, CONTROL_CANCEL, message->code, message->key);
+		if (g->control >= 0)
+			control_send_fd(g->control, message, asker);
 		found = found || g->slot == CONTROL_SLOT_OF(message->code);
 	}
 	return found;
 }
 
 /* 1: a message; 0: none. One that hung up should be ending. */
-static int receive(struct keeper_gate *g, struct control_message *message, instant now)
+static int receive(struct keeper_gate *g, struct control_message *message, int *passed, instant now)
 {
 	if (g->control < 0)
 		return 0;
-	int got = control_receive(g->control, message, NULL);
+	int got = control_receive(g->control, message, passed);
 	if (got >= 0)
 		return got;
 	hang_up(g);
@@ -259,7 +260,7 @@ static int receive(struct keeper_gate *g, struct control_message *message, insta
 static void hear_successor(struct keeper *k, instant now)
 {
 	struct control_message message;
-	while (k->next.pid != 0 && receive(&k->next, &message, now) > 0) {
+	while (k->next.pid != 0 && receive(&k->next, &message, NULL, now) > 0) {
 		if (message.kind == CONTROL_READY) {
 			hand_over(k);
 		} else if (message.kind == CONTROL_EXIT) {
@@ -273,22 +274,24 @@ static void hear_retired(struct keeper *k, instant now)
 {
 	struct control_message message;
 	for (int i = 0; i < KEEPER_RETIRED_MAX; i++)
-		while (receive(&k->retired[i], &message, now) > 0)
+		while (receive(&k->retired[i], &message, NULL, now) > 0)
 			; /* nothing that it has to say decides anything */
 }
 
-bool keeper_message(struct keeper *k, struct control_message *message, enum control_command command,
-	instant now)
+bool keeper_message(struct keeper *k, struct control_message *message, int *passed,
+	enum control_command command, instant now)
 {
 	hear_successor(k, now);
 	hear_retired(k, now);
-	while (receive(&k->current, message, now) > 0) {
+	while (receive(&k->current, message, passed, now) > 0) {
 		k->current.heard = true;
 		k->silent = 0;
 		if (message->kind == CONTROL_READY)
 			k->current.ready = true;
 		if (message->kind != CONTROL_REPLACE)
 			return true;
+		if (*passed >= 0)
+			close(*passed);
 		if (keeper_replace(k, command, now) != 0)
 			send_to(&k->current, CONTROL_SUCCEED, CONTROL_SUCCEED_NOT, 0);
 	}

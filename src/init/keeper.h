@@ -85,16 +85,18 @@ int keeper_replace(struct keeper *k, enum control_command command, instant now);
 /* Tells the current gate, and the one to come. A gate that does not read is dealt with by time. */
 void keeper_tell(const struct keeper *k, enum control_kind kind, int code);
 
-/* The next message of the current gate that is not the keeper's own business; false: none now. */
-bool keeper_message(struct keeper *k, struct control_message *message, enum control_command command,
-	instant now);
+/* The next message of the current gate that is not the keeper's own business; false: none now. A
+ * descriptor that came along is the caller's, in `passed`, or -1. */
+bool keeper_message(struct keeper *k, struct control_message *message, int *passed,
+	enum control_command command, instant now);
 
 /* A child has ended. `give_up`: it is not worth to start a silent one again for ever. */
 enum keeper_loss keeper_reaped(struct keeper *k, pid_t pid, int status, bool give_up, instant now);
 
-/* Passes a cancel request on to its gates; false: the slot in it is none of theirs. (It may have a
- * backend's process id, which names no slot.) */
-bool keeper_cancel(const struct keeper *k, const struct control_message *message);
+/* Passes a cancel request on to its gates, with the asker's connection, which stays the caller's (-1:
+ * none); false: the slot in it is none of theirs. (It may have a backend's process id, which names
+ * no slot.) */
+bool keeper_cancel(const struct keeper *k, const struct control_message *message, int asker);
 
 /* Ends all gates by SIGTERM, and SIGKILL after `patience_ns`. */
 void keeper_end(struct keeper *k, int64_t patience_ns, instant now);

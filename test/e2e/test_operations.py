@@ -7,6 +7,7 @@ import resource
 import shutil
 import signal
 import socket
+import struct
 import threading
 
 import psycopg2
@@ -710,6 +711,14 @@ def listeners_of(pid):
     return {int(r[1].split(":")[1], 16) for r in rows if r[3] == "0A" and f"socket:[{r[9]}]" in inodes}
 
 
+def worker_has(pid, client):
+    """Is the other end of the client's socket the process's?"""
+    inodes = {os.readlink(f"/proc/{pid}/fd/{n}") for n in os.listdir(f"/proc/{pid}/fd")}
+    rows = [line.split() for line in open("/proc/net/tcp", encoding="ascii").read().splitlines()[1:]]
+    port = client.getsockname()[1]
+    return any(int(r[2].split(":")[1], 16) == port and f"socket:[{r[9]}]" in inodes for r in rows)
+
+
 def one_of_each(g, count):
     """A client of each worker."""
     clients = {}
@@ -798,6 +807,37 @@ def test_a_cancel_request_finds_the_worker_that_has_the_client(crew):
         cancel(g.port, c.key)
         assert raw.error(c.until_ready())["C"] == "57014"
         break
+
+
+def test_a_cancel_request_for_another_worker_ends_when_it_is_carried_out(crew):
+    """Drivers wait for that end, and then ask on: what they ask must not be what is cancelled."""
+    g = crew(2)
+    mine, other = one_of_each(g, 2)
+    mine.send(raw.query("select pg_sleep(600)"))
+    wait_until(lambda: g.server.query("select count(*) from pg_stat_activity where query like '%pg_sleep(600)%' and "
+                                      "pid <> pg_backend_pid() and state = 'active'")[0][0], "the sleep")
+    worker = next(p for p in workers_of(g.standpipe) if worker_has(p, mine.socket))
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        askers = []
+        for _ in range(16):  # some of them come to the other one
+            s = socket.create_connection((HOST, g.port), timeout=harness.LIMIT)
+            s.sendall(struct.pack("!iiii", 16, 80877102, *mine.key))
+            askers.append(s)
+        for _ in range(20):  # which has seen to them by then
+            other.ask("select 1")
+        for s in askers:
+            s.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                s.recv(1)
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    for s in askers:
+        s.settimeout(harness.LIMIT)
+        assert s.recv(1) == b""
+        s.close()
+    assert raw.error(mine.until_ready())["C"] == "57014"
+    assert mine.ask("select 1") == [("1",)]
 
 
 def test_a_worker_that_dies_is_started_again(crew):
