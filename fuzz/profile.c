@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "gate/profile.h"
 #include "target.h"
@@ -40,6 +41,20 @@ static const char *expect_literal(const char *at, const char *text)
 	return expect(at, "'");
 }
 
+static const char *expect_setting(const char *at, const char *name, const char *value)
+{
+	at = expect_literal(expect(at, "pg_catalog.set_config("), name);
+	at = expect_literal(expect(at, ","), value);
+	return expect(at, ",false)");
+}
+
+static const char *const identities[] = {"session_authorization", "role"};
+
+static int is_identity(const char *name)
+{
+	return strcasecmp(name, identities[0]) == 0 || strcasecmp(name, identities[1]) == 0;
+}
+
 static void check_sql(const struct profile *profile)
 {
 	struct buffer sql = BUFFER_INIT;
@@ -51,10 +66,17 @@ static void check_sql(const struct profile *profile)
 	const char *name, *value, *join = ";SELECT ";
 	while (wire_pair_next(&pairs, &name, &value)) {
 		assert(profile_value(profile, name));
-		at = expect(at, join);
-		at = expect_literal(expect(at, "pg_catalog.set_config("), name);
-		at = expect_literal(expect(at, ","), value);
-		at = expect(at, ",false)");
+		if (is_identity(name))
+			continue;
+		at = expect_setting(expect(at, join), name, value);
+		join = ",";
+	}
+	/* Who the session acts for comes last. */
+	for (size_t i = 0; i < sizeof(identities) / sizeof(identities[0]); i++) {
+		value = profile_value(profile, identities[i]);
+		if (!value)
+			continue;
+		at = expect_setting(expect(at, join), identities[i], value);
 		join = ",";
 	}
 	assert(*at == 0);
