@@ -86,11 +86,13 @@ void stream_gone(struct stream *s)
 /* Each that is there now once: who goes on and on comes again after the others. */
 static void work_on(struct reactor *r)
 {
+	r->may_shake = true;
 	for (int left = r->ready_count; left > 0 && r->ready; left--) {
 		struct stream *s = r->ready;
 		reactor_unlist(s);
 		stream_work(s);
 	}
+	r->may_shake = false;
 }
 
 static void let_go(struct reactor *r)

@@ -50,6 +50,7 @@ struct reactor {
 	struct stream *closing; /* only to be told that they are closed */
 	int streams; /* that are not closed yet */
 	uint64_t turns; /* so far */
+	bool may_shake; /* the next TLS handshake that is listed may go on */
 	bool stopped;
 	uint8_t *scratch; /* REACTOR_READ bytes, for one read at a time */
 };

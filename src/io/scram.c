@@ -11,10 +11,10 @@
 
 #include "io/entropy.h"
 
-/* Bytes of our nonce before base64, and of a mock's salt: PostgreSQL's. */
-#define OWN_NONCE       18
-#define MOCK_SALT       16
-#define MOCK_ITERATIONS 4096
+/* Bytes of our nonce before base64, and of our salts, and how often is hashed: PostgreSQL's. */
+#define OWN_NONCE      18
+#define OWN_SALT       16
+#define OWN_ITERATIONS 4096
 
 /* The text of n bytes in base64, with its zero. */
 #define BASE64_SIZE(n) (((n) + 2) / 3 * 4 + 1)
@@ -93,7 +93,7 @@ int scram_verifier_parse(const char *text, struct scram_verifier *v)
 	return 0;
 }
 
-int scram_verifier_make(const char *password, struct scram_verifier *v)
+static int make_by_libpq(const char *password, struct scram_verifier *v)
 {
 	/* libpq wants a connection for it, but not one that is open: this one fails to parse. */
 	PGconn *conn = PQconnectStart("=");
@@ -112,14 +112,51 @@ static void hmac(const uint8_t key[SCRAM_KEY], struct bytes text, uint8_t to[SCR
 		abort();
 }
 
+/* Normalised (RFC 4013, as PostgreSQL has it) an ASCII text is itself. */
+static bool is_ascii(const char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text > 127)
+			return false;
+	return true;
+}
+
+static void derive(const uint8_t key[SCRAM_KEY], const char *of, uint8_t to[SCRAM_KEY])
+{
+	hmac(key, (struct bytes){(const uint8_t *)of, strlen(of)}, to);
+}
+
+void scram_verifier_derive(const char *password, struct scram_verifier *v)
+{
+	uint8_t salted[SCRAM_KEY], client[SCRAM_KEY];
+	if (PKCS5_PBKDF2_HMAC(password, (int)strlen(password), v->salt, (int)v->salt_len,
+		    v->iterations, EVP_sha256(), SCRAM_KEY, salted) != 1)
+		abort();
+	derive(salted, "Client Key", client);
+	SHA256(client, SCRAM_KEY, v->stored);
+	derive(salted, "Server Key", v->server);
+	OPENSSL_cleanse(salted, sizeof(salted));
+	OPENSSL_cleanse(client, sizeof(client));
+}
+
+int scram_verifier_make(const char *password, struct scram_verifier *v)
+{
+	if (!is_ascii(password))
+		return make_by_libpq(password, v);
+	*v = (struct scram_verifier){.iterations = OWN_ITERATIONS, .salt_len = OWN_SALT};
+	entropy_fill(v->salt, OWN_SALT);
+	scram_verifier_derive(password, v);
+	return 0;
+}
+
 void scram_verifier_mock(
 	const uint8_t secret[SCRAM_KEY], const char *user, struct scram_verifier *v)
 {
 	uint8_t salt[SCRAM_KEY];
-	hmac(secret, (struct bytes){(const uint8_t *)user, strlen(user)}, salt);
+	derive(secret, user, salt);
 	*v = (struct scram_verifier){
-		.iterations = MOCK_ITERATIONS, .salt_len = MOCK_SALT, .mock = true};
-	memcpy(v->salt, salt, MOCK_SALT);
+		.iterations = OWN_ITERATIONS, .salt_len = OWN_SALT, .mock = true};
+	memcpy(v->salt, salt, OWN_SALT);
 	/* Keys of no password. */
 	entropy_fill(v->stored, sizeof(v->stored));
 	entropy_fill(v->server, sizeof(v->server));

@@ -43,8 +43,11 @@ struct scram_verifier {
 /* Reads "SCRAM-SHA-256$4096:salt$StoredKey:ServerKey", as in PostgreSQL's rolpassword. 0, or -1. */
 int scram_verifier_parse(const char *text, struct scram_verifier *v);
 
-/* Of a password, with a salt of its own, by libpq (which also normalises it as clients do): takes
- * milliseconds. 0, or -1 when libpq can't. */
+/* Its keys, of a password that is normalised and its salt and iterations. */
+void scram_verifier_derive(const char *password, struct scram_verifier *v);
+
+/* Of a password, with a salt of its own, normalised as clients do: takes a millisecond, or three by
+ * libpq, which knows how to normalise what is not ASCII. 0, or -1 when libpq can't. */
 int scram_verifier_make(const char *password, struct scram_verifier *v);
 
 /* Of a user that there is none of: the same for the same secret and name. */

@@ -63,7 +63,9 @@ int stream_open(struct stream *s, struct reactor *r, int fd, SSL *ssl,
 	const struct stream_events *events, void *owner);
 
 /* From now on under TLS, which is borrowed, and needs nothing to read from: the first reads shake
- * hands, and until that is done nothing can be written. What was written before goes out in plain
+ * hands, and until that is done nothing can be written. Of all that shake hands one goes on in each
+ * turn, in the order in which they came: it takes half a millisecond, and longer with a large key,
+ * which those who are in session would wait for. What was written before goes out in plain
  * text; `ahead` was read already, and is the handshake's: it is copied. */
 void stream_encrypt(struct stream *s, SSL *ssl, struct bytes ahead);
 

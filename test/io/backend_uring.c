@@ -156,7 +156,9 @@ static void encrypt_all(struct crowd *c)
 	for (int i = 0; i < CROWD; i++)
 		while (SSL_connect(c->members[i].peer) != 1)
 			reactor_turn(&c->reactor, false);
-	reactor_turn(&c->reactor, false);
+	/* One in each turn. */
+	for (int i = 0; i < CROWD; i++)
+		reactor_turn(&c->reactor, false);
 	SSL_CTX_free(server);
 	SSL_CTX_free(client);
 }

@@ -324,6 +324,28 @@ static void a_verifier_is_read_strictly(void **state)
 	assert_false(v.mock);
 }
 
+static void its_keys_are_those_of_the_rfc(void **state)
+{
+	struct scram_verifier rfc, v;
+	assert_int_equal(scram_verifier_parse(VERIFIER, &rfc), 0);
+	v = rfc;
+	memset(v.stored, 0, sizeof(v.stored));
+	memset(v.server, 0, sizeof(v.server));
+	scram_verifier_derive("pencil", &v);
+	assert_memory_equal(v.stored, rfc.stored, SCRAM_KEY);
+	assert_memory_equal(v.server, rfc.server, SCRAM_KEY);
+}
+
+/* A soft hyphen is nothing, and full-width letters are letters: libpq's clients log in with this. */
+static void a_password_that_is_not_ascii_is_normalised(void **state)
+{
+	struct scram_verifier v, plain;
+	assert_int_equal(scram_verifier_make("pen\xc2\xad\xef\xbd\x83il", &v), 0);
+	plain = v;
+	scram_verifier_derive("pencil", &plain);
+	assert_memory_equal(v.stored, plain.stored, SCRAM_KEY);
+}
+
 static void a_verifier_can_be_made_of_a_password(void **state)
 {
 	struct scram_verifier one, again;
@@ -350,6 +372,8 @@ int main(void)
 		cmocka_unit_test(a_client_that_was_kept_from_binding_is_told),
 		cmocka_unit_test(the_binding_must_be_this_connection_s),
 		cmocka_unit_test(a_verifier_is_read_strictly),
+		cmocka_unit_test(its_keys_are_those_of_the_rfc),
+		cmocka_unit_test(a_password_that_is_not_ascii_is_normalised),
 		cmocka_unit_test(a_verifier_can_be_made_of_a_password),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

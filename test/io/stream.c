@@ -433,6 +433,118 @@ static void one_may_close_another(void **state)
 	hang_up(&g);
 }
 
+/* ---- TLS ---- */
+
+#define SHAKERS 6
+
+/* One of those that come all at once: the other side is OpenSSL's, too. */
+struct shaker {
+	struct stream stream;
+	SSL *client;
+	int fd;
+	struct buffer got;
+	int closed;
+};
+
+static void shaker_closed(struct stream *s)
+{
+	struct shaker *k = s->owner;
+	close(s->fd);
+	SSL_free(s->ssl);
+	k->closed++;
+}
+
+static void shaker_received(struct stream *s, struct bytes in)
+{
+	struct shaker *k = s->owner;
+	buffer_append(&k->got, in.at, in.len);
+}
+
+static SSL_CTX *server_context(void)
+{
+	SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *cert = X509_new();
+	X509_gmtime_adj(X509_getm_notBefore(cert), 0);
+	X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
+	X509_set_pubkey(cert, key);
+	assert_true(X509_sign(cert, key, EVP_sha256()) > 0);
+	assert_int_equal(SSL_CTX_use_certificate(context, cert), 1);
+	assert_int_equal(SSL_CTX_use_PrivateKey(context, key), 1);
+	X509_free(cert);
+	EVP_PKEY_free(key);
+	return context;
+}
+
+static void shaker_begin(struct shaker *k, struct fixture *f, SSL_CTX *server, SSL_CTX *client)
+{
+	static const struct stream_events shaker_events = {shaker_received, on_ended, on_writable};
+	int fds[2];
+	*k = (struct shaker){0};
+	assert_int_equal(
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+	SSL *ssl = SSL_new(server);
+	SSL_set_accept_state(ssl);
+	k->fd = fds[1];
+	k->client = SSL_new(client);
+	SSL_set_fd(k->client, k->fd);
+	SSL_set_connect_state(k->client);
+	assert_int_equal(stream_open(&k->stream, &f->reactor, fds[0], ssl, &shaker_events, k), 0);
+	stream_watch(&k->stream, true, false);
+	assert_int_equal(SSL_do_handshake(k->client), -1); /* its hello */
+}
+
+static int count_answered(const struct shaker *shakers)
+{
+	char byte;
+	int count = 0;
+	for (int i = 0; i < SHAKERS; i++)
+		count += recv(shakers[i].fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+	return count;
+}
+
+static void a_storm_of_handshakes_lets_others_pass(void **state)
+{
+	struct fixture *f = *state;
+	struct shaker shakers[SHAKERS];
+	SSL_CTX *server = server_context(), *client = SSL_CTX_new(TLS_client_method());
+	stream_watch(&f->stream, true, false);
+	for (int i = 0; i < SHAKERS; i++)
+		shaker_begin(&shakers[i], f, server, client);
+	say(f, "behind them");
+	reactor_turn(&f->reactor, true);
+	assert_got(f, "behind them");
+	assert_in_range(count_answered(shakers), 0, 1);
+	for (int i = 2; i < SHAKERS; i++) {
+		reactor_turn(&f->reactor, true);
+		assert_in_range(
+			count_answered(shakers), i - 1, i); /* a turn's are sent by the next */
+		for (int j = i; j < SHAKERS; j++) /* who came first goes first */
+			assert_int_equal(recv(shakers[j].fd, &(char){0}, 1, MSG_PEEK), -1);
+	}
+	for (int i = 0; i < 4 * SHAKERS; i++) {
+		reactor_turn(&f->reactor, false);
+		for (int j = 0; j < SHAKERS; j++)
+			if (!SSL_is_init_finished(shakers[j].client) &&
+				SSL_do_handshake(shakers[j].client) == 1)
+				assert_int_equal(SSL_write(shakers[j].client, "in", 2), 2);
+	}
+	for (int i = 0; i < SHAKERS; i++) {
+		struct bytes got = buffer_bytes(&shakers[i].got);
+		assert_int_equal(got.len, 2);
+		stream_close(&shakers[i].stream, shaker_closed);
+		buffer_release(&shakers[i].got);
+	}
+	turn(f);
+	for (int i = 0; i < SHAKERS; i++) {
+		assert_int_equal(shakers[i].closed, 1);
+		SSL_free(shakers[i].client);
+		close(shakers[i].fd);
+	}
+	SSL_CTX_free(server);
+	SSL_CTX_free(client);
+}
+
 /* As gVisor and many seccomp profiles do. For good: so in a process of its own. */
 static void refuse_io_uring(void)
 {
@@ -490,6 +602,7 @@ int main(void)
 		WITH_BOTH(writing_to_a_broken_connection_ends_it),
 		WITH_BOTH(libuv_has_its_turn),
 		WITH_BOTH(one_may_close_another),
+		WITH_BOTH(a_storm_of_handshakes_lets_others_pass),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
