@@ -23,6 +23,7 @@ struct peer {
 	bool bad; /* a first line that can't be meant well */
 	bool cut; /* shut down by us, out of the list; libmicrohttpd will notice */
 	uint64_t until_ms;
+	uint64_t answered_in; /* the turn of the last answer */
 };
 
 struct http {
@@ -36,6 +37,7 @@ struct http {
 	void *context;
 	struct peer *first, *last;
 	int connections;
+	uint64_t turn; /* counts those of libmicrohttpd, from 1 */
 };
 
 const char *http_request_header(const struct http_request *request, const char *name)
@@ -207,7 +209,18 @@ static void *on_first_line(void *context, const char *uri, struct MHD_Connection
 	return NULL; /* what the request's context is at first */
 }
 
-static enum MHD_Result answer(struct MHD_Connection *connection, struct http_response *r)
+/* Requests that were sent without waiting for answers are all answered in one turn of
+ * libmicrohttpd's, and thousands of them would hold up the loop. So a second one is the last. */
+static bool is_last(const struct http *h, struct peer *p)
+{
+	bool second = p && p->answered_in == h->turn;
+	if (p)
+		p->answered_in = h->turn;
+	return second;
+}
+
+static enum MHD_Result answer(
+	const struct http *h, struct MHD_Connection *connection, struct http_response *r)
 {
 	struct MHD_Response *response = r->body_len ? MHD_create_response_from_buffer(r->body_len,
 							      r->body, MHD_RESPMEM_MUST_FREE)
@@ -221,20 +234,20 @@ static enum MHD_Result answer(struct MHD_Connection *connection, struct http_res
 		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, r->content_type);
 	for (int i = 0; i < r->header_count; i++)
 		MHD_add_response_header(response, r->headers[i].name, r->headers[i].value);
-	if (r->close)
+	struct peer *p = peer_of(connection);
+	if (is_last(h, p) || r->close)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
 	enum MHD_Result rc = MHD_queue_response(connection, (unsigned)r->status, response);
 	MHD_destroy_response(response);
-	struct peer *p = peer_of(connection);
 	if (p)
 		p->state = PEER_ANSWERED;
 	return rc;
 }
 
-static enum MHD_Result refuse(struct MHD_Connection *connection, int status)
+static enum MHD_Result refuse(const struct http *h, struct MHD_Connection *connection, int status)
 {
 	struct http_response r = {.status = status, .close = true};
-	return answer(connection, &r);
+	return answer(h, connection, &r);
 }
 
 static bool is_bad(struct MHD_Connection *connection)
@@ -263,9 +276,9 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 	if (seen == 0) {
 		*request_context = (void *)(uintptr_t)1;
 		if (is_bad(connection))
-			return refuse(connection, MHD_HTTP_BAD_REQUEST);
+			return refuse(h, connection, MHD_HTTP_BAD_REQUEST);
 		if (body_is_too_large(connection))
-			return refuse(connection, MHD_HTTP_CONTENT_TOO_LARGE);
+			return refuse(h, connection, MHD_HTTP_CONTENT_TOO_LARGE);
 		/* Who asks whether to send the body gets the answer instead of it. */
 		if (!expects)
 			return MHD_YES;
@@ -281,7 +294,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 	struct http_request request = {.method = method, .path = url, .connection = connection};
 	struct http_response r = {.status = MHD_HTTP_INTERNAL_SERVER_ERROR};
 	h->handler(h->context, &request, &r);
-	return answer(connection, &r);
+	return answer(h, connection, &r);
 }
 
 static void on_timer(uv_timer_t *timer);
@@ -309,6 +322,7 @@ static void run(struct http *h)
 {
 	while (h->first && h->first->until_ms <= uv_now(h->loop))
 		cut_peer(h, h->first);
+	h->turn++;
 	MHD_run(h->daemon);
 	arm(h);
 }

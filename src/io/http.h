@@ -7,6 +7,8 @@
  * trickles bytes, reads slowly or just idles is cut then, and earlier when the limit of connections
  * is reached: the one that has waited longest makes room for the new one. So nobody can keep a
  * health check out by holding connections.
+ * Of requests that are sent without waiting for answers two are answered, and then it closes: all of
+ * them would come in one turn of the loop.
  */
 #ifndef STANDPIPE_IO_HTTP_H
 #define STANDPIPE_IO_HTTP_H

@@ -215,6 +215,16 @@ def test_keep_alive_serves_many(driver):
     driver.wait_count("admin", 0)
 
 
+def test_requests_that_do_not_wait_for_answers_are_not_all_answered(driver):
+    """Thousands at once held up the loop, and with it every session."""
+    with connect(driver.admin) as s:
+        s.sendall(b"GET /live HTTP/1.1\r\nHost: a\r\n\r\n" * 1000)
+        answers = read_to_end(s).split(b"HTTP/1.1 ")[1:]
+    assert all(a.startswith(b"200") for a in answers)
+    assert len(answers) < 100
+    driver.wait_count("admin", 0)
+
+
 def test_paused_newcomers_wait_and_those_who_are_there_go_on(driver):
     there = http.client.HTTPConnection(HOST, driver.admin, timeout=LIMIT)
     there.request("GET", "/live")
