@@ -1,5 +1,6 @@
 /* Where the database is: a URL, a file that holds one, or the PG* variables. */
 #include <errno.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,6 +104,66 @@ static int add_names(struct config *c, struct url *url, struct error *error)
 	return 0;
 }
 
+/* What libpq looks at only when it connects: its documented words, and whole numbers where there are
+ * none. */
+static const struct {
+	const char *keyword, *words;
+} valued[] = {
+	{"sslmode", "disable, allow, prefer, require, verify-ca, verify-full"},
+	{"gssencmode", "disable, prefer, require"},
+	{"channel_binding", "disable, prefer, require"},
+	{"target_session_attrs", "any, read-write, read-only, primary, standby, prefer-standby"},
+	{"load_balance_hosts", "disable, random"},
+	{"sslnegotiation", "postgres, direct"},
+	{"sslcertmode", "disable, allow, require"},
+	{"ssl_min_protocol_version", "TLSv1, TLSv1.1, TLSv1.2, TLSv1.3"},
+	{"ssl_max_protocol_version", "TLSv1, TLSv1.1, TLSv1.2, TLSv1.3"},
+	{"connect_timeout", NULL},
+	{"keepalives", NULL},
+	{"keepalives_idle", NULL},
+	{"keepalives_interval", NULL},
+	{"keepalives_count", NULL},
+	{"tcp_user_timeout", NULL},
+};
+
+static bool is_word_of(const char *words, const char *value)
+{
+	size_t len = strlen(value);
+	for (const char *at = words; (at = strstr(at, value)); at += len)
+		if ((at == words || at[-1] == ' ') && (!at[len] || at[len] == ','))
+			return len > 0;
+	return false;
+}
+
+static bool is_whole_number(const char *value)
+{
+	char *end;
+	errno = 0;
+	long number = strtol(value, &end, 10);
+	return end != value && !end[strspn(end, " \t\n")] && errno == 0 && number >= INT_MIN &&
+	       number <= INT_MAX;
+}
+
+static int check_value(
+	const struct settings *s, const char *key, const PQconninfoOption *o, struct error *error)
+{
+	const char *variable = o->val || !o->envvar ? NULL : getenv(o->envvar);
+	const char *value = o->val ? o->val : variable;
+	for (size_t i = 0; i < sizeof(valued) / sizeof(valued[0]); i++) {
+		const char *words = valued[i].words;
+		/* Most of the empty ones are the default to libpq. */
+		if (strcmp(o->keyword, valued[i].keyword) != 0 || !value || !*value)
+			continue;
+		if (words ? is_word_of(words, value) : is_whole_number(value))
+			return 0;
+		return settings_error(s, key, error, "%s%s is \"%.40s\": %s%s",
+			variable ? "the variable " : "its parameter ",
+			variable ? o->envvar : o->keyword, value,
+			words ? "libpq knows " : "libpq wants a whole number", words ? words : "");
+	}
+	return 0;
+}
+
 int config_check_conninfo(
 	const struct settings *s, const char *key, const char *conninfo, struct error *error)
 {
@@ -115,6 +176,8 @@ int config_check_conninfo(
 		result = settings_error(s, key, error, "libpq does not take it%s%s",
 			tells ? ": " : "", tells ? strtok(problem, "\n") : "");
 	}
+	for (const PQconninfoOption *o = options; o && o->keyword && result == 0; o++)
+		result = check_value(s, key, o, error);
 	PQconninfoFree(options);
 	PQfreemem(problem);
 	return result;

@@ -214,6 +214,13 @@ def test_a_mistake_in_the_file_names_line_key_and_what_is_allowed(check, yaml, l
     assert checked.err.startswith(f"standpipe: standpipe.yaml:{line}: {text}"), checked.err
 
 
+@pytest.mark.parametrize("parameters", [
+    "sslmode=verify-full", "sslmode=prefer&connect_timeout=10", "target_session_attrs=prefer-standby&keepalives=1",
+    "channel_binding=require&gssencmode=disable&ssl_min_protocol_version=TLSv1.2&tcp_user_timeout=0", "sslmode="])
+def test_what_libpq_takes_is_taken(check, parameters):
+    assert check(DATABASE_URL=f"postgresql://u@h/d?{parameters}").code == 0
+
+
 @pytest.mark.parametrize("variables, origin, text", [
     ({"DB_POOL_TIMEOUT": "soon"}, "DB_POOL_TIMEOUT", 'timeouts.pool: "soon": must be a duration'),
     ({"PORT": "80000"}, "PORT", 'door.port: "80000": must be a whole number from 0 to 65535'),
@@ -224,6 +231,15 @@ def test_a_mistake_in_the_file_names_line_key_and_what_is_allowed(check, yaml, l
     ({"DATABASE_URL": "mysql://u:hush@h/d"}, "DATABASE_URL", 'database.url: scheme "mysql" is not PostgreSQL'),
     ({"DATABASE_URL": "postgresql://u:hush/x@h/d"}, "DATABASE_URL", "database.url: the port must be a number"),
     ({"DATABASE_URL": "file:/nowhere/url"}, "DATABASE_URL", "database.url: the file /nowhere/url can't be read"),
+    ({"DATABASE_URL": "postgresql://u@h/d?sslmode=nonsense"}, "DATABASE_URL",
+     'database.url: its parameter sslmode is "nonsense": libpq knows disable, allow, prefer, require, verify-ca, '
+     'verify-full'),
+    ({"DATABASE_URL": "postgresql://u@h/d?sslmode=verify"}, "DATABASE_URL", "database.url: its parameter sslmode"),
+    ({"DATABASE_URL": "postgresql://u@h,i/d?target_session_attrs=master"}, "DATABASE_URL",
+     'database.url: its parameter target_session_attrs is "master": libpq knows any, read-write'),
+    ({"DATABASE_URL": "postgresql://u@h/d?keepalives_idle=5m"}, "DATABASE_URL",
+     'database.url: its parameter keepalives_idle is "5m": libpq wants a whole number'),
+    ({"PGSSLMODE": "on"}, "DATABASE_URL", 'database.url: the variable PGSSLMODE is "on": libpq knows disable'),
     ({"DB_INITIALIZATION_TIMEOUT": "600"}, "DB_INITIALIZATION_TIMEOUT",
      "timeouts.initialization: timeouts.cap (240s) is less than"),
 ])
