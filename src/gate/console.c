@@ -113,7 +113,8 @@ void console_enter(
 		char message[ERROR_TEXT_MAX];
 		snprintf(message, sizeof(message), "user \"%.60s\" may not use the console", user);
 		c->hub->counters.client_errors++;
-		log_warning(c->hub->log, "console refused", field_text("user", user));
+		if (log_limit_allows(&c->hub->refusals, hub_now(c->hub)))
+			log_warning(c->hub->log, "console refused", field_text("user", user));
 		client_fail(c, "28000", message, NULL,
 			"It is for the users in admin.users and admin.stats_users, and over the "
 			"Unix socket for the system's user that standpipe runs as.");

@@ -203,6 +203,8 @@ static void on_housekeeping(uv_timer_t *timer)
 		if (h->clients[i])
 			overtime_check_client(h->clients[i], now);
 	pools_sweep(h, now);
+	log_limit_tell(&h->refusals, h->log, "clients that were turned away", now);
+	log_limit_tell(&h->failures, h->log, "connects to the database that failed", now);
 }
 
 /* The settings as they are for the part that this gate takes. */

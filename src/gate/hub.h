@@ -64,6 +64,8 @@ struct hub {
 	uv_loop_t *loop; /* the reactor's */
 	const struct gate_settings *settings; /* borrowed */
 	struct log *log; /* borrowed */
+	struct log_limit refusals,
+		failures; /* lines on clients that are turned away; on connects */
 	struct hub_duties duties;
 
 	struct engine engine;

@@ -293,6 +293,34 @@ void log_write(struct log *log, enum log_level level, const char *message, ...)
 	flush(log);
 }
 
+/* ---- how many ---- */
+
+static bool is_in_force(const struct log_limit *l, instant now)
+{
+	return l->written > 0 && now - l->since < NS_PER_S;
+}
+
+bool log_limit_allows(struct log_limit *l, instant now)
+{
+	if (!is_in_force(l, now)) {
+		l->since = now;
+		l->written = 0;
+	}
+	bool allowed = l->written < LOG_LIMIT_PER_S;
+	l->written += allowed;
+	l->held_back += !allowed;
+	return allowed;
+}
+
+void log_limit_tell(struct log_limit *l, struct log *log, const char *what, instant now)
+{
+	if (l->held_back == 0 || is_in_force(l, now))
+		return;
+	log_warning(log, "lines were held back: there were too many in a second",
+		field_text("of", what), field_int("held_back", (int64_t)l->held_back));
+	l->held_back = 0;
+}
+
 /* A file description of our own can be made non-blocking: the flags of the one we were given are
  * those of the command, too. */
 static void open_own(struct log *log)

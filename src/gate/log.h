@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/instant.h"
 #include "gate/secrets.h"
 
 #define LOG_LINE_MAX 16384
@@ -116,6 +117,21 @@ void log_write(struct log *log, enum log_level level, const char *message, ...);
 #define log_info(log, ...)    log_write(log, LOG_LEVEL_INFO, __VA_ARGS__, LOG_END)
 #define log_warning(log, ...) log_write(log, LOG_LEVEL_WARNING, __VA_ARGS__, LOG_END)
 #define log_error(log, ...)   log_write(log, LOG_LEVEL_ERROR, __VA_ARGS__, LOG_END)
+
+/* Of lines that whoever reaches the gate can cause, as often as it likes, so many are written in a
+ * second; the rest is counted, and the count told when the second is over. */
+#define LOG_LIMIT_PER_S 10
+
+struct log_limit { /* zeros: nothing yet */
+	instant since;
+	int written;
+	uint64_t held_back;
+};
+
+/* May one more be written now? If not it is counted. */
+bool log_limit_allows(struct log_limit *l, instant now);
+/* To be called now and then. `what`: of which lines. */
+void log_limit_tell(struct log_limit *l, struct log *log, const char *what, instant now);
 
 /* "debug", "info", "warning", "error"; false if it is none of them. */
 bool log_level_from_name(const char *name, enum log_level *level);

@@ -49,9 +49,11 @@ void login_deny(struct client *c, const char *sqlstate, const char *message, con
 	struct peer peer;
 	peer_of(c->stream.fd, &peer);
 	c->hub->counters.login_failures++;
-	log_warning(c->hub->log, "a client may not come in", field_text("reason", why),
-		field_text("user", c->login->names.user),
-		field_text("database", c->login->names.database), field_text("client", peer.host));
+	if (log_limit_allows(&c->hub->refusals, hub_now(c->hub)))
+		log_warning(c->hub->log, "a client may not come in", field_text("reason", why),
+			field_text("user", c->login->names.user),
+			field_text("database", c->login->names.database),
+			field_text("client", peer.host));
 	client_fail(c, sqlstate, message, NULL, NULL);
 }
 
@@ -125,7 +127,8 @@ static void begin_tls(struct client *c, struct bytes in)
 void client_login_broke(struct client *c)
 {
 	struct peer peer;
-	if (!c->stream.ssl || SSL_is_init_finished(c->stream.ssl))
+	if (!c->stream.ssl || SSL_is_init_finished(c->stream.ssl) ||
+		!log_limit_allows(&c->hub->refusals, hub_now(c->hub)))
 		return;
 	const char *reason = tls_reason();
 	peer_of(c->stream.fd, &peer);

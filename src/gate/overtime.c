@@ -71,8 +71,9 @@ static void describe(const struct hub *h, enum gate_limit limit, char text[ERROR
 static void note(const struct client *c, enum gate_limit limit)
 {
 	c->hub->counters.bounds[limit]++;
-	log_info(c->hub->log, "a client was over its limit",
-		field_text("limit", gate_bound_key(limit)), field_int("client", c->id));
+	if (log_limit_allows(&c->hub->refusals, hub_now(c->hub)))
+		log_info(c->hub->log, "a client was over its limit",
+			field_text("limit", gate_bound_key(limit)), field_int("client", c->id));
 }
 
 /* The client is told and gone; the server that it held is cleaned up behind it. */

@@ -38,9 +38,10 @@ static void on_login_stage(void *context, enum stage stage)
 static void fail_login(struct server *s, enum outcome outcome, const struct error *error)
 {
 	note_failure(s, error);
-	log_warning(s->hub->log, "connect to the database failed", field_error(error),
-		field_text("outcome", outcome_name(outcome)),
-		field_int("attempt", (int64_t)s->serial));
+	if (log_limit_allows(&s->hub->failures, hub_now(s->hub)))
+		log_warning(s->hub->log, "connect to the database failed", field_error(error),
+			field_text("outcome", outcome_name(outcome)),
+			field_int("attempt", (int64_t)s->serial));
 	server_part(s);
 	hub_tell(
 		s->hub, (struct engine_event){

@@ -728,3 +728,19 @@ def test_a_client_that_stays_silent_costs_the_login_s_time_and_no_more(run_stand
         for s in sessions:
             s.read_to_end()
         assert works(gate)
+
+
+def test_a_scanner_does_not_fill_the_log(run_standpipe, postgres):
+    gate = serve(run_standpipe, postgres, STANDPIPE_AUTH_LOCAL="reject")
+    tries = 300
+    for number in range(tries):
+        with contextlib.closing(Session(gate.gate_port, login=False)) as s:
+            s.send(startup({"user": f"user{number}", "database": "app"}))
+            assert error_fields(s.read_to_end()[-1][1])["C"] == "28000"
+
+    def counted():
+        log = gate.log()
+        written = sum(entry["message"] == "a client may not come in" for entry in log)
+        held_back = sum(entry.get("held_back", 0) for entry in log)
+        return written + held_back == tries and held_back > 0
+    wait_until(counted, "all of them to be written or counted")

@@ -239,6 +239,29 @@ static void names_of_levels_and_formats(void **state)
 
 #define LOG_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void what_strangers_cause_is_counted_rather_than_written(void **state)
+{
+	struct pipe_log *p = *state;
+	struct log_limit limit = {0};
+	instant now = 5 * NS_PER_S;
+	for (int second = 0; second < 3; second++, now += NS_PER_S) {
+		int written = 0;
+		for (int i = 0; i < 25; i++)
+			written += log_limit_allows(&limit, now + i * NS_PER_MS);
+		assert_int_equal(written, LOG_LIMIT_PER_S);
+		log_limit_tell(&limit, &p->log, "them", now + NS_PER_S / 2);
+		assert_string_equal(read_all(p), "");
+	}
+	log_limit_tell(&limit, &p->log, "them", now);
+	json_t *line = read_json(p);
+	assert_string_equal(text_of(line, "of"), "them");
+	assert_int_equal(json_integer_value(json_object_get(line, "held_back")), 45);
+	json_decref(line);
+	log_limit_tell(&limit, &p->log, "them", now);
+	assert_string_equal(read_all(p), "");
+	assert_true(log_limit_allows(&limit, now));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -253,6 +276,7 @@ int main(void)
 		LOG_TEST(text_is_for_people),
 		LOG_TEST(text_spares_people_long_objects),
 		cmocka_unit_test(names_of_levels_and_formats),
+		LOG_TEST(what_strangers_cause_is_counted_rather_than_written),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
