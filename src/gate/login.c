@@ -138,6 +138,15 @@ void client_login_broke(struct client *c)
 
 /* ---- the session ---- */
 
+/* Of 16 bits, and never 0: the client's id, and not the same for the next one that has it: programs
+ * tell by it whether a connection is still the one it was. */
+static uint32_t make_up_pid(const struct client *c)
+{
+	uint32_t ids = (uint32_t)c->hub->memory.clients_max;
+	uint32_t turns = UINT16_MAX / ids;
+	return (uint32_t)(c->serial % turns) * ids + (uint32_t)c->id + 1;
+}
+
 void client_identify(struct client *c)
 {
 	const struct server *s = c->server;
@@ -146,7 +155,7 @@ void client_identify(struct client *c)
 	if (c->mode == POOL_SESSION && s && s->link && c->hub->settings->workers <= 1)
 		c->pid = (uint32_t)PQbackendPID(s->link->up.conn);
 	else
-		c->pid = (uint32_t)c->hub->slot << 16 | (uint32_t)(c->id + 1);
+		c->pid = (uint32_t)c->hub->slot << 16 | make_up_pid(c);
 	entropy_fill(&c->key, sizeof(c->key));
 }
 
@@ -167,8 +176,9 @@ void client_welcomed(struct client *c)
 /* Most know their places by the process id that we made up. */
 static struct client *find_asked(const struct hub *h, uint32_t pid, uint32_t key)
 {
-	int id = (int)(pid & 0xffff) - 1;
-	struct client *c = id >= 0 && id < h->memory.clients_max ? h->clients[id] : NULL;
+	uint32_t low = pid & UINT16_MAX;
+	int id = low > 0 ? (int)(low - 1) % h->memory.clients_max : -1;
+	struct client *c = id >= 0 ? h->clients[id] : NULL;
 	if (c && c->pid == pid && c->key == key)
 		return c;
 	for (id = 0; id < h->memory.clients_max; id++) {

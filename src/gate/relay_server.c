@@ -149,8 +149,26 @@ static void note_tag(struct server *s, const char *tag)
 static bool is_reworded(const struct server *s, uint8_t type)
 {
 	const struct debt *first = debts_first(&s->debts);
-	return (type == MSG_PARAMETER_STATUS && s->resetting) ||
+	return (type == MSG_PARAMETER_STATUS && s->resetting) || type == MSG_NOTIFICATION ||
 	       (type == MSG_ERROR && (s->overdue_at || (first && first->reshaped)));
+}
+
+/* Whether it has notified itself a client sees by the process id that it was told: who listens has
+ * kept its server since then, so what comes from there is its own. The two ids change places, for
+ * another backend's may happen to be the one that we made up. False: it is neither. */
+static bool rename_notifier(const struct server *s, struct bytes body)
+{
+	struct client *c = s->client;
+	uint32_t own = (uint32_t)PQbackendPID(s->link->up.conn);
+	uint32_t from = body.len >= 4 ? bytes_u32(body.at) : 0;
+	size_t mark;
+	if (own == c->pid || (from != own && from != c->pid))
+		return false;
+	message_begin(&c->out, MSG_NOTIFICATION, &mark);
+	buffer_append_u32(&c->out, from == own ? c->pid : own);
+	buffer_append(&c->out, body.at + 4, body.len - 4);
+	message_end(&c->out, mark);
+	return true;
 }
 
 /* What it is told then: the value that it means by RESET, the limit that it met. False: the message
@@ -160,6 +178,8 @@ static bool reword(const struct server *s, const struct frame *frame, struct byt
 	struct client *c = s->client;
 	struct bytes body = frame_body(in, frame);
 	const char *name, *value, *meant;
+	if (frame->type == MSG_NOTIFICATION)
+		return rename_notifier(s, body);
 	if (frame->type == MSG_ERROR)
 		return relay_shape_explain(s, body, &c->out) || overtime_explain(s, body, &c->out);
 	if (message_parse_parameter(body, &name, &value) != 0)
@@ -263,6 +283,7 @@ static bool is_inspected(const struct server *s, const struct frame *frame)
 	case MSG_PARAMETER_STATUS:
 		return true;
 	case MSG_ERROR:
+	case MSG_NOTIFICATION:
 		return frame->len <= REPORT_MAX;
 	case MSG_COMMAND_COMPLETE:
 		return frame->len - FRAME_HEADER <= TAG_MAX;

@@ -309,8 +309,11 @@ def test_notifications_reach_the_listener_while_it_is_idle(postgres, gate):
         harness.wait_until(lambda: select.select([two.connection], [], [], 0.1)[0], "the notification")
         two.connection.poll()
         assert [n.payload for n in two.connection.notifies] == ["from one"]
+        assert two.connection.notifies[0].pid != two.connection.info.backend_pid
         one.run("notify news, 'to itself'")
-        assert [n.payload for n in one.connection.notifies] == ["to itself"]
+        (own,) = one.connection.notifies
+        assert own.payload == "to itself"
+        assert own.pid == one.connection.info.backend_pid  # as drivers tell their own from others'
         one.run("unlisten *")
         two.run("unlisten *")
 

@@ -69,6 +69,14 @@ def test_a_session_begins_as_with_postgresql(postgres, gate):
     assert begin(gate.gate_port) == begin(postgres.port)
 
 
+def test_the_process_id_that_a_client_is_told_is_not_soon_anothers(gate):
+    seen = []
+    for _ in range(5):
+        with Session(gate.gate_port) as s:
+            seen.append(s.key[0])
+    assert len(set(seen)) == len(seen)
+
+
 @pytest.mark.parametrize("version, options", [
     (196608, {"_pq_.novelty": "on"}), (196610, {}), (196610, {"_pq_.a": "1", "_pq_.b": "2"})])
 def test_a_newer_protocol_is_negotiated_down(postgres, gate, version, options):
