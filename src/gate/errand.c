@@ -31,6 +31,7 @@ static void server_setup(struct server *s)
 	buffer_append_u8(out, 0);
 	message_end(out, mark);
 	s->errand = ERRAND_SETUP;
+	buffer_release(&s->notices);
 	s->unnamed = UNNAMED_NONE; /* a simple query drops it */
 	debts_add(&s->debts, (struct debt){.kind = DEBT_QUERY, .ours = true});
 }
@@ -83,6 +84,16 @@ void server_attach(struct server *s, struct client *c, bool ping)
 	server_send(s, NULL, 0);
 }
 
+void server_setup_notice(struct server *s, struct bytes body)
+{
+	size_t mark;
+	if (buffer_len(&s->notices) > UPSTREAM_NOTICES_MAX)
+		return;
+	message_begin(&s->notices, MSG_NOTICE, &mark);
+	buffer_append(&s->notices, body.at, body.len);
+	message_end(&s->notices, mark);
+}
+
 static bool setup_done(struct server *s)
 {
 	struct client *c = s->client;
@@ -91,8 +102,7 @@ static bool setup_done(struct server *s)
 		profile_drop(&s->pool->profiles, s->profile);
 		s->profile = profile_hold(c->profile);
 		s->dirty = false;
-		if (buffer_len(&c->profile->welcome) == 0)
-			server_welcome(s, &c->profile->welcome);
+		server_welcome(s);
 		if (c->state == CLIENT_LOGIN)
 			client_welcomed(c);
 		else if (c->state == CLIENT_ACTIVE)

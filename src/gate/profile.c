@@ -313,6 +313,9 @@ void profile_literal(struct buffer *out, const char *text)
 	buffer_append_u8(out, '\'');
 }
 
+/* What the rest may give a notice of. */
+#define VERBOSITY "client_min_messages"
+
 static void append_sql(struct buffer *out, const char *sql)
 {
 	buffer_append(out, sql, strlen(sql));
@@ -341,8 +344,13 @@ void profile_sql(const struct profile *p, struct buffer *out)
 	const char *name, *value;
 	bool first = true;
 	append_sql(out, "SET SESSION AUTHORIZATION DEFAULT;RESET ROLE;RESET ALL");
+	value = profile_value(p, VERBOSITY);
+	if (value) {
+		append_setting(out, VERBOSITY, value, first);
+		first = false;
+	}
 	while (wire_pair_next(&left, &name, &value)) {
-		if (is_identity(name))
+		if (is_identity(name) || strcasecmp(name, VERBOSITY) == 0)
 			continue;
 		append_setting(out, name, value, first);
 		first = false;

@@ -261,6 +261,10 @@ static bool inspect(struct server *s, const struct frame *frame, struct bytes bo
 	case MSG_ERROR:
 		server_complaint(s, body);
 		return true;
+	case MSG_NOTICE:
+		if (s->errand == ERRAND_SETUP)
+			server_setup_notice(s, body);
+		return true;
 	case MSG_DATA_ROW:
 		if (s->errand == ERRAND_ASK)
 			traces_row(s, body);
@@ -285,6 +289,8 @@ static bool is_inspected(const struct server *s, const struct frame *frame)
 	case MSG_ERROR:
 	case MSG_NOTIFICATION:
 		return frame->len <= REPORT_MAX;
+	case MSG_NOTICE:
+		return s->errand == ERRAND_SETUP && frame->len <= REPORT_MAX;
 	case MSG_COMMAND_COMPLETE:
 		return frame->len - FRAME_HEADER <= TAG_MAX;
 	case MSG_ROW_DESCRIPTION:

@@ -10,6 +10,7 @@
 #include "gate/relay.h"
 #include "gate/sampling.h"
 #include "gate/traces.h"
+#include "wire/frame.h"
 #include "wire/message.h"
 #include "wire/startup.h"
 
@@ -28,6 +29,7 @@ void server_release(struct server *s)
 	buffer_release(&s->in);
 	buffer_release(&s->out);
 	buffer_release(&s->reported);
+	buffer_release(&s->notices);
 	buffer_release(&s->customs);
 	buffer_release(&s->answer);
 	debts_release(&s->debts, &s->hub->statements);
@@ -268,13 +270,35 @@ static void add_reported(void *context, const char *name, const char *value)
 	buffer_append_text(&s->reported, value);
 }
 
-void server_welcome(const struct server *s, struct buffer *welcome)
+void server_welcome(struct server *s)
 {
-	struct bytes left = buffer_bytes(&s->reported);
+	struct buffer *welcome = &s->profile->welcome;
+	struct bytes left = buffer_bytes(&s->reported), login, setup;
 	const char *name, *value;
-	buffer_take(welcome, buffer_len(welcome));
+	if (buffer_len(welcome) > 0)
+		return;
 	while (wire_pair_next(&left, &name, &value))
 		message_parameter(welcome, name, value);
+	login = buffer_bytes(&s->link->up.notices);
+	setup = buffer_bytes(&s->notices);
+	buffer_append(welcome, login.at, login.len);
+	buffer_append(welcome, setup.at, setup.len);
+	buffer_release(&s->notices);
+}
+
+static void log_notices(const struct server *s)
+{
+	struct bytes left = buffer_bytes(&s->link->up.notices);
+	struct frame frame;
+	struct message_error notice;
+	while (frame_parse(left, &frame) == WIRE_OK && frame.len <= left.len) {
+		if (message_parse_error(frame_body(left, &frame), &notice) == 0)
+			log_warning(s->hub->log, "the database gives a notice at login",
+				field_text("notice", notice.message),
+				field_text("hint", notice.hint));
+		left.at += frame.len;
+		left.len -= frame.len;
+	}
 }
 
 void server_open(struct server *s, const struct upstream *up)
@@ -288,7 +312,8 @@ void server_open(struct server *s, const struct upstream *up)
 	s->status = 'I';
 	upstream_parameters(up, add_reported, s);
 	if (buffer_len(&s->profile->welcome) == 0)
-		server_welcome(s, &s->profile->welcome);
+		log_notices(s);
+	server_welcome(s);
 	server_rewatch(s);
 }
 

@@ -65,6 +65,7 @@ struct server {
 	enum server_errand errand;
 	instant errand_until; /* lost if it lasts longer */
 	struct buffer reported; /* name, zero, value, zero: what the server reported last */
+	struct buffer notices; /* NoticeResponse for each that it gave while it was set up */
 	bool fatal; /* it said that it closes the connection */
 	bool told_fatal; /* ... and its client has been told so */
 	bool discarded; /* all that its client's session had, by ERRAND_DISCARD */
@@ -154,8 +155,9 @@ bool server_send(struct server *s, const void *at, size_t len);
 /* Reads on, or not, as the state of both sides asks for. */
 void server_rewatch(struct server *s);
 
-/* ParameterStatus for all that the server reported, in place of what is in `welcome`. */
-void server_welcome(const struct server *s, struct buffer *welcome);
+/* What clients of its profile are told at login is learned of it, unless it is known:
+ * ParameterStatus for all that it reported, and what it noticed. */
+void server_welcome(struct server *s);
 
 /* PostgreSQL cancels what the server runs now. */
 void server_cancel(struct server *s);
@@ -165,6 +167,8 @@ void server_cancel(struct server *s);
 bool server_errand_done(struct server *s);
 bool server_parameter(struct server *s, const char *name, const char *value);
 void server_complaint(struct server *s, struct bytes body);
+/* It gives a notice while it is moved to its client's profile. */
+void server_setup_notice(struct server *s, struct bytes body);
 void server_distrust_statements(struct server *s);
 
 /* It drains what a dead client asked for: that is cancelled now. */

@@ -80,6 +80,13 @@ static int select_one(struct check_work *w, PGconn *conn)
 	return failed;
 }
 
+/* Not to stderr, as libpq does: whoever logs in is told the same. */
+static void ignore_notice(void *context, const PGresult *notice)
+{
+	(void)context;
+	(void)notice;
+}
+
 int check_work_postgres(struct check_work *w)
 {
 	/* The URI last: what it says wins over these. */
@@ -89,6 +96,7 @@ int check_work_postgres(struct check_work *w)
 	if (!conn)
 		abort();
 	PQsetErrorVerbosity(conn, PQERRORS_VERBOSE);
+	PQsetNoticeReceiver(conn, ignore_notice, NULL);
 	int result = login(w, conn);
 	if (result == 0)
 		result = select_one(w, conn);

@@ -7,6 +7,7 @@
 
 #include "io/places.h"
 #include "io/refusal.h"
+#include "wire/message.h"
 
 /* One dial: a PGconn on its way. At most one of `work` (a step on the pool) and `poll` (waiting
  * for the socket) is under way. */
@@ -17,6 +18,7 @@ struct dial {
 	unsigned turn;
 	bool tcp_only;
 	PGconn *conn;
+	struct buffer notices;
 	PostgresPollingStatusType next; /* what libpq waits for */
 	uv_work_t work;
 	uv_poll_t poll;
@@ -71,6 +73,7 @@ static void dial_free(struct dial *d)
 {
 	if (d->conn)
 		PQfinish(d->conn);
+	buffer_release(&d->notices);
 	free_secret(d->conninfo);
 	free_secret(d->password);
 	free(d);
@@ -111,8 +114,9 @@ static void login_end(struct dial *d, enum outcome outcome, const struct error *
 		/* Or PQfinish would wait on the loop for room to say goodbye in, for ever on a path
 		 * that carries nothing any more. */
 		PQsetnonblocking(d->conn, 1);
-		up = (struct upstream){d->conn, PQsocket(d->conn), PQgetssl(d->conn)};
+		up = (struct upstream){d->conn, PQsocket(d->conn), PQgetssl(d->conn), d->notices};
 		d->conn = NULL;
+		d->notices = BUFFER_INIT;
 	}
 	dial_drop(d);
 	login->events.done(login->context, outcome, &up, error);
@@ -196,6 +200,28 @@ static PGconn *begin_conn(const struct dial *d)
 	return conn;
 }
 
+/* As the server sent it, for the clients. What libpq says itself has no SQLSTATE, and is for nobody;
+ * left to itself libpq writes all of them to stderr. */
+static void on_notice(void *context, const PGresult *notice)
+{
+	static const char fields[] = "SVCMDHPpqWstcdnFLR";
+	struct dial *d = context;
+	size_t mark;
+	if (!PQresultErrorField(notice, PG_DIAG_SQLSTATE) ||
+		buffer_len(&d->notices) > UPSTREAM_NOTICES_MAX)
+		return;
+	message_begin(&d->notices, MSG_NOTICE, &mark);
+	for (const char *field = fields; *field; field++) {
+		const char *text = PQresultErrorField(notice, *field);
+		if (!text)
+			continue;
+		buffer_append_u8(&d->notices, (uint8_t)*field);
+		buffer_append_text(&d->notices, text);
+	}
+	buffer_append_u8(&d->notices, 0);
+	message_end(&d->notices, mark);
+}
+
 static void on_step(uv_work_t *work)
 {
 	struct dial *d = work->data;
@@ -209,6 +235,7 @@ static void on_step(uv_work_t *work)
 		return;
 	}
 	PQsetErrorVerbosity(d->conn, PQERRORS_VERBOSE);
+	PQsetNoticeReceiver(d->conn, on_notice, d);
 	d->next = PQstatus(d->conn) == CONNECTION_BAD ? PGRES_POLLING_FAILED
 						      : PGRES_POLLING_WRITING;
 }
@@ -314,6 +341,7 @@ void upstream_release(struct upstream *up)
 {
 	if (up->conn)
 		PQfinish(up->conn);
+	buffer_release(&up->notices);
 	*up = (struct upstream){.fd = -1};
 }
 

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <uv.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "core/outcome.h"
 #include "io/care.h"
@@ -22,7 +23,11 @@ struct upstream {
 	PGconn *conn; /* owned; upstream_release closes it, and the socket */
 	int fd;
 	SSL *ssl; /* NULL: plain */
+	struct buffer notices; /* owned: NoticeResponse for each that it gave at the login */
 };
+
+/* Of those the most that is kept, in bytes, but for the last. */
+#define UPSTREAM_NOTICES_MAX 8192
 
 void upstream_release(struct upstream *up);
 

@@ -132,6 +132,7 @@ class Session:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.pending = b""
         self.parameters = {}
+        self.notices = []  # at login
         self.key = None
         self.authenticated = False
         if login:
@@ -226,8 +227,10 @@ class Session:
                 return
             elif kind == "E":
                 raise Refused(body)
+            elif kind == "N":
+                self.notices.append(error_fields(body))
             else:
-                assert kind in "Nv", f"at login: {show((kind, body))}"
+                assert kind in "v", f"at login: {show((kind, body))}"
 
     def _authenticate(self, what, body, password):
         if what == 0:

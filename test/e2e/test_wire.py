@@ -69,6 +69,37 @@ def test_a_session_begins_as_with_postgresql(postgres, gate):
     assert begin(gate.gate_port) == begin(postgres.port)
 
 
+@pytest.mark.parametrize("mode", ["transaction", "session"])
+def test_what_is_noticed_at_login_is_told_to_each_that_logs_in(run_standpipe, postgres, mode):
+    gate = serve(run_standpipe, postgres, STANDPIPE_POOL_MODE=mode)
+
+    def notices(port, **parameters):
+        with Session(port, **parameters) as s:
+            return [n["M"] for n in s.notices]
+
+    for parameters, count in (({}, 0), ({"application_name": "x" * 65}, 1), ({
+            "application_name": "x" * 65, "options": "-c client_min_messages=warning"}, 0)):
+        expected = notices(postgres.port, **parameters)
+        assert len(expected) == count
+        for _ in range(SERVERS + 1):  # what one server said is told from memory, too
+            assert notices(gate.gate_port, **parameters) == expected
+
+
+def test_what_the_database_has_to_say_at_each_login_is_told_and_logged(run_standpipe, make_postgres):
+    """As of PostgreSQL 15: that its collations are not those that its indexes were made with."""
+    own = make_postgres().start()
+    own.query("update pg_database set datcollversion = '1' where datname = 'app'")
+    gate = serve(run_standpipe, own)
+    with Session(own.port) as s:
+        (expected,) = s.notices
+    for name in ("a", "b"):
+        with Session(gate.gate_port, application_name=name) as s:
+            assert s.notices == [expected]
+    told = [e for e in gate.log() if expected["M"] in e.values()]
+    assert [e["severity"] for e in told] == ["WARNING"]
+    assert expected["M"] not in "".join(line for line in gate.lines if not line.startswith("{"))
+
+
 def test_the_process_id_that_a_client_is_told_is_not_soon_anothers(gate):
     seen = []
     for _ in range(5):

@@ -290,6 +290,20 @@ static void the_sql_starts_from_anything_and_sets_each(void **state)
 	profiles_release(&all);
 }
 
+static void what_notices_there_are_is_set_before_what_may_give_one(void **state)
+{
+	struct profiles all;
+	profiles_init(&all);
+	struct profile *a = profile_with(&all, all.base, "application_name", "web");
+	struct profile *b = profile_with(&all, a, "client_min_messages", "error");
+	expect_sql(b, "SET SESSION AUTHORIZATION DEFAULT;RESET ROLE;RESET ALL;"
+		      "SELECT pg_catalog.set_config(E'client_min_messages',E'error',false),"
+		      "pg_catalog.set_config(E'application_name',E'web',false)");
+	profile_drop(&all, a);
+	profile_drop(&all, b);
+	profiles_release(&all);
+}
+
 static void no_value_breaks_out_of_its_quotes(void **state)
 {
 	struct profiles all;
@@ -408,6 +422,7 @@ int main(void)
 		cmocka_unit_test(no_more_pairs_than_allowed),
 		cmocka_unit_test(no_more_bytes_than_allowed_and_nothing_is_cut),
 		cmocka_unit_test(the_sql_starts_from_anything_and_sets_each),
+		cmocka_unit_test(what_notices_there_are_is_set_before_what_may_give_one),
 		cmocka_unit_test(no_value_breaks_out_of_its_quotes),
 		cmocka_unit_test(what_is_not_ascii_is_the_same_in_every_encoding),
 		cmocka_unit_test(what_a_session_can_set_and_the_server_reports_is_known),
