@@ -9,6 +9,7 @@
 #include "gate/traces.h"
 #include "wire/frame.h"
 #include "wire/message.h"
+#include "wire/sql.h"
 
 #define REPORT_MAX 65536 /* of a message of the server that is inspected */
 
@@ -127,7 +128,8 @@ static bool changes_schema(const char *tag)
 /* A command of the client's own has changed more than its answer says. */
 static void note_tag(struct server *s, const char *tag)
 {
-	if (!strchr("ACDR", *tag))
+	bool set = strcmp(tag, "SET") == 0;
+	if (!set && !strchr("ACDR", *tag))
 		return;
 	if (changes_schema(tag)) {
 		statements_outdate(statements_of(s));
@@ -142,7 +144,8 @@ static void note_tag(struct server *s, const char *tag)
 	/* The server goes back to what our own login has; what the client means is what its own
 	 * startup packet had: it is set up anew before its next transaction; in session mode it is
 	 * restored now, which is its name only. */
-	s->resetting = s->resetting || (reset && c->origin);
+	if (c->origin)
+		s->resetting |= reset ? SQL_RESET : set ? s->defaults : 0;
 }
 
 /* May a client be told something else than this message, which has been inspected? */
@@ -234,8 +237,12 @@ static bool pay_ready(struct server *s, char status)
 	if (status == 'I')
 		s->begun_at = s->since; /* that of the next in a pipeline */
 	bool lasts = status == 'T' || (s->client && s->client->mode == POOL_SESSION);
-	s->restoring = lasts && (s->restoring || s->resetting);
-	s->copying_in = s->resetting = false;
+	s->restoring = lasts ? s->restoring | s->resetting : 0;
+	s->resetting = 0;
+	/* While something is under way it may be that. */
+	if (s->debts.count == 0)
+		s->defaults = 0;
+	s->copying_in = false;
 	return true;
 }
 

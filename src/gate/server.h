@@ -77,8 +77,11 @@ struct server {
 	struct gate_pool *pool; /* borrowed; NULL: not connecting, not connected */
 	struct profile *profile; /* a reference into the pool's, or NULL with it */
 	bool dirty; /* its settings may be other than the profile's, and more may be left there */
-	bool resetting; /* since a client's RESET, until ReadyForQuery */
-	bool restoring; /* since a RESET in a transaction that goes on */
+	uint32_t
+		defaults; /* SQL_RESET, SQL_LOCAL: of what its client has sent and may be on its way */
+	uint32_t
+		resetting; /* the same, of a client's RESET or SET TO DEFAULT, until ReadyForQuery */
+	uint32_t restoring; /* the same, since such a one in a transaction that goes on */
 	uint32_t traits; /* of what its client ran since it was last asked (wire/sql.h) */
 	struct buffer customs; /* the custom settings that named, each with its zero */
 	struct buffer answer; /* the settings told so far: name, zero, value, zero */

@@ -112,7 +112,8 @@ static void note_custom(void *context, struct bytes name)
 
 void traces_note(struct server *s, struct bytes text, uint32_t traits)
 {
-	s->traits |= traits;
+	s->traits |= traits & ~SQL_LOCAL;
+	s->defaults |= traits & (SQL_RESET | SQL_LOCAL);
 	/* What is prepared behind it may mean the temporary table, and what was prepared before
 	 * does not: PostgreSQL looks names up once. */
 	if (traits & SQL_TEMP)
@@ -189,7 +190,7 @@ static void ask(struct server *s)
 	if (all || (s->traits & SETS)) {
 		note_own_customs(s);
 		if ((s->traits & (SQL_RESET | SQL_DISCARD | ANY)) && has_pairs(c->origin)) {
-			traces_sql_restore(c->origin, out);
+			traces_sql_restore(c->origin, false, out);
 			add(out, ";");
 		}
 		traces_sql_settings(buffer_bytes(&s->customs), out);
@@ -240,7 +241,7 @@ static bool only_resets(const struct server *s)
 static void forget_traits(struct server *s)
 {
 	s->traits = 0;
-	s->restoring = false;
+	s->restoring = 0;
 	buffer_release(&s->customs);
 	buffer_release(&s->answer);
 }
@@ -428,21 +429,23 @@ bool traces_answered(struct server *s)
 	return true;
 }
 
-/* ---- RESET in a transaction ---- */
+/* ---- RESET, and SET TO DEFAULT, in a transaction ---- */
 
 void traces_restore(struct server *s)
 {
 	struct client *c = s->client;
 	size_t mark;
+	/* If it was both, it is not told for which of them. */
+	bool local = s->restoring == SQL_LOCAL;
 	bool session = s->client && s->client->mode == POOL_SESSION && s->status == 'I';
 	if ((s->status != 'T' && !session) || s->debts.count > 0 || s->unsynced ||
 		s->errand != ERRAND_NONE || buffer_len(&s->out) > 0)
 		return;
-	s->restoring = false;
+	s->restoring = 0;
 	if (!c || c->state != CLIENT_ACTIVE || !has_pairs(c->origin))
 		return;
 	message_begin(&s->out, MSG_QUERY, &mark);
-	traces_sql_restore(c->origin, &s->out);
+	traces_sql_restore(c->origin, local, &s->out);
 	buffer_append_u8(&s->out, 0);
 	message_end(&s->out, mark);
 	begin_errand(s, ERRAND_RESTORE);

@@ -40,7 +40,7 @@ bool traces_answered(struct server *s);
 /* The server has been cleaned. False: it is lost. */
 bool traces_cleaned(struct server *s);
 
-/* The client asked for a RESET within a transaction that goes on: its own startup's settings are
+/* The client asked for a RESET, or for SET [LOCAL] TO DEFAULT, within a transaction that goes on: its own startup's settings are
  * what it gets. Starts that; nothing while something is owed. */
 void traces_restore(struct server *s);
 bool traces_restored(struct server *s);

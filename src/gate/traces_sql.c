@@ -47,11 +47,13 @@ void traces_sql_settings(struct bytes customs, struct buffer *out)
 	add(out, ") c(n)) c(n,v) WHERE v IS NOT NULL");
 }
 
-void traces_sql_restore(const struct profile *origin, struct buffer *out)
+void traces_sql_restore(const struct profile *origin, bool local, struct buffer *out)
 {
 	struct bytes pairs = buffer_bytes(&origin->pairs);
 	const char *name, *value, *join = "(";
-	add(out, "SELECT pg_catalog.set_config(n,v,false) FROM (VALUES ");
+	add(out, "SELECT pg_catalog.set_config(n,v,");
+	add(out, local ? "true" : "false");
+	add(out, ") FROM (VALUES ");
 	for (; wire_pair_next(&pairs, &name, &value); join = ",(") {
 		add(out, join);
 		profile_literal(out, name);

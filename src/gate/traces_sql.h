@@ -14,7 +14,7 @@
 void traces_sql_settings(struct bytes customs, struct buffer *out);
 
 /* Appends a query that sets of the startup packet's settings those that a RESET took back to what
- * our login has. */
-void traces_sql_restore(const struct profile *origin, struct buffer *out);
+ * our login has; `local`: until the end of the transaction. */
+void traces_sql_restore(const struct profile *origin, bool local, struct buffer *out);
 
 #endif

@@ -42,7 +42,7 @@ struct reading {
 	bool begins; /* the next word is a statement's first */
 	bool body; /* in DO's: a statement may begin after more than a semicolon */
 	bool is_do; /* its literal is such a body */
-	bool is_set; /* the statement is SET */
+	uint32_t is_set; /* what the statement, SET, is if it is TO DEFAULT; 0: it is no SET */
 	bool maybe_call; /* set_config has been read */
 	int depth; /* of parentheses */
 	struct call call;
@@ -88,11 +88,15 @@ static void read_set(struct reading *r)
 {
 	struct scanner after = r->scanner;
 	struct token token = sql_token_next(&after);
-	if (is_word(&token, "local") || is_word(&token, "transaction") ||
-		is_word(&token, "constraints"))
+	if (is_word(&token, "transaction") || is_word(&token, "constraints"))
 		return;
+	if (is_word(&token, "local")) {
+		r->is_set = SQL_LOCAL;
+		r->scanner = after;
+		return;
+	}
 	r->traits |= SQL_SET;
-	r->is_set = true;
+	r->is_set = SQL_RESET;
 	if (is_word(&token, "session"))
 		token = sql_token_next(&after);
 	r->scanner = after;
@@ -118,7 +122,8 @@ static const struct command {
 
 static void begin_statement(struct reading *r, const struct token *word)
 {
-	r->is_set = r->is_do = false;
+	r->is_do = false;
+	r->is_set = 0;
 	/* Most statements begin with another letter: SELECT, INSERT, UPDATE. */
 	if (word->kind != TOKEN_WORD || word->len < 2 || is_text(word, "select") ||
 		!strchr("rdluscp", word->at[0] | 0x20))
@@ -197,11 +202,11 @@ static void note_word(struct reading *r, const struct token *word)
 		break;
 	case 'd':
 		if (r->is_set && is_word(word, "default"))
-			r->traits |= SQL_RESET;
+			r->traits |= r->is_set;
 		break;
 	case 'l':
 		if (r->is_set && is_word(word, "local") && is_word(&r->last, "zone"))
-			r->traits |= SQL_RESET;
+			r->traits |= r->is_set;
 		break;
 	default:
 		break;

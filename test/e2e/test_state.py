@@ -163,6 +163,35 @@ def test_a_reset_goes_back_to_what_the_startup_packet_asked_for(postgres, gate, 
         assert everywhere(postgres, gate, one, look) == direct.one(look) == "3MB mine 77s starter"
 
 
+BY_PROTOCOL = {
+    "simple": lambda sql: (query(sql),),
+    "extended": lambda sql: (parse("", sql), bind("", ""), execute(), sync()),
+}
+
+
+@pytest.mark.parametrize("protocol", BY_PROTOCOL)
+@pytest.mark.parametrize("statements", [
+    ["set local work_mem to default"], ["set local work_mem = '9MB'", "set local work_mem = default"],
+    ["set work_mem to default"], ["reset work_mem"], ["set local timezone to default"], ["set local time zone local"],
+    ["set timezone = default"], ["set local app.tenant to default"], ["set app.tenant to default"],
+    ["savepoint a", "set local work_mem to default", "rollback to a"], ["set local statement_timeout = 0"],
+    ["set local timezone = 'UTC'", "savepoint a", "set timezone to default", "release a"],
+], ids=lambda statements: "; ".join(statements))
+def test_a_default_is_the_startups_within_a_transaction_and_after_it(postgres, gate, statements, protocol):
+    """What each statement shows, and reports, is what a connection of its own does."""
+    look = ("select string_agg(current_setting(n), ' ') from unnest("
+            "array['work_mem', 'app.tenant', 'statement_timeout', 'timezone']) n")
+    with (Session(postgres.port, TimeZone="Asia/Tokyo", **STARTUP) as direct,
+          Session(gate.gate_port, TimeZone="Asia/Tokyo", **STARTUP) as through):
+        for sql in ("set work_mem = '5MB'; set app.tenant = 'other'; set timezone = 'Asia/Seoul'", "begin", *statements,
+                    "commit"):
+            ask = query if sql.startswith("set work_mem = '5MB'") else BY_PROTOCOL[protocol]
+            told, said = [[m for m in s.ask(*([ask(sql)] if ask is query else ask(sql))) if m[0] in "SCZE"]
+                          for s in (direct, through)]
+            assert said == told, sql
+            assert through.rows(look) == direct.rows(look), sql
+
+
 def test_a_reset_does_so_within_its_transaction(postgres, gate):
     look = "select current_setting('work_mem') || current_setting('app.tenant')"
     with sessions(postgres, gate, 1, **STARTUP) as (one,):
