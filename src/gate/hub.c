@@ -6,6 +6,7 @@
 
 #include "gate/client.h"
 #include "gate/console.h"
+#include "gate/databases.h"
 #include "gate/overtime.h"
 #include "gate/sampling.h"
 #include "gate/server.h"
@@ -334,6 +335,7 @@ int hub_init(struct hub *h, struct reactor *reactor, const struct gate_settings 
 	uv_timer_init(loop, &h->timer);
 	uv_timer_init(loop, &h->housekeeping);
 	h->timer.data = h->housekeeping.data = h;
+	databases_init(h);
 	reactor->before_wait = before_wait;
 	reactor->context = h;
 	uint64_t period_ms = overtime_period_ms(settings);
@@ -357,6 +359,7 @@ void hub_close(struct hub *h)
 	token_close(&h->token);
 	uv_close((uv_handle_t *)&h->timer, NULL);
 	uv_close((uv_handle_t *)&h->housekeeping, NULL);
+	databases_close(h);
 }
 
 void hub_release(struct hub *h)

@@ -75,6 +75,7 @@ struct hub {
 	bool stepping;
 	uv_timer_t timer; /* to the engine's deadline */
 	uv_timer_t housekeeping;
+	uv_timer_t vacating; /* gate/databases.h */
 	instant second_at; /* what is done once a second is due */
 	instant timer_at;
 	instant now; /* as hub_now has it */

@@ -109,7 +109,7 @@ bool pool_login_is_for(const char *conninfo, const char *database, const char *u
 		else if (strcmp(o->keyword, "dbname") == 0)
 			its_database = o->val;
 	}
-	bool same = its_user && strcmp(its_user, user) == 0 &&
+	bool same = its_user && (!user || strcmp(its_user, user) == 0) &&
 		    strcmp(its_database ? its_database : its_user, database) == 0;
 	PQconninfoFree(list);
 	return same;

@@ -18,7 +18,7 @@ struct pool_login {
 /* Can such a setting be part of a login? One whose name is not like a name can't. */
 bool pool_login_takes(struct bytes settings);
 
-/* Does it log in to this database, as this user? */
+/* Does it log in to this database, as this user? NULL: as whomever. */
 bool pool_login_is_for(const char *conninfo, const char *database, const char *user);
 
 /* libpq's key=value text, malloc'ed, to be given to pool_login_free; NULL: libpq does not take

@@ -243,6 +243,8 @@ static enum sending_progress send_message(struct sending *m)
 	struct server *s = m->s;
 	if (s->skipping && m->frame.type != MSG_SYNC)
 		return DROP; /* as the server would */
+	if ((m->frame.type == MSG_QUERY || m->frame.type == MSG_PARSE) && !sending_note_wanted(m))
+		return MORE;
 	s->used = true;
 	if (m->c->mode == POOL_SESSION && send_as_it_is(m))
 		return PASS;

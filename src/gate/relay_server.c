@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "gate/databases.h"
 #include "gate/overtime.h"
 #include "gate/relay.h"
 #include "gate/stretch.h"
@@ -131,6 +132,7 @@ static void note_tag(struct server *s, const char *tag)
 	bool set = strcmp(tag, "SET") == 0;
 	if (!set && !strchr("ACDR", *tag))
 		return;
+	databases_told(s, tag);
 	if (changes_schema(tag)) {
 		statements_outdate(statements_of(s));
 		s->schema_changed = true;

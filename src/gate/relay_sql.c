@@ -1,6 +1,8 @@
-/* From the client to its server: SQL about prepared statements, whose names are others here. */
+/* From the client to its server: SQL about prepared statements, whose names are others here, and
+ * about databases. */
 #include <string.h>
 
+#include "gate/databases.h"
 #include "gate/sending.h"
 #include "gate/traces.h"
 #include "wire/frame.h"
@@ -86,4 +88,26 @@ enum sending_progress sending_bind_deallocate(struct sending *m, const struct st
 	statements_drop(&c->hub->statements, spare); /* the server has it */
 	sending_forget_name(c, entry, debt);
 	return DONE;
+}
+
+bool sending_note_wanted(struct sending *m)
+{
+	if (m->frame.len > DATABASES_TEXT_MAX)
+		return true;
+	if (!sending_is_whole(m))
+		return false;
+	struct bytes text = frame_body(m->in, &m->frame);
+	if (m->frame.type == MSG_PARSE) {
+		size_t name = strnlen((const char *)text.at, text.len);
+		if (name == text.len)
+			return true;
+		text.at += name + 1;
+		text.len -= name + 1;
+	}
+	text.len = strnlen((const char *)text.at, text.len);
+	if (databases_may_begin(text))
+		databases_note(m->s, text);
+	else
+		*m->s->wanted = 0;
+	return true;
 }

@@ -71,6 +71,10 @@ enum sending_progress sending_deallocate(struct sending *m, struct bytes text);
 enum sending_progress sending_bind_deallocate(struct sending *m, const struct statement *bound,
 	struct debt *debt, char name[STATEMENT_NAME_MAX]);
 
+/* A Query or Parse: does its text want a database for itself (databases.h)? False: more of it is needed
+ * to tell. */
+bool sending_note_wanted(struct sending *m);
+
 /* relay_prepared.c: the messages that name prepared statements. */
 enum sending_progress sending_parse(struct sending *m);
 enum sending_progress sending_bind(struct sending *m);

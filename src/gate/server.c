@@ -376,6 +376,7 @@ static void outdate_bound(struct server *s)
 void server_complaint(struct server *s, struct bytes body)
 {
 	struct message_error e;
+	*s->wanted = 0;
 	if (message_parse_error(body, &e) != 0)
 		return;
 	/* "cached plan must not change result type" */

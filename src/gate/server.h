@@ -12,6 +12,7 @@
 #include "gate/hub.h"
 #include "io/stream.h"
 #include "io/upstream.h"
+#include "wire/sql.h"
 
 /* server.unnamed, besides the ids of statements. */
 #define UNNAMED_NONE    UINT64_C(0)
@@ -94,6 +95,8 @@ struct server {
 	instant begun_at; /* its client's transaction */
 	instant overdue_at; /* when its client's query was cancelled for its limit; 0: none was */
 	int cancels; /* cancel requests on their way: not to be given to another */
+	char wanted
+		[SQL_NAME_MAX]; /* the database that its client wants alone (databases.h); empty: none */
 	bool used; /* since it was assigned, its client's bytes were sent on */
 };
 

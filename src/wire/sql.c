@@ -7,22 +7,6 @@
 
 #define CUSTOM_NAME_MAX 256
 
-static bool is_text(const struct token *token, const char *text)
-{
-	size_t len = strlen(text);
-	return token->len == len && strncasecmp((const char *)token->at, text, len) == 0;
-}
-
-static bool is_word(const struct token *token, const char *text)
-{
-	return token->kind == TOKEN_WORD && is_text(token, text);
-}
-
-static bool is_sign(const struct token *token, uint8_t sign)
-{
-	return token->kind == TOKEN_SIGN && token->sign == sign;
-}
-
 /* ---- statements ---- */
 
 /* A call of set_config that is being read. */
@@ -73,7 +57,7 @@ static void read_setting(struct reading *r, struct token token)
 		len += token.len;
 		struct scanner after = r->scanner;
 		token = sql_token_next(&after);
-		if (!is_sign(&token, '.')) {
+		if (!sql_is_sign(&token, '.')) {
 			note_custom(r, (struct bytes){(const uint8_t *)room, len});
 			return;
 		}
@@ -88,16 +72,16 @@ static void read_set(struct reading *r)
 {
 	struct scanner after = r->scanner;
 	struct token token = sql_token_next(&after);
-	if (is_word(&token, "transaction") || is_word(&token, "constraints"))
+	if (sql_is_word(&token, "transaction") || sql_is_word(&token, "constraints"))
 		return;
-	if (is_word(&token, "local")) {
+	if (sql_is_word(&token, "local")) {
 		r->is_set = SQL_LOCAL;
 		r->scanner = after;
 		return;
 	}
 	r->traits |= SQL_SET;
 	r->is_set = SQL_RESET;
-	if (is_word(&token, "session"))
+	if (sql_is_word(&token, "session"))
 		token = sql_token_next(&after);
 	r->scanner = after;
 	read_setting(r, token);
@@ -125,24 +109,24 @@ static void begin_statement(struct reading *r, const struct token *word)
 	r->is_do = false;
 	r->is_set = 0;
 	/* Most statements begin with another letter: SELECT, INSERT, UPDATE. */
-	if (word->kind != TOKEN_WORD || word->len < 2 || is_text(word, "select") ||
+	if (word->kind != TOKEN_WORD || word->len < 2 || sql_is_text(word, "select") ||
 		!strchr("rdluscp", word->at[0] | 0x20))
 		return;
-	if (is_text(word, "set")) {
+	if (sql_is_text(word, "set")) {
 		read_set(r);
 		return;
 	}
-	if (is_text(word, "prepare")) {
+	if (sql_is_text(word, "prepare")) {
 		struct scanner after = r->scanner;
 		struct token next = sql_token_next(&after);
-		if (!is_word(&next, "transaction"))
+		if (!sql_is_word(&next, "transaction"))
 			r->traits |= SQL_PREPARE;
 		return;
 	}
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-		if (is_text(word, commands[i].word)) {
+		if (sql_is_text(word, commands[i].word)) {
 			r->traits |= commands[i].trait;
-			r->is_do = is_text(word, "do");
+			r->is_do = sql_is_text(word, "do");
 			return;
 		}
 	}
@@ -174,8 +158,9 @@ static void note_lock(struct reading *r, const struct token *name)
 /* May temporary follow this word, meaning a table's kind? */
 static bool precedes_temporary(const struct token *last)
 {
-	return is_word(last, "create") || is_word(last, "local") || is_word(last, "global") ||
-	       is_word(last, "replace") || is_word(last, "into");
+	return sql_is_word(last, "create") || sql_is_word(last, "local") ||
+	       sql_is_word(last, "global") || sql_is_word(last, "replace") ||
+	       sql_is_word(last, "into");
 }
 
 /* Anywhere in a statement. Most words are told apart by their first letter. */
@@ -183,7 +168,7 @@ static void note_word(struct reading *r, const struct token *word)
 {
 	switch (word->len ? word->at[0] | 0x20 : 0) {
 	case 's':
-		r->maybe_call = is_text(word, "set_config");
+		r->maybe_call = sql_is_text(word, "set_config");
 		break;
 	case 'p':
 		if (begins_with(word, "pg_advisory_") || begins_with(word, "pg_try_advisory_"))
@@ -192,20 +177,20 @@ static void note_word(struct reading *r, const struct token *word)
 			r->traits |= SQL_TEMP;
 		break;
 	case 't':
-		if ((is_word(word, "temp") || is_word(word, "temporary")) &&
+		if ((sql_is_word(word, "temp") || sql_is_word(word, "temporary")) &&
 			precedes_temporary(&r->last))
 			r->traits |= SQL_TEMP;
 		break;
 	case 'h':
-		if (is_word(word, "hold") && is_word(&r->last, "with"))
+		if (sql_is_word(word, "hold") && sql_is_word(&r->last, "with"))
 			r->traits |= SQL_HOLD;
 		break;
 	case 'd':
-		if (r->is_set && is_word(word, "default"))
+		if (r->is_set && sql_is_word(word, "default"))
 			r->traits |= r->is_set;
 		break;
 	case 'l':
-		if (r->is_set && is_word(word, "local") && is_word(&r->last, "zone"))
+		if (r->is_set && sql_is_word(word, "local") && sql_is_word(&r->last, "zone"))
 			r->traits |= r->is_set;
 		break;
 	default:
@@ -233,9 +218,9 @@ static bool is_true(const struct token *token)
 {
 	static const char *const texts[] = {"true", "t", "yes", "y", "on", "1"};
 	if (token->kind == TOKEN_WORD)
-		return is_text(token, "true");
+		return sql_is_text(token, "true");
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		if (token->kind == TOKEN_LITERAL && is_text(token, texts[i]))
+		if (token->kind == TOKEN_LITERAL && sql_is_text(token, texts[i]))
 			return true;
 	return false;
 }
@@ -244,14 +229,15 @@ static bool is_true(const struct token *token)
 static void read_argument(struct reading *r, const struct token *token)
 {
 	struct call *call = &r->call;
-	if (is_sign(token, ',') && r->depth == call->depth) {
+	if (sql_is_sign(token, ',') && r->depth == call->depth) {
 		call->argument++;
 		call->tokens = 0;
 		return;
 	}
 	if (call->argument == 1) {
 		/* A cast of the literal changes nothing; anything else may. */
-		bool cast = call->tokens > 0 && (is_sign(token, ':') || is_word(token, "text"));
+		bool cast = call->tokens > 0 &&
+			    (sql_is_sign(token, ':') || sql_is_word(token, "text"));
 		if (call->tokens == 0 && token->kind == TOKEN_LITERAL)
 			call->name = (struct bytes){token->at, token->len};
 		else if (!cast)
@@ -301,8 +287,8 @@ static void read_sign(struct reading *r, const struct token *token)
 /* In a procedure's body statements also begin after these. */
 static bool opens_block(const struct token *word)
 {
-	return is_word(word, "begin") || is_word(word, "then") || is_word(word, "else") ||
-	       is_word(word, "loop");
+	return sql_is_word(word, "begin") || sql_is_word(word, "then") ||
+	       sql_is_word(word, "else") || sql_is_word(word, "loop");
 }
 
 static void read_word(struct reading *r, const struct token *word)
@@ -364,14 +350,9 @@ static void read_all(struct reading *r)
 	}
 }
 
-static struct scanner scanner_of(struct bytes text)
-{
-	return (struct scanner){text.at, text.at + text.len, false};
-}
-
 uint32_t sql_traits(struct bytes text)
 {
-	struct reading r = {.scanner = scanner_of(text), .begins = true};
+	struct reading r = {.scanner = sql_scanner_of(text), .begins = true};
 	read_all(&r);
 	return r.traits;
 }
@@ -379,7 +360,7 @@ uint32_t sql_traits(struct bytes text)
 void sql_settings(struct bytes text, void (*each)(void *context, struct bytes name), void *context)
 {
 	struct reading r = {
-		.scanner = scanner_of(text),
+		.scanner = sql_scanner_of(text),
 		.begins = true,
 		.each = each,
 		.context = context,
@@ -404,57 +385,4 @@ bool sql_is_custom_name(struct bytes name)
 		}
 	}
 	return dotted && letter;
-}
-
-/* As PostgreSQL takes it: ASCII folded, two quotes are one, cut where it is too long. */
-static void copy_name(const struct token *token, char name[SQL_NAME_MAX])
-{
-	size_t len = 0;
-	for (size_t i = 0; i < token->len && len < SQL_NAME_MAX - 1; i++) {
-		uint8_t c = token->at[i];
-		if (token->kind == TOKEN_WORD && c >= 'A' && c <= 'Z')
-			c |= 0x20;
-		if (token->kind == TOKEN_NAME && c == '"')
-			i++;
-		name[len++] = (char)c;
-	}
-	name[len] = 0;
-}
-
-bool sql_deallocates(struct bytes text, char name[SQL_NAME_MAX])
-{
-	struct scanner s = scanner_of(text);
-	struct token token = sql_token_next(&s);
-	if (!is_word(&token, "deallocate"))
-		return false;
-	token = sql_token_next(&s);
-	if (is_word(&token, "prepare")) {
-		struct scanner after = s;
-		struct token next = sql_token_next(&after);
-		if (next.kind == TOKEN_WORD || next.kind == TOKEN_NAME) {
-			token = next;
-			s = after;
-		}
-	}
-	if ((token.kind != TOKEN_WORD && token.kind != TOKEN_NAME) || is_word(&token, "all"))
-		return false;
-	copy_name(&token, name);
-	token = sql_token_next(&s);
-	while (is_sign(&token, ';'))
-		token = sql_token_next(&s);
-	return token.kind == TOKEN_END;
-}
-
-bool sql_is_planned(struct bytes text)
-{
-	static const char *const words[] = {
-		"select", "insert", "update", "delete", "merge", "with", "values", "table"};
-	struct scanner s = scanner_of(text);
-	struct token token = sql_token_next(&s);
-	while (is_sign(&token, '(') || is_sign(&token, ';'))
-		token = sql_token_next(&s);
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (is_word(&token, words[i]))
-			return true;
-	return false;
 }

@@ -57,6 +57,10 @@ bool sql_is_custom_name(struct bytes name);
  * folded, unless it is quoted, and cut to what fits. False for ALL. */
 bool sql_deallocates(struct bytes text, char name[SQL_NAME_MAX]);
 
+/* Does the text want a database for itself: DROP DATABASE, ALTER DATABASE, CREATE DATABASE, which
+ * copies one? Gives that one's name, as above. */
+bool sql_wants_alone(struct bytes text, char name[SQL_NAME_MAX]);
+
 /* Does the text begin as what PostgreSQL plans does, and not as a utility command (FETCH, SHOW)? */
 bool sql_is_planned(struct bytes text);
 

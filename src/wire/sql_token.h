@@ -7,6 +7,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/bytes.h"
 
 enum token_kind {
 	TOKEN_END,
@@ -37,6 +41,27 @@ static inline bool sql_is_letter(uint8_t c)
 static inline bool sql_is_digit(uint8_t c)
 {
 	return c >= '0' && c <= '9';
+}
+
+static inline struct scanner sql_scanner_of(struct bytes text)
+{
+	return (struct scanner){text.at, text.at + text.len, false};
+}
+
+static inline bool sql_is_text(const struct token *token, const char *text)
+{
+	size_t len = strlen(text);
+	return token->len == len && strncasecmp((const char *)token->at, text, len) == 0;
+}
+
+static inline bool sql_is_word(const struct token *token, const char *text)
+{
+	return token->kind == TOKEN_WORD && sql_is_text(token, text);
+}
+
+static inline bool sql_is_sign(const struct token *token, uint8_t sign)
+{
+	return token->kind == TOKEN_SIGN && token->sign == sign;
 }
 
 /* The next one, which borrows from the text; TOKEN_END at its end, and from then on. */

@@ -134,6 +134,64 @@ def test_any_database_by_a_star(gate):
         assert one(c, "select s from of_other") == "other"
 
 
+def ends_well(c, tag):
+    """The command that was sent is done."""
+    answer = c.until_ready()
+    assert [body for kind, body in answer if kind == "C"] == [raw.text(tag)], answer
+
+
+@pytest.mark.parametrize("mode", ["transaction", "session"])
+def test_a_database_can_be_dropped_that_clients_were_connected_to(gate, postgres, mode):
+    postgres.query("alter role app createdb")
+    g = gate(3, config='databases: {"*": {}, kept: {keep: 1}}', STANDPIPE_POOL_MODE=mode)
+    with client(g) as c:
+        for name, quoted in (("Scratch", '"Scratch"'), ("kept", "kept")):
+            for _ in range(2):
+                c.ask(f"create database {quoted}")
+                with client(g, database=name) as other:
+                    assert one(other, "select current_database()") == name
+                c.send(raw.query(f"drop database {quoted}"))
+                ends_well(c, "DROP DATABASE")
+
+
+@pytest.mark.parametrize("mode", ["transaction", "session"])
+def test_a_database_can_be_copied_and_renamed_that_clients_were_connected_to(gate, postgres, mode):
+    postgres.query("alter role app createdb")
+    g = gate(3, config='databases: {"*": {}}', STANDPIPE_POOL_MODE=mode)
+    with client(g) as c:
+        c.ask("create database first")
+        for sql, tag in (("create database second template first", "CREATE DATABASE"),
+                         ("alter database first rename to third", "ALTER DATABASE")):
+            with client(g, database="first") as other:
+                other.ask("select 1")
+            c.send(raw.parse("", sql), raw.bind(""), raw.EXECUTE, raw.SYNC)
+            ends_well(c, tag)
+        c.ask("drop database second")
+        c.ask("drop database third")
+
+
+@pytest.mark.parametrize("mode", ["transaction", "session"])
+def test_a_database_that_was_missed_is_there_once_it_is_created(gate, postgres, mode):
+    postgres.query("alter role app createdb")
+    g = gate(3, config='databases: {"*": {}}', STANDPIPE_POOL_MODE=mode)
+    with client(g) as c:
+        assert refusal(g, database="missed")["C"] == "3D000"
+        c.ask("create database missed")
+        with client(g, database="missed") as other:
+            assert one(other, "select current_database()") == "missed"
+        c.ask("drop database missed")
+
+
+def test_who_may_not_drop_a_database_costs_nobody_a_connection(gate):
+    g = gate(3, config="databases: {other: {}}")
+    with client(g, database="other") as other, client(g) as c:
+        pid = one(other, "select pg_backend_pid()")
+        c.send(raw.query("drop database other"))
+        assert raw.error(c.until_ready())["C"] == "42501"
+        c.ask("select pg_sleep(0.1)")  # it had its time
+        assert one(other, "select pg_backend_pid()") == pid
+
+
 def test_a_wrong_password_of_one_user_is_that_users_alone(gate):
     g = gate(3, config="users: {ann: {password: wrong}}")
     error = refusal(g, user="ann")

@@ -237,6 +237,39 @@ static void deallocate_of_one_name_is_told(void **state)
 	assert_null(deallocates("select 1", name));
 }
 
+static const char *wanted(const char *text, char name[SQL_NAME_MAX])
+{
+	struct bytes in = exact(text, strlen(text));
+	bool wants = sql_wants_alone(in, name);
+	exact_free(in);
+	return wants ? name : NULL;
+}
+
+static void the_database_that_a_text_wants_alone_is_told(void **state)
+{
+	char name[SQL_NAME_MAX];
+	assert_string_equal(wanted("DROP DATABASE Shop", name), "shop");
+	assert_string_equal(
+		wanted("/* x */ drop database if exists \"Shop\" with (force);", name), "Shop");
+	assert_string_equal(wanted("drop database if", name), "if");
+	assert_string_equal(wanted("alter database shop rename to other", name), "shop");
+	assert_string_equal(wanted("create database a template b", name), "b");
+	assert_string_equal(
+		wanted("create database a with owner = o template = \"B\" encoding 'utf8'", name),
+		"B");
+	assert_string_equal(wanted("create database a template 'b'", name), "b");
+	assert_string_equal(wanted("create database a", name), "template1");
+	assert_string_equal(wanted("create database template template default", name), "template1");
+	assert_null(wanted("create database a template", name));
+	assert_null(wanted("create database a template =", name));
+	assert_null(wanted("create database", name));
+	assert_null(wanted("drop database", name));
+	assert_null(wanted("drop database if exists", name));
+	assert_null(wanted("drop table database", name));
+	assert_null(wanted("select 'drop database a'", name));
+	assert_null(wanted("", name));
+}
+
 static bool is_planned(const char *text)
 {
 	return sql_is_planned((struct bytes){(const uint8_t *)text, strlen(text)});
@@ -267,6 +300,7 @@ int main(void)
 		cmocka_unit_test(a_custom_name_is_words_with_dots),
 		cmocka_unit_test(what_is_planned_is_told_by_its_first_word),
 		cmocka_unit_test(deallocate_of_one_name_is_told),
+		cmocka_unit_test(the_database_that_a_text_wants_alone_is_told),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
