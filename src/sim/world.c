@@ -1,5 +1,6 @@
 #include "sim/world.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #include "sim/invariant.h"
@@ -128,6 +129,7 @@ void world_play(struct world *w, instant until)
 			continue;
 		w->now = o.at;
 		w->events++;
+		assert(o.kind < OCC_KINDS);
 		happen[o.kind](w, o.subject);
 		invariant_world(w);
 	}
