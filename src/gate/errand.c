@@ -13,6 +13,13 @@ static void append_sql(struct buffer *out, const char *sql)
 	buffer_append(out, sql, strlen(sql));
 }
 
+void server_begin_errand(struct server *s, enum server_errand errand)
+{
+	struct hub *h = s->hub;
+	s->errand = errand;
+	s->errand_until = hub_now(h) + engine_deadline_span(&h->engine, DEADLINE_HEALTH_CHECK);
+}
+
 static void server_setup(struct server *s)
 {
 	struct client *c = s->client;
@@ -30,7 +37,7 @@ static void server_setup(struct server *s)
 		append_sql(out, ";" TRACES_CLEAN);
 	buffer_append_u8(out, 0);
 	message_end(out, mark);
-	s->errand = ERRAND_SETUP;
+	server_begin_errand(s, ERRAND_SETUP);
 	buffer_release(&s->notices);
 	s->unnamed = UNNAMED_NONE; /* a simple query drops it */
 	debts_add(&s->debts, (struct debt){.kind = DEBT_QUERY, .ours = true});
@@ -77,8 +84,7 @@ void server_attach(struct server *s, struct client *c, bool ping)
 		server_prepare(s);
 		return;
 	}
-	s->errand = ERRAND_PING;
-	s->errand_until = hub_now(h) + engine_deadline_span(&h->engine, DEADLINE_HEALTH_CHECK);
+	server_begin_errand(s, ERRAND_PING);
 	message_empty(&s->out, MSG_SYNC);
 	debts_add(&s->debts, (struct debt){.kind = DEBT_SYNC, .ours = true});
 	server_send(s, NULL, 0);
@@ -124,13 +130,11 @@ static bool setup_done(struct server *s)
 
 bool server_is_of_session(struct server *s)
 {
-	struct hub *h = s->hub;
 	if (s->client->mode != POOL_SESSION || s->discarded)
 		return false;
 	if (s->client->state != CLIENT_GONE)
 		return true;
-	s->errand = ERRAND_DISCARD;
-	s->errand_until = hub_now(h) + engine_deadline_span(&h->engine, DEADLINE_HEALTH_CHECK);
+	server_begin_errand(s, ERRAND_DISCARD);
 	*s->complaint = *s->sqlstate = 0;
 	debts_add(&s->debts, (struct debt){.kind = DEBT_QUERY, .ours = true});
 	message_query(&s->out, "DISCARD ALL");

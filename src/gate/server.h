@@ -137,6 +137,10 @@ void server_attach(struct server *s, struct client *c, bool ping);
 /* errand.c: its client is CLIENT_GONE: what it left behind is cleaned up, or the server closed. */
 void server_detach(struct server *s);
 
+/* errand.c: the gate is at something of its own from now on, and for no longer than a health check
+ * may take: its client waits for that, and no other limit ends it on a path that carries nothing. */
+void server_begin_errand(struct server *s, enum server_errand errand);
+
 /* errand.c: it waits for a copy's data: it is told that there will be none. False: it was lost. */
 bool server_refuse_copy(struct server *s, const char *why);
 

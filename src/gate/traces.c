@@ -171,7 +171,7 @@ static void note_own_customs(struct server *s)
 
 static void begin_errand(struct server *s, enum server_errand errand)
 {
-	s->errand = errand;
+	server_begin_errand(s, errand);
 	s->unnamed = UNNAMED_NONE; /* a simple query drops it */
 	*s->complaint = *s->sqlstate = 0;
 	debts_add(&s->debts, (struct debt){.kind = DEBT_QUERY, .ours = true});

@@ -792,6 +792,38 @@ def test_a_database_that_hangs_is_given_up_in_the_end(gate, make_postgres):
         assert [raw.row(b) for k, b in c.until_ready() if k == "D"] == [("2",)]
 
 
+@pytest.mark.parametrize("errand", ["setup", "ask"])
+def test_what_the_gate_itself_asks_on_a_dead_path_is_given_up(gate, postgres, errand):
+    """No ping goes before it, and nothing comes back: neither an answer nor an end."""
+    dead = threading.Event()
+
+    def rule(proxy, connection, from_client, data):
+        if from_client and connection == proxy.last and dead.is_set():
+            return b""
+        if from_client and b"app.x" in data:  # what is asked behind it is lost
+            proxy.last = connection
+            dead.set()
+        return data
+
+    proxy = Proxy(postgres.port, rule=rule)
+    proxy.last = -1
+    try:
+        g = gate(1, DATABASE_URL=postgres.url(port=proxy.port, query="sslmode=disable"),
+                 DB_HEALTH_CHECK_TIMEOUT="0.5s")
+        with contextlib.closing(g.raw()) as c, contextlib.closing(g.raw(TimeZone="Asia/Tokyo")) as other:
+            if errand == "ask":
+                assert c.ask("select set_config('app.x', 'mine', false)") == [("mine",)]
+                c.send(raw.query("select 1"))
+                assert raw.error(c.until_end())["C"] == "08006"
+            else:
+                c.ask("select 1")
+                proxy.last = proxy.connections - 1
+                dead.set()
+            assert other.ask("show timezone") == [("Asia/Tokyo",)]
+    finally:
+        proxy.close()
+
+
 def test_sigterm_lets_clients_finish(gate):
     g = gate(2)
     with contextlib.closing(g.raw()) as c:
