@@ -96,6 +96,20 @@ static uint64_t reading_of(const struct sending *m)
 	return m->c->profile->reading;
 }
 
+/* Texts that nobody names are kept only because servers have them, and those can be told to forget
+ * them. False: there are none. */
+static bool give_up_texts(struct hub *h)
+{
+	bool any = false;
+	for (int i = 0; i < h->memory.servers_max; i++) {
+		if (statements_give_up(&h->statements, i) == 0)
+			continue;
+		server_distrust_statements(&h->servers[i]);
+		any = true;
+	}
+	return any;
+}
+
 /* NULL: there is no room for it. */
 static struct statement *intern(
 	struct sending *m, const char *query, struct bytes types, uint64_t reading)
@@ -107,7 +121,10 @@ static struct statement *intern(
 		if (refusal)
 			return statements_intern(all, refusal, types, 0);
 	}
-	return statements_intern(all, query, types, reading);
+	struct statement *statement = statements_intern(all, query, types, reading);
+	if (!statement && give_up_texts(m->c->hub))
+		statement = statements_intern(all, query, types, reading);
+	return statement;
 }
 
 /* Would it surely accept a Parse that it accepted before? In a failed transaction it would not,

@@ -245,6 +245,21 @@ struct statement *statements_find(const struct statements *all, int server, uint
 	return NULL;
 }
 
+int statements_give_up(struct statements *all, int server)
+{
+	struct statement_shelf *shelf = &all->shelves[server];
+	int given_up = 0;
+	for (int i = shelf->count; i-- > 0;) {
+		struct statement *s = shelf->held[i].statement;
+		if (s->refs > 0)
+			continue;
+		statements_take(all, s, server); /* the last one, seen already, is here now */
+		free_if_unused(all, s);
+		given_up++;
+	}
+	return given_up;
+}
+
 void statements_forget_server(struct statements *all, int server)
 {
 	struct statement_shelf *shelf = &all->shelves[server];

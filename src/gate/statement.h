@@ -122,6 +122,10 @@ int statements_on(const struct statements *all, int server);
 struct statement *statements_oldest(const struct statements *all, int server);
 struct statement *statements_find(const struct statements *all, int server, uint64_t id);
 
+/* What the server has and nobody names goes, for the room that its text takes: how many. The server has
+ * them still, by names that are not given again. */
+int statements_give_up(struct statements *all, int server);
+
 /* The server forgot everything (closed, DEALLOCATE ALL): no statement is on it any more. */
 void statements_forget_server(struct statements *all, int server);
 

@@ -418,6 +418,19 @@ def test_texts_of_statements_have_a_bound_together(run_standpipe, postgres):
         assert one.ask(bind("", "a"), execute(), sync())[1][1][6:] == b"1"
 
 
+def test_texts_that_nobody_names_any_more_make_room(run_standpipe, postgres):
+    gate = serve(run_standpipe, postgres, STANDPIPE_POOL_PREPARED_MEMORY="64KiB")
+    with Session(gate.gate_port) as one, sessions(postgres, gate, 1) as (other,):
+        for n in range(20):
+            text = f"select {n} /*" + 40000 * "x" + "*/"
+            assert one.ask(parse("a", text), bind("", "a"), execute(), sync())[2][1][6:] == str(n).encode()
+            # Closed in the same pipeline, behind what uses it.
+            kinds = [k for k, _ in one.ask(bind("", "a"), execute(), close_statement("a"), sync())]
+            assert kinds == ["2", "D", "C", "3", "Z"]
+        # The servers are told.
+        assert all(int(count) <= 2 for count in statements_there(postgres, gate, other).values())
+
+
 BIG = 2 << 20
 
 

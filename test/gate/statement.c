@@ -57,6 +57,32 @@ static void a_statement_keeps_copies_and_has_a_name_of_its_own(void **state)
 	statements_release(&all);
 }
 
+static void those_that_nobody_names_give_up_their_room(void **state)
+{
+	struct statements all;
+	statements_init(&all, 2, 1 << 20);
+	struct statement *made[9];
+	for (int i = 0; i < 9; i++) {
+		char text[2] = {(char)('a' + i)};
+		made[i] = statements_intern(&all, text, no_types, 0);
+		statements_put(&all, made[i], 0);
+		if (i == 4)
+			statements_put(&all, made[i], 1);
+		if (i % 3 != 0)
+			statements_drop(&all, made[i]);
+	}
+	assert_int_equal(statements_give_up(&all, 0), 6);
+	assert_int_equal(statements_on(&all, 0), 3);
+	for (int i = 0; i < 9; i += 3)
+		assert_true(statement_is_on(made[i], 0));
+	/* Another server has it. */
+	assert_int_equal(all.count, 4);
+	assert_int_equal(statements_give_up(&all, 0), 0);
+	assert_int_equal(statements_give_up(&all, 1), 1);
+	assert_int_equal(all.count, 3);
+	statements_release(&all);
+}
+
 static void one_that_nobody_names_and_no_server_has_is_gone(void **state)
 {
 	struct statements all;
@@ -387,6 +413,7 @@ int main(void)
 		cmocka_unit_test(the_same_text_and_types_are_one_statement),
 		cmocka_unit_test(a_statement_keeps_copies_and_has_a_name_of_its_own),
 		cmocka_unit_test(one_that_nobody_names_and_no_server_has_is_gone),
+		cmocka_unit_test(those_that_nobody_names_give_up_their_room),
 		cmocka_unit_test(one_that_a_server_has_stays_until_the_server_forgets_it),
 		cmocka_unit_test(forgetting_a_server_leaves_what_is_named_and_what_others_have),
 		cmocka_unit_test(each_server_has_a_bit_of_its_own),
