@@ -71,6 +71,12 @@ static const struct setting_choice sql_prepares[] = {
 	{NULL, 0},
 };
 
+static const struct setting_choice session_ends[] = {
+	{"discard", SESSION_END_DISCARD},
+	{"close", SESSION_END_CLOSE},
+	{NULL, 0},
+};
+
 static const struct setting_choice queue_orders[] = {
 	{"fifo", BACKLOG_FIFO},
 	{"adaptive", BACKLOG_ADAPTIVE},
@@ -216,6 +222,8 @@ static const struct setting rows[] = {
 	.restart = true, .variables = "STANDPIPE_POOL_PREPARED_MEMORY", .help = "texts of prepared statements of all clients together, at most"},
 {"pool.sql_prepare", SETTING_CHOICE, GATE(sql_prepare), .choices = sql_prepares, .preset = "pin",
 	.variables = "STANDPIPE_POOL_SQL_PREPARE", .help = "SQL's PREPARE in transaction mode: keep the client on its server, or refuse it"},
+{"pool.session_end", SETTING_CHOICE, GATE(session_end), .choices = session_ends, .preset = "discard",
+	.variables = "STANDPIPE_POOL_SESSION_END", .help = "a server whose session in session mode is over: discard all and use it again, or close it"},
 {"pool.pin", SETTING_BOOL, GATE(pin), .preset = "true",
 	.variables = "STANDPIPE_POOL_PIN", .help = "a client keeps its server while something of its session lives there"},
 {"databases", SETTING_NODE, AT(databases),

@@ -161,15 +161,20 @@ static void server_gone(struct engine *e, const struct engine_event *event)
 	engine_connections_changed(e, event->now);
 }
 
-static void server_released(struct engine *e, int server, instant now)
+static void server_released(struct engine *e, int server, bool spent, instant now)
 {
+	struct pool_server *s = &e->pool.servers[server];
 	/* Only now, not at login: a server that lets us in and then cuts us off has not served
 	 * anyone yet, and must not be asked again without a pause. Nor does one from before the
 	 * failure say that others can be had again. */
 	if (e->retry.failures > 0 && e->attempts[server].ended_at >= e->failed_at)
 		retry_succeeded(&e->retry);
 	e->attempts[server].served = true;
-	engine_queue_released(e, e->pool.servers[server].group, now);
+	if (spent) {
+		s->retire_at = now;
+		s->outdated = true;
+	}
+	engine_queue_released(e, s->group, now);
 	pool_server_released(&e->pool, server, now);
 	look_at_released(e, server, now);
 }
@@ -289,7 +294,7 @@ static void take_in(
 		server_failed(e, event->server, event->outcome, event->now);
 		break;
 	case EVENT_SERVER_RELEASED:
-		server_released(e, event->server, event->now);
+		server_released(e, event->server, event->spent, event->now);
 		break;
 	case EVENT_SERVER_GONE:
 		server_gone(e, event);

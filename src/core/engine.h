@@ -80,7 +80,8 @@ enum engine_event_kind {
 	                      * SYNs the handshake lost that ended with it, by the kernel's count */
 	EVENT_CONNECT_OK, /* server */
 	EVENT_CONNECT_FAILED, /* server, outcome */
-	EVENT_SERVER_RELEASED, /* server: its client's transaction is over, it is clean */
+	EVENT_SERVER_RELEASED, /* server: its client's transaction is over, it is clean; or
+	                        * `spent`: not to be anybody else's, and closed */
 	EVENT_SERVER_GONE, /* server (idle or busy), outcome: closed or to be closed by the caller;
 	                        * `requeue`: its client was given nothing yet and waits on */
 	EVENT_GROUP, /* group, group_settings: opens it, or changes it; what its logins failed for
@@ -117,7 +118,7 @@ struct engine_event {
 	enum phase phase;
 	enum stage stage;
 	enum outcome outcome;
-	bool ok, patient, requeue;
+	bool ok, patient, requeue, spent;
 	struct engine_limits limits;
 	double bit_s, sent_bit_s;
 	bool syn_known;

@@ -76,7 +76,7 @@ void server_attach(struct server *s, struct client *c, bool ping)
 	struct hub *h = s->hub;
 	s->client = c;
 	c->server = s;
-	s->used = s->discarded = s->rolled_back = s->canceled = s->copy_data = false;
+	s->used = s->discarded = s->rolled_back = s->canceled = s->copy_data = s->spent = false;
 	s->since = s->begun_at = hub_now(h);
 	s->overdue_at = 0;
 	s->errand_until = INSTANT_NEVER;
@@ -134,6 +134,10 @@ bool server_is_of_session(struct server *s)
 		return false;
 	if (s->client->state != CLIENT_GONE)
 		return true;
+	if (s->hub->settings->session_end == SESSION_END_CLOSE) {
+		s->spent = true;
+		return false;
+	}
 	server_begin_errand(s, ERRAND_DISCARD);
 	*s->complaint = *s->sqlstate = 0;
 	debts_add(&s->debts, (struct debt){.kind = DEBT_QUERY, .ours = true});

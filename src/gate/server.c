@@ -166,7 +166,9 @@ bool server_release_if_idle(struct server *s)
 	s->errand_until = INSTANT_NEVER;
 	s->client = NULL;
 	c->server = NULL;
-	hub_tell(s->hub, (struct engine_event){.kind = EVENT_SERVER_RELEASED, .server = s->id});
+	hub_tell(
+		s->hub, (struct engine_event){
+				.kind = EVENT_SERVER_RELEASED, .server = s->id, .spent = s->spent});
 	client_released(c);
 	return true;
 }

@@ -70,6 +70,7 @@ struct server {
 	bool fatal; /* it said that it closes the connection */
 	bool told_fatal; /* ... and its client has been told so */
 	bool discarded; /* all that its client's session had, by ERRAND_DISCARD */
+	bool spent; /* nobody else is to have it: it is closed when it is given back */
 	bool rolled_back; /* what a dead client left, once */
 	bool canceled; /* what a dead client asked for */
 	char sqlstate[6]; /* of the last error, for errands and for the end */

@@ -76,6 +76,12 @@ enum sql_prepare {
 	SQL_PREPARE_ERROR, /* it is refused */
 };
 
+/* What becomes of a server when the session that had it is over. */
+enum session_end {
+	SESSION_END_DISCARD, /* DISCARD ALL, and another session may have it */
+	SESSION_END_CLOSE, /* it is closed, so that each session has a process of its own */
+};
+
 /* For how long a client has its server. */
 enum pool_mode {
 	POOL_TRANSACTION,
@@ -124,6 +130,7 @@ struct gate_settings {
 	const char *database;
 	bool pin; /* a client keeps its server while something of its own lives there */
 	enum sql_prepare sql_prepare;
+	enum session_end session_end;
 	const char *password_command; /* for sh -c: says the password to log in with; empty: none */
 	int64_t password_life_ns; /* how long that is good */
 	int prepared_max; /* statements of ours on one server, at most */

@@ -275,11 +275,10 @@ static bool clean_after(struct server *s)
 		server_distrust_statements(s);
 	traces_pin(s->client, 0);
 	forget_traits(s);
-	if (library) /* for good */
-		server_lost(s, OUTCOME_OK, "its client had loaded a library");
-	else
+	s->spent = library; /* that is for good */
+	if (!library)
 		clean(s, true);
-	return true;
+	return !library;
 }
 
 bool traces_cleaned(struct server *s)

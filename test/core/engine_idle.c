@@ -151,6 +151,24 @@ static void one_that_is_to_go_at_once_goes_even_so(void **state)
 	assert_int_equal(rig_count(r, ACTION_CLOSE), 1);
 }
 
+static void one_that_is_spent_is_closed_and_whoever_waits_gets_another(void **state)
+{
+	struct rig *r = fresh();
+	r->settings.budget.pool_size = 1;
+	r->settings.budget.pool_overflow = 0;
+	rig_init(r, SEED);
+	rig_to_run_time(r);
+	rig_waits(r, 0);
+	rig_waits(r, 1);
+	rig_tell(r,
+		(struct engine_event){.kind = EVENT_SERVER_RELEASED, .server = 0, .spent = true});
+	assert_int_equal(rig_count(r, ACTION_CLOSE), 1);
+	assert_int_equal(rig_count(r, ACTION_ASSIGN), 0);
+	assert_int_equal(rig_count(r, ACTION_CONNECT), 1);
+	rig_ok(r, 0);
+	assert_int_equal(rig_first(r, ACTION_ASSIGN)->client, 1);
+}
+
 static void without_a_life_it_lives_on(void **state)
 {
 	struct rig *r = fresh();
@@ -250,6 +268,7 @@ int main(void)
 		cmocka_unit_test(a_server_in_use_is_recycled_when_given_back_though_others_wait),
 		cmocka_unit_test(an_old_one_is_kept_while_no_other_can_be_had),
 		cmocka_unit_test(one_that_is_to_go_at_once_goes_even_so),
+		cmocka_unit_test(one_that_is_spent_is_closed_and_whoever_waits_gets_another),
 		cmocka_unit_test(without_a_life_it_lives_on),
 		cmocka_unit_test(idle_ones_above_those_kept_are_closed_after_their_time),
 		cmocka_unit_test(a_quiet_engine_is_left_alone_until_a_server_is_too_old),

@@ -516,6 +516,28 @@ def test_a_bad_setting_is_told_as_postgres_says_it_and_hurts_nobody_else(gate):
     assert g.health()["breaker"]["state"] == "closed"
 
 
+def test_each_session_has_a_backend_of_its_own_where_that_is_asked_for(gate):
+    """What nothing takes away is not there for the next one: a library, a schema for temporary tables."""
+    g = gate(1, STANDPIPE_POOL_SESSION_END="close", **SESSION)
+    backends = []
+    for _ in range(3):
+        with client(g) as c:
+            backends.append(one(c, "select pg_backend_pid()"))
+            assert one(c, "select pg_my_temp_schema()") == "0"
+            c.ask("set plpgsql.no_such_thing = 1")  # an error once the library is there
+            c.ask("do 'begin end'")
+            c.ask("begin; create temp table t ()")  # and it goes without a word
+    assert len(set(backends)) == 3
+    with client(g) as a:
+        first = one(a, "select 1")
+        with client(g) as b:  # waits for the only place
+            b.send(raw.query("select 2"))
+            a.socket.close()
+            assert [raw.row(body) for kind, body in b.until_ready() if kind == "D"] == [("2",)] and first == "1"
+    assert g.health()["breaker"]["state"] == "closed"
+    assert not [e for e in g.standpipe.log() if e["severity"] in ("WARNING", "ERROR") and "root" not in e["message"]]
+
+
 def test_pipelines_copy_and_errors_of_a_session(gate):
     g = gate(1, **SESSION)
     with client(g) as c:
