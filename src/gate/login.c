@@ -277,7 +277,9 @@ void login_session(struct client *c, struct bytes parameters, const struct login
 		return;
 	}
 	client_login_release(c);
-	if (buffer_len(&c->profile->welcome) > 0 && !is_served_at_once(c)) {
+	/* Refused for good lately: PostgreSQL would tell that now, and not at the first query. */
+	bool refused = c->hub->engine.groups[c->pool->group].permanent != OUTCOME_OK;
+	if (buffer_len(&c->profile->welcome) > 0 && !is_served_at_once(c) && !refused) {
 		client_welcomed(c);
 		return;
 	}

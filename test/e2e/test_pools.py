@@ -22,7 +22,7 @@ def more(postgres):
     """A second database, and two users besides `app`."""
     for sql in (f"create role ann login password '{ANN.replace(chr(39), chr(39) * 2)}'",
                 "create role bob login password 'of bob'", "alter role ann set DateStyle = 'German'",
-                "create database other"):
+                "alter role app createdb", "create database other"):
         postgres.query(sql)
     postgres.query("create table of_other as select 'other' s; grant all on of_other to public", database="other")
 
@@ -141,8 +141,7 @@ def ends_well(c, tag):
 
 
 @pytest.mark.parametrize("mode", ["transaction", "session"])
-def test_a_database_can_be_dropped_that_clients_were_connected_to(gate, postgres, mode):
-    postgres.query("alter role app createdb")
+def test_a_database_can_be_dropped_that_clients_were_connected_to(gate, mode):
     g = gate(3, config='databases: {"*": {}, kept: {keep: 1}}', STANDPIPE_POOL_MODE=mode)
     with client(g) as c:
         for name, quoted in (("Scratch", '"Scratch"'), ("kept", "kept")):
@@ -155,8 +154,7 @@ def test_a_database_can_be_dropped_that_clients_were_connected_to(gate, postgres
 
 
 @pytest.mark.parametrize("mode", ["transaction", "session"])
-def test_a_database_can_be_copied_and_renamed_that_clients_were_connected_to(gate, postgres, mode):
-    postgres.query("alter role app createdb")
+def test_a_database_can_be_copied_and_renamed_that_clients_were_connected_to(gate, mode):
     g = gate(3, config='databases: {"*": {}}', STANDPIPE_POOL_MODE=mode)
     with client(g) as c:
         c.ask("create database first")
@@ -171,8 +169,7 @@ def test_a_database_can_be_copied_and_renamed_that_clients_were_connected_to(gat
 
 
 @pytest.mark.parametrize("mode", ["transaction", "session"])
-def test_a_database_that_was_missed_is_there_once_it_is_created(gate, postgres, mode):
-    postgres.query("alter role app createdb")
+def test_a_database_that_was_missed_is_there_once_it_is_created(gate, mode):
     g = gate(3, config='databases: {"*": {}}', STANDPIPE_POOL_MODE=mode)
     with client(g) as c:
         assert refusal(g, database="missed")["C"] == "3D000"
@@ -180,6 +177,22 @@ def test_a_database_that_was_missed_is_there_once_it_is_created(gate, postgres, 
         with client(g, database="missed") as other:
             assert one(other, "select current_database()") == "missed"
         c.ask("drop database missed")
+
+
+def test_a_database_that_has_gone_is_missed_at_login(gate, postgres):
+    postgres.query("create database gone owner app")
+    g = gate(3, config='databases: {"*": {}}')
+    with client(g) as c, client(g, database="gone") as late:
+        late.ask("select 1")
+        c.send(raw.query("drop database gone"))
+        ends_well(c, "DROP DATABASE")
+        late.send(raw.query("select 1"))
+        assert raw.error(late.until_end())["C"] == "3D000"
+        assert refusal(g, database="gone")["C"] == "3D000"
+        c.ask("create database gone")
+        with client(g, database="gone") as back:
+            assert one(back, "select current_database()") == "gone"
+        c.ask("drop database gone")
 
 
 def test_who_may_not_drop_a_database_costs_nobody_a_connection(gate):
