@@ -28,14 +28,14 @@ static const struct pin {
 		"SELECT FROM pg_catalog.pg_listening_channels()"},
 	/* PostgreSQL itself finds them so when the session ends. */
 	[PIN_TEMPORARY] = {"temporary", "a temporary table", SQL_TEMP, SQL_DROP | SQL_DISCARD,
-		"SELECT FROM pg_catalog.pg_depend WHERE refclassid="
+		"SELECT FROM pg_catalog.pg_depend WHERE refclassid" TRACES_EQ
 		"'pg_catalog.pg_namespace'::pg_catalog.regclass AND "
-		"refobjid=pg_catalog.pg_my_temp_schema()"},
+		"refobjid" TRACES_EQ "pg_catalog.pg_my_temp_schema()"},
 	[PIN_CURSOR] = {"cursor", "a cursor WITH HOLD", SQL_HOLD, SQL_CLOSE | SQL_DISCARD,
 		"SELECT FROM pg_catalog.pg_cursors WHERE is_holdable"},
 	[PIN_LOCK] = {"lock", "an advisory lock", SQL_LOCK, SQL_UNLOCK | SQL_DISCARD,
-		"SELECT FROM pg_catalog.pg_locks WHERE locktype='advisory' AND "
-		"pid=pg_catalog.pg_backend_pid()"},
+		"SELECT FROM pg_catalog.pg_locks WHERE locktype" TRACES_EQ "'advisory' AND "
+		"pid" TRACES_EQ "pg_catalog.pg_backend_pid()"},
 	[PIN_PREPARED] = {"prepared", "PREPARE", SQL_PREPARE, SQL_DEALLOCATE | SQL_DISCARD,
 		"SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql"},
 	[PIN_LIBRARY] = {"library", "LOAD", SQL_LOAD, 0, NULL},

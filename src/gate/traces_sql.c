@@ -13,25 +13,23 @@ static void add(struct buffer *out, const char *sql)
 }
 
 /* As the server's own encoding has it, since that is what a literal of ours is in. */
-#define HEX(text)                                                                   \
-	"pg_catalog.encode(CASE WHEN pg_catalog.octet_length(" text ")<=" VALUE_MAX \
+#define HEX(text)                                                                           \
+	"pg_catalog.encode(CASE WHEN pg_catalog.octet_length(" text ")" TRACES_LE VALUE_MAX \
 	" THEN pg_catalog.convert_to(" text ",pg_catalog.getdatabaseencoding()) END,'hex')"
 
 #define ROW(name, value) "SELECT 's'," HEX(name) "," HEX(value)
 
 void traces_sql_settings(struct bytes customs, struct buffer *out)
 {
-	add(out, ROW("name", "setting") " FROM pg_catalog.pg_settings WHERE source='session'");
+	add(out, ROW("name", "setting"));
+	add(out, " FROM pg_catalog.pg_settings WHERE source" TRACES_EQ "'session'");
 	/* What that does not show: */
-	add(out, " UNION ALL SELECT 's','726f6c65'," HEX(
-			 "r") " FROM "
-			      "pg_catalog.current_setting('role') r WHERE r<>'none'");
-	add(out, " UNION ALL " ROW("'session_authorization'",
-			 "session_user::text") " FROM "
-					       "pg_catalog.pg_stat_get_activity(pg_catalog.pg_"
-					       "backend_pid()) a JOIN "
-					       "pg_catalog.pg_roles r ON r.oid=a.usesysid WHERE "
-					       "r.rolname<>session_user");
+	add(out, " UNION ALL SELECT 's','726f6c65'," HEX("r"));
+	add(out, " FROM pg_catalog.current_setting('role') r WHERE r" TRACES_NE "'none'");
+	add(out, " UNION ALL " ROW("'session_authorization'", "session_user::pg_catalog.text"));
+	add(out, " FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) a");
+	add(out, " JOIN pg_catalog.pg_roles r ON r.oid" TRACES_EQ "a.usesysid");
+	add(out, " WHERE r.rolname" TRACES_NE "session_user");
 	if (customs.len == 0)
 		return;
 	add(out, " UNION ALL " ROW("n", "v") " FROM (SELECT n,pg_catalog.current_setting(n,true) "
@@ -61,8 +59,10 @@ void traces_sql_restore(const struct profile *origin, bool local, struct buffer 
 		profile_literal(out, value);
 		add(out, ")");
 	}
-	add(out, ") o(n,v) LEFT JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name)="
-		 "pg_catalog.lower(n) WHERE CASE WHEN s.name IS NULL THEN "
-		 "coalesce(pg_catalog.current_setting(n,true),'') IN ('','none') "
-		 "ELSE s.source<>'session' END");
+	add(out, ") o(n,v) LEFT JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name)" TRACES_EQ
+		 "pg_catalog.lower(n) CROSS JOIN LATERAL "
+		 "coalesce(pg_catalog.current_setting(n,true),'') present WHERE "
+		 "CASE WHEN s.name IS NULL THEN present" TRACES_EQ "'' OR present" TRACES_EQ
+		 "'none' "
+		 "ELSE s.source" TRACES_NE "'session' END");
 }

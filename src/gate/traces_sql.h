@@ -8,6 +8,12 @@
 #include "base/bytes.h"
 #include "gate/profile.h"
 
+/* What is asked runs under the client's own search_path, whose operators and types may come before
+ * the catalog's: so everything is named with its schema, and IN, which can't be, is not used. */
+#define TRACES_EQ " OPERATOR(pg_catalog.=) "
+#define TRACES_NE " OPERATOR(pg_catalog.<>) "
+#define TRACES_LE " OPERATOR(pg_catalog.<=) "
+
 /* Appends a query for all that this session has set: rows of 's', name, value, both in hexadecimal;
  * a value that is too long is NULL. `customs`: names of custom settings, each with its zero, which
  * PostgreSQL does not list. */

@@ -301,6 +301,30 @@ def test_what_a_session_leaves_behind_is_not_met(run_standpipe, postgres):
         assert [k for k, _ in b.ask(query("select 1"))] == ["T", "D", "C", "Z"]
 
 
+def test_no_operator_of_a_clients_hides_what_it_leaves_behind(run_standpipe, postgres):
+    """The gate asks under the client's search_path, in which another = may come before the catalog's."""
+    gate = serve(run_standpipe, postgres, 1)
+    with Session(gate.gate_port) as a, Session(gate.gate_port) as b:
+        a.ask(query("create schema evil; create domain evil.text as pg_catalog.text check (value is null)"))
+        for name, types in (("=", ("pg_catalog.text", "oid", "int4", "name")), ("<>", ("pg_catalog.text", "name"))):
+            for t in types:
+                a.ask(query(f"create function evil.no({t}, {t}) returns bool language sql immutable as 'select false'"
+                            if name == "=" else "select 1"))
+                a.ask(query(f"create operator evil.{name} (leftarg = {t}, rightarg = {t}, function = evil.no)"))
+        try:
+            a.ask(query("set search_path = evil, pg_catalog, public"))
+            a.ask(query("set work_mem = '77MB'"))
+            assert a.rows("select pg_catalog.current_setting('work_mem')") == [["77MB"]]
+            assert b.rows("show search_path") == [['"$user", public']]
+            assert b.rows("show work_mem") == [["4MB"]]
+            a.ask(query("select pg_catalog.pg_advisory_lock(77)"))
+            b.send(query("select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()"))
+            a.ask(query("select pg_catalog.pg_advisory_unlock(77)"))
+            assert [body[6:] for kind, body in b.read_until("Z") if kind == "D"] == [b"0"]
+        finally:
+            a.ask(query("drop schema evil cascade"))
+
+
 def test_a_cancel_request_needs_the_key(gate, neighbour):
     with Session(gate.gate_port) as session:
         session.send(query("select pg_sleep(1)"))
