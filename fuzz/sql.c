@@ -20,7 +20,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint32_t traits = sql_traits(text);
 	sql_settings(text, note, &custom);
 	assert(custom == ((traits & SQL_CUSTOM) != 0));
-	if (sql_deallocates(text, name)) {
+	struct bytes written;
+	if (sql_deallocates(text, name, &written)) {
+		assert(written.at >= text.at && written.len > 0 &&
+			written.at + written.len <= text.at + text.len);
 		assert(strlen(name) < SQL_NAME_MAX);
 		assert(traits & SQL_DEALLOCATE);
 	}

@@ -39,4 +39,8 @@ bool relay_settle(struct server *s, struct buffer *to);
  * taken back first. A simple query's error, or Sync's own, ends nothing but that. */
 void relay_fail_debts(struct server *s);
 
+/* relay_debts.c. A simple query's DEALLOCATE is done: what comes behind it there does not take that
+ * back. */
+void relay_deallocated(struct server *s);
+
 #endif

@@ -49,6 +49,15 @@ static void give_back_name(struct server *s, struct debt *debt)
 	debt->gone = NULL;
 }
 
+void relay_deallocated(struct server *s)
+{
+	struct debt *debt = debts_first(&s->debts);
+	if (!debt || debt->kind != DEBT_QUERY || !debt->gone)
+		return;
+	statements_drop(statements_of(s), debt->gone);
+	debt->gone = NULL;
+}
+
 /* What the client asked for has not been done: its statements are again what they were. */
 static void take_back_of_client(
 	struct server *s, struct debt *debt, const struct unnamed_place *unnamed, bool failed)

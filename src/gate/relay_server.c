@@ -143,6 +143,8 @@ static void note_tag(struct server *s, const char *tag)
 		return;
 	if (client_is_transactional(c) && (all || strcmp(tag, "DEALLOCATE ALL") == 0))
 		forget_statements(s);
+	else if (strcmp(tag, "DEALLOCATE") == 0)
+		relay_deallocated(s);
 	/* The server goes back to what our own login has; what the client means is what its own
 	 * startup packet had: it is set up anew before its next transaction; in session mode it is
 	 * restored now, which is its name only. */

@@ -30,11 +30,12 @@ const char *sending_refusal(const struct client *c, uint32_t traits)
 	       "END $standpipe$";
 }
 
-/* Is it DEALLOCATE of a statement that the client prepared by the protocol? */
-static const struct statement_entry *find_deallocated(const struct client *c, struct bytes text)
+/* Is there a DEALLOCATE of a statement that the client prepared by the protocol? */
+static const struct statement_entry *find_deallocated(
+	const struct client *c, struct bytes text, struct bytes *written)
 {
 	char name[SQL_NAME_MAX];
-	if (!sql_deallocates(text, name))
+	if (!sql_deallocates(text, name, written))
 		return NULL;
 	return statement_names_entry(&c->names, name);
 }
@@ -50,17 +51,35 @@ static void put_spare(struct sending *m)
 	sending_owe(m, (struct debt){.kind = DEBT_PARSE, .ours = true});
 }
 
+/* The client's text, but for the name. What stands behind it keeps its place, if there is room: an
+ * error may tell it. */
+static void query_with_spare(struct buffer *out, struct bytes text, struct bytes written)
+{
+	static const char spare[] = "\"" SPARE "\"";
+	const uint8_t *behind = written.at + written.len;
+	size_t mark;
+	message_begin(out, MSG_QUERY, &mark);
+	buffer_append(out, text.at, (size_t)(written.at - text.at));
+	buffer_append(out, spare, strlen(spare));
+	for (size_t len = strlen(spare); len < written.len; len++)
+		buffer_append_u8(out, ' ');
+	buffer_append(out, behind, (size_t)(text.at + text.len - behind));
+	buffer_append_u8(out, 0);
+	message_end(out, mark);
+}
+
 enum sending_progress sending_deallocate(struct sending *m, struct bytes text)
 {
 	struct client *c = m->c;
 	struct debt debt = {.kind = DEBT_QUERY};
-	const struct statement_entry *entry = find_deallocated(c, text);
+	struct bytes written;
+	const struct statement_entry *entry = find_deallocated(c, text, &written);
 	if (!entry)
 		return PASS;
 	if (sending_is_unsure(m, entry->name))
 		return BLOCKED;
 	put_spare(m);
-	message_query(&m->s->out, DEALLOCATE_SPARE);
+	query_with_spare(&m->s->out, text, written);
 	sending_forget_unnamed(c, &debt);
 	sending_forget_name(c, entry, &debt);
 	m->s->unnamed = UNNAMED_NONE;
@@ -74,7 +93,8 @@ enum sending_progress sending_bind_deallocate(struct sending *m, const struct st
 {
 	struct client *c = m->c;
 	struct bytes text = {(const uint8_t *)statement_query(bound), bound->query_len - 1};
-	const struct statement_entry *entry = find_deallocated(c, text);
+	struct bytes written;
+	const struct statement_entry *entry = find_deallocated(c, text, &written);
 	if (!entry)
 		return PASS;
 	if (sending_is_unsure(m, entry->name))

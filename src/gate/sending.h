@@ -64,7 +64,8 @@ enum sending_progress sending_check_shape(struct sending *m, const char *name, e
  * is not. */
 const char *sending_refusal(const struct client *c, uint32_t traits);
 
-/* DEALLOCATE of what was prepared by the protocol, by a simple query: PASS if it is not that. */
+/* DEALLOCATE of what was prepared by the protocol, by a simple query, which may hold more: PASS if
+ * it is not that. */
 enum sending_progress sending_deallocate(struct sending *m, struct bytes text);
 /* The same as a statement that is bound; DONE: what is to be bound in its place is `name`, and
  * what it does is noted in `debt`. */

@@ -53,9 +53,10 @@ bool sql_is_custom_name(struct bytes name);
 /* PostgreSQL's NAMEDATALEN. */
 #define SQL_NAME_MAX 64
 
-/* Is the text no more than DEALLOCATE [PREPARE] name? Gives the name as PostgreSQL takes it:
- * folded, unless it is quoted, and cut to what fits. False for ALL. */
-bool sql_deallocates(struct bytes text, char name[SQL_NAME_MAX]);
+/* Is one of the text's statements DEALLOCATE [PREPARE] name, and no other a DEALLOCATE? Gives the
+ * name as PostgreSQL takes it: folded, unless it is quoted, and cut to what fits; and where it is
+ * written in the text, with its quotes. False for ALL, and where strings may end elsewhere. */
+bool sql_deallocates(struct bytes text, char name[SQL_NAME_MAX], struct bytes *written);
 
 /* Does the text want a database for itself: DROP DATABASE, ALTER DATABASE, CREATE DATABASE, which
  * copies one? Gives that one's name, as above. */

@@ -18,28 +18,48 @@ static void copy_name(const struct token *token, char name[SQL_NAME_MAX])
 	name[len] = 0;
 }
 
-bool sql_deallocates(struct bytes text, char name[SQL_NAME_MAX])
+/* Behind DEALLOCATE: [PREPARE] name. */
+static bool scan_deallocated(struct scanner *s, char name[SQL_NAME_MAX], struct bytes *written)
 {
-	struct scanner s = sql_scanner_of(text);
-	struct token token = sql_token_next(&s);
-	if (!sql_is_word(&token, "deallocate"))
-		return false;
-	token = sql_token_next(&s);
+	struct token token = sql_token_next(s);
 	if (sql_is_word(&token, "prepare")) {
-		struct scanner after = s;
+		struct scanner after = *s;
 		struct token next = sql_token_next(&after);
 		if (next.kind == TOKEN_WORD || next.kind == TOKEN_NAME) {
 			token = next;
-			s = after;
+			*s = after;
 		}
 	}
 	if ((token.kind != TOKEN_WORD && token.kind != TOKEN_NAME) || sql_is_word(&token, "all"))
 		return false;
+	const uint8_t *end = token.at + token.len;
+	if (token.kind == TOKEN_NAME && s->at == end)
+		return false; /* it has no end */
 	copy_name(&token, name);
-	token = sql_token_next(&s);
-	while (sql_is_sign(&token, ';'))
+	written->at = token.at - (token.kind == TOKEN_NAME);
+	written->len = (size_t)(s->at - written->at);
+	return true;
+}
+
+bool sql_deallocates(struct bytes text, char name[SQL_NAME_MAX], struct bytes *written)
+{
+	struct scanner s = sql_scanner_of(text);
+	struct token token;
+	bool found = false;
+	do {
 		token = sql_token_next(&s);
-	return token.kind == TOKEN_END;
+		if (sql_is_word(&token, "deallocate")) {
+			if (found || !scan_deallocated(&s, name, written))
+				return false;
+			found = true;
+			token = sql_token_next(&s);
+			if (token.kind != TOKEN_END && !sql_is_sign(&token, ';'))
+				return false;
+		}
+		while (token.kind != TOKEN_END && !sql_is_sign(&token, ';'))
+			token = sql_token_next(&s);
+	} while (token.kind != TOKEN_END);
+	return found && !s.unsure;
 }
 
 bool sql_is_planned(struct bytes text)

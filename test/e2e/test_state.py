@@ -456,6 +456,12 @@ def test_a_big_text_without_a_name_is_bound_where_it_was_parsed(postgres, gate):
     [query("deallocate a"), query("deallocate a"), query("deallocate nobody"), query("deallocate b")],
     [query("deallocate all"), bind("", "a"), sync(), parse("a", "select 4"), bind("", "a"), execute(), sync()],
     [query("discard all"), bind("", "b"), sync(), parse("b", "select 4"), bind("", "b"), execute(), sync()],
+    # As PostgreSQL's ODBC driver does within a transaction.
+    [query("begin"), query('savepoint s;DEALLOCATE "a";release s'), parse("a", "select 5"), sync(),
+     bind("", "a"), execute(), sync(), query("commit"), bind("", "a"), execute(), sync()],
+    [query("savepoint s; deallocate a"), bind("", "a"), execute(), sync()],  # an error before it
+    [query("deallocate a; select 1/0"), parse("a", "select 5"), bind("", "a"), execute(), sync()],  # and behind it
+    [query("select 1; deallocate nobody; select 2"), query("select 'it''s; deallocate a'"), bind("", "a"), execute(), sync()],
 ], ids=str)
 def test_deallocate_is_right_for_what_came_by_the_protocol(postgres, gate, script):
     def run(port, elsewhere):

@@ -210,10 +210,29 @@ static void a_custom_name_is_words_with_dots(void **state)
 
 static const char *deallocates(const char *text, char name[SQL_NAME_MAX])
 {
-	struct bytes in = exact(text, strlen(text));
-	bool does = sql_deallocates(in, name);
+	struct bytes in = exact(text, strlen(text)), written;
+	bool does = sql_deallocates(in, name, &written);
+	if (does)
+		assert_true(written.at >= in.at && written.at + written.len <= in.at + in.len);
 	exact_free(in);
 	return does ? name : NULL;
+}
+
+static void deallocate_among_other_statements_is_told_and_where_its_name_is(void **state)
+{
+	static const char text[] = "savepoint a;DEALLOCATE PREPARE \"x;\"\"y\" ;release a";
+	char name[SQL_NAME_MAX];
+	struct bytes written, in = {(const uint8_t *)text, strlen(text)};
+	assert_true(sql_deallocates(in, name, &written));
+	assert_string_equal(name, "x;\"y");
+	assert_int_equal(written.len, strlen("\"x;\"\"y\""));
+	assert_memory_equal(written.at, "\"x;\"\"y\"", written.len);
+	assert_string_equal(deallocates("select ';deallocate b'; deallocate a", name), "a");
+	assert_null(deallocates("deallocate a; deallocate b", name));
+	assert_null(deallocates("deallocate a; deallocate all", name));
+	assert_null(deallocates("select ';deallocate a'", name));
+	assert_null(deallocates("select 'a\\'' ; deallocate a", name)); /* where does it end? */
+	assert_null(deallocates("deallocate \"a", name));
 }
 
 static void deallocate_of_one_name_is_told(void **state)
@@ -231,7 +250,6 @@ static void deallocate_of_one_name_is_told(void **state)
 		"a23456789012345678901234567890123456789012345678901234567890123");
 	assert_null(deallocates("DEALLOCATE ALL", name));
 	assert_null(deallocates("DEALLOCATE PREPARE ALL", name));
-	assert_null(deallocates("DEALLOCATE a; select 1", name));
 	assert_null(deallocates("DEALLOCATE a b", name));
 	assert_null(deallocates("DEALLOCATE", name));
 	assert_null(deallocates("select 1", name));
@@ -300,6 +318,7 @@ int main(void)
 		cmocka_unit_test(a_custom_name_is_words_with_dots),
 		cmocka_unit_test(what_is_planned_is_told_by_its_first_word),
 		cmocka_unit_test(deallocate_of_one_name_is_told),
+		cmocka_unit_test(deallocate_among_other_statements_is_told_and_where_its_name_is),
 		cmocka_unit_test(the_database_that_a_text_wants_alone_is_told),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
