@@ -150,7 +150,7 @@ def test_a_setting_that_the_server_refuses_is_the_clients_error(gate, neighbour)
         session = Session(gate.gate_port, login=False)
         session.send(startup({"user": "app", "database": "app", **settings}))
         found = session.read_to_end()
-        assert [k for k, _ in found] == ["E"] and error_fields(found[0][1])["S"] == "FATAL", found
+        assert [k for k, _ in found] == ["R", "E"] and error_fields(found[1][1])["S"] == "FATAL", found
 
 
 # After the login: every one is an error that ends the session.
