@@ -69,7 +69,7 @@ int control_receive(int fd, struct control_message *message, int *passed)
 			return -1;
 		int came = take_passed(&header);
 		bool known = got == (ssize_t)sizeof(words) && words[0] >= CONTROL_HELLO &&
-			     words[0] <= CONTROL_BEQUEATH;
+			     words[0] <= CONTROL_CONSOLE;
 		if (came >= 0 && (!known || !passed)) {
 			close(came);
 			came = -1;

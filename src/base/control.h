@@ -9,6 +9,7 @@
  *                  READY           its startup is complete, and it serves
  *                  REPLACE         start another gate in its place
  *                  CANCEL code key a cancel request for a client of another gate's
+ *                  CONSOLE code    and a socket: a session with the console of worker `code`
  *   init -> gate   HELLO code key  first message to each gate; code: enum control_command, key: its
  *                                  slot
  *                  STARTED code    the command runs, code: its pid
@@ -18,6 +19,7 @@
  *                  SUCCEED code    who else there is (enum control_succeed)
  *                  RETIRE          its successor serves: accept no more, and end when all have gone
  *                  CANCEL code key one for a client of its own
+ *                  CONSOLE         and a socket: another worker's session with its console
  *
  *   CANCEL comes with the asker's connection, which each that it passes through closes once it is
  *   passed on or carried out. So its end tells the asker, as PostgreSQL's does, that what it sends
@@ -59,6 +61,7 @@ enum control_kind {
 	CONTROL_RETIRE,
 	CONTROL_CANCEL,
 	CONTROL_BEQUEATH,
+	CONTROL_CONSOLE,
 };
 
 enum control_succeed {

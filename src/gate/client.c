@@ -25,7 +25,9 @@ struct client *client_new(struct hub *h, bool ours)
 		abort();
 	c->hub = h;
 	c->id = id;
-	c->serial = ++h->client_serial;
+	/* Another one on each worker. */
+	c->serial = (h->client_serial += (uint64_t)h->settings->workers) +
+		    (uint64_t)h->settings->worker;
 	c->since = c->connected_at = hub_now(h);
 	h->clients[id] = c;
 	return c;
@@ -358,9 +360,28 @@ static void on_writable(struct stream *stream)
 		client_rewatch(c);
 }
 
-void client_accept(struct hub *h, int fd)
+static void open_stream(struct client *c, int fd)
 {
 	static const struct stream_events events = {on_received, on_ended, on_writable};
+	c->hub->counters.clients++;
+	c->hub->counters.clients_total++;
+	if (stream_open(&c->stream, c->hub->reactor, fd, NULL, &events, c) != 0)
+		abort(); /* a fresh socket that the loop can't watch */
+	client_rewatch(c);
+}
+
+struct client *client_accept_ours(struct hub *h, int fd)
+{
+	struct client *c = client_new(h, true);
+	if (c)
+		open_stream(c, fd);
+	else
+		close(fd);
+	return c;
+}
+
+void client_accept(struct hub *h, int fd)
+{
 	struct client *c = client_new(h, false);
 	if (!c) {
 		struct buffer out = BUFFER_INIT;
@@ -373,11 +394,7 @@ void client_accept(struct hub *h, int fd)
 		return;
 	}
 	c->surplus = h->counters.clients >= h->clients_allowed;
-	h->counters.clients++;
-	h->counters.clients_total++;
-	if (stream_open(&c->stream, h->reactor, fd, NULL, &events, c) != 0)
-		abort(); /* a fresh socket that the loop can't watch */
-	client_rewatch(c);
+	open_stream(c, fd);
 }
 
 /* ---- a server ---- */

@@ -95,6 +95,9 @@ struct client {
 
 /* Takes over the accepted socket. */
 void client_accept(struct hub *h, int fd);
+/* The same for one that may use the ids that are kept for the gate's own questions; NULL when there is
+ * none left, and the socket is closed. */
+struct client *client_accept_ours(struct hub *h, int fd);
 
 /* A client without a session yet, in the tables; `ours`: for the gate's own question, which may use
  * the ids that are kept for those. NULL when there is no id left. */

@@ -148,6 +148,7 @@ void console_leave(struct client *c)
 	if (!k)
 		return;
 	stop_waiting(c);
+	assert(!k->crew); /* console_gone */
 	console_forget_prepared(&k->statements);
 	console_forget_prepared(&k->portals);
 	free(k->user);
@@ -318,6 +319,18 @@ static void end_query(struct client *c)
 	console_ready(c);
 }
 
+/* For people: what is shown is one worker's. */
+static void note_worker(struct client *c, const struct console_result *result)
+{
+	const struct gate_settings *s = c->hub->settings;
+	char text[64];
+	if (s->workers <= 1 || !result->fill)
+		return;
+	snprintf(text, sizeof(text), "this is worker %d of 0 to %d", s->worker, s->workers - 1);
+	message_notice(
+		&c->out, text, "SHOW tells of one worker; what changes something is done by all.");
+}
+
 static int run_simple(struct client *c, const struct command *command, struct error *error)
 {
 	struct console_result result;
@@ -325,6 +338,7 @@ static int run_simple(struct client *c, const struct command *command, struct er
 		return ACT_FAILED;
 	if (result.count == 0)
 		return console_run(c, command, error);
+	note_worker(c, &result);
 	table_describe(&c->out, result.columns, result.count, 0);
 	console_fill(c, &result, 0, &c->out);
 	return ACT_DONE;
@@ -415,7 +429,7 @@ size_t console_take(struct client *c, struct bytes in)
 	c->blocked = false;
 	while (left.len > 0) {
 		struct frame frame;
-		c->blocked = c->console->wait || client_is_held(c);
+		c->blocked = console_waits(c) || client_is_held(c);
 		enum wire_result result = c->blocked ? WIRE_PARTIAL : frame_parse(left, &frame);
 		if (result == WIRE_BAD || (result == WIRE_OK && frame.len > CONSOLE_MESSAGE_MAX)) {
 			client_fail(c, "08P01", "invalid message length",
@@ -424,7 +438,10 @@ size_t console_take(struct client *c, struct bytes in)
 		}
 		if (result == WIRE_PARTIAL || left.len < frame.len)
 			break;
-		take_message(c, &frame, frame_body(left, &frame));
+		if (c->console->wait) /* of_crew: what is waited for is not wanted any more */
+			console_cancel(c);
+		if (c->state == CLIENT_CONSOLE)
+			take_message(c, &frame, frame_body(left, &frame));
 		if (c->state != CLIENT_CONSOLE)
 			return in.len;
 		left.at += frame.len;
@@ -439,7 +456,7 @@ size_t console_take(struct client *c, struct bytes in)
 
 bool console_waits(const struct client *c)
 {
-	return c->console && c->console->wait;
+	return c->console && c->console->wait && !c->console->of_crew;
 }
 
 /* The command is over, well or not: what came behind it is next. */
@@ -447,6 +464,7 @@ static void conclude(struct client *c, const struct error *error)
 {
 	struct console *k = c->console;
 	const char *tag = k->wait->tag;
+	crew_forget_answers(c);
 	stop_waiting(c);
 	if (error)
 		console_error(c, error);
@@ -476,10 +494,12 @@ void console_end_wait(struct client *c, const char *sqlstate, const char *why)
 
 void console_cancel(struct client *c)
 {
-	if (!console_waits(c))
+	const struct console_wait *wait = c->console->wait;
+	if (!wait)
 		return;
-	if (c->console->wait->cancelled)
-		c->console->wait->cancelled(c);
+	if (wait->cancelled)
+		wait->cancelled(c);
+	crew_undo(c, wait);
 	console_end_wait(c, "57014", "canceling statement due to user request");
 }
 
@@ -487,8 +507,8 @@ void console_look(struct hub *h)
 {
 	for (int i = 0; i < h->memory.clients_max && h->consoles_waiting > 0; i++) {
 		struct client *c = h->clients[i];
-		if (c && c->state == CLIENT_CONSOLE && console_waits(c) &&
-			c->console->wait->is_over(c))
-			conclude(c, NULL);
+		if (c && c->state == CLIENT_CONSOLE && c->console->wait &&
+			c->console->crew_asked == 0 && c->console->wait->is_over(c))
+			conclude(c, crew_failure(c->console));
 	}
 }

@@ -26,10 +26,15 @@ bool console_knows_peer(const struct client *c, const char *user);
 void console_enter(
 	struct client *c, const char *user, const char *database, struct bytes parameters);
 
+/* A session that another worker has with this one's console, for a command that is to be done by all:
+ * takes over the socket. */
+void console_accept(struct hub *h, int fd);
+
 /* Answers what is in `in`, which is its CLIENT_CONSOLE; returns how much of it was used. */
 size_t console_take(struct client *c, struct bytes in);
 
-/* Is it held up by a command that is not over yet, such as PAUSE? */
+/* Is it held up by a command that is not over yet, such as PAUSE? (Another worker that asks for something
+ * else gives up what it asked for.) */
 bool console_waits(const struct client *c);
 
 /* Somebody wants the command that it waits for to end. */

@@ -93,8 +93,10 @@ static void suspend_cancelled(struct client *c)
 	end_suspension(c->hub);
 }
 
-static const struct console_wait pausing = {"PAUSE", pause_is_over, pause_cancelled};
-static const struct console_wait suspending = {"SUSPEND", suspend_is_over, suspend_cancelled};
+static const struct console_wait pausing = {
+	"PAUSE", pause_is_over, pause_cancelled, COMMAND_RESUME};
+static const struct console_wait suspending = {
+	"SUSPEND", suspend_is_over, suspend_cancelled, COMMAND_EMPTY};
 
 static int wait_for(struct client *c, const struct console_wait *wait, const char *database)
 {
@@ -140,7 +142,7 @@ static void tell_pausers(struct hub *h)
 {
 	for (int i = 0; i < h->memory.clients_max; i++) {
 		struct client *c = h->clients[i];
-		if (!c || c->state != CLIENT_CONSOLE || !console_waits(c))
+		if (!c || c->state != CLIENT_CONSOLE)
 			continue;
 		const struct console *k = c->console;
 		if ((k->wait == &pausing && !is_paused(h, k->awaited)) ||
@@ -188,6 +190,7 @@ static int act_able(struct client *c, const struct command *command, struct erro
 void console_gone(struct client *c)
 {
 	struct holds *holds = &c->hub->holds;
+	crew_leave(c);
 	if (c->console && holds->suspended && holds->suspended_by == c->serial)
 		end_suspension(c->hub);
 }
@@ -221,7 +224,8 @@ static bool close_is_over(struct client *c)
 
 static int act_wait_close(struct client *c, const struct command *command, struct error *error)
 {
-	static const struct console_wait closing = {"WAIT_CLOSE", close_is_over, NULL};
+	static const struct console_wait closing = {
+		"WAIT_CLOSE", close_is_over, NULL, COMMAND_EMPTY};
 	if (check_database(c, command, error) != 0)
 		return ACT_FAILED;
 	return wait_for(c, &closing, command->word);
@@ -329,6 +333,11 @@ static int act_shut_down(struct client *c, const struct command *command, struct
 		return command_fail(error, "42601",
 			"SHUTDOWN can WAIT_FOR_SERVERS or WAIT_FOR_CLIENTS, not %.60s",
 			command->word);
+	/* A worker that ended by itself would be started again. */
+	if (how != SHUTDOWN_NOW && c->hub->settings->workers > 1)
+		return command_fail(error, "0A000",
+			"with several workers: send SIGTERM to their parent process, for all to "
+			"end as shutdown.grace and shutdown.drain say");
 	if (!duties->shutdown)
 		return command_fail(error, "0A000", "it is not for the console to end this");
 	duties->shutdown(duties->context, how);
@@ -346,6 +355,37 @@ static int act_set(struct client *c, const struct command *command, struct error
 	if (!*error->sqlstate)
 		error_sqlstate(error, "22023");
 	return ACT_FAILED;
+}
+
+/* ---- all workers ---- */
+
+static bool always(struct client *c)
+{
+	(void)c;
+	return true;
+}
+
+/* The others are asked for the same; `result`, `error`: what came of it here. */
+static int act_with_crew(
+	struct client *c, const struct command *command, int result, struct error *error)
+{
+	struct console *k = c->console;
+	k->crew_obeyed = false;
+	error_init(&k->crew_error);
+	error_init(&k->crew_idle);
+	crew_note(k, result == ACT_FAILED ? error : NULL);
+	if (error_is_set(&k->crew_error))
+		return ACT_FAILED;
+	crew_ask(c, command);
+	if (result != ACT_WAITS) {
+		/* What is over here may have to be undone all the same. */
+		k->crew_wait = (struct console_wait){.tag = command->tag, .is_over = always};
+		k->wait = command->verb == COMMAND_PAUSE     ? &pausing
+			  : command->verb == COMMAND_SUSPEND ? &suspending
+							     : &k->crew_wait;
+		c->hub->consoles_waiting++;
+	}
+	return ACT_WAITS;
 }
 
 int console_act(struct client *c, const struct command *command, struct error *error)
@@ -366,5 +406,9 @@ int console_act(struct client *c, const struct command *command, struct error *e
 		[COMMAND_RELOAD] = act_reload,
 		[COMMAND_SHUTDOWN] = act_shut_down,
 	};
-	return acts[command->verb](c, command, error);
+	int result = acts[command->verb](c, command, error);
+	/* The end of one is the end of all. */
+	if (!crew_is_there(c) || command->verb == COMMAND_SHUTDOWN)
+		return result;
+	return act_with_crew(c, command, result, error);
 }

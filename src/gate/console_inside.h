@@ -30,6 +30,14 @@ struct console_prepared {
 	struct buffer rows; /* DataRows that are still to be sent */
 };
 
+/* What a session waits for. */
+struct console_wait {
+	const char *tag;
+	bool (*is_over)(struct client *c);
+	void (*cancelled)(struct client *c); /* NULL: nothing is to be undone */
+	enum command_verb undo; /* ... at the other workers; COMMAND_EMPTY: nothing */
+};
+
 struct console {
 	enum console_rights rights;
 	char *user, *database, *application_name;
@@ -41,6 +49,13 @@ struct console {
 	const struct console_wait *wait; /* for a command's end; NULL: not */
 	char awaited[COMMAND_WORD_MAX + 1]; /* the database that it is about; empty: all */
 	struct console_prepared *statements, *portals;
+	bool of_crew; /* another worker asks here what it was asked itself */
+	struct crewmate **crew; /* sessions with the other workers' consoles, by worker; or NULL */
+	struct console_wait crew_wait; /* ... for their answers alone */
+	int crew_asked; /* of them: who have not answered what is waited for */
+	bool crew_obeyed; /* one of all has done it */
+	struct error crew_error; /* why one has not, the first */
+	struct error crew_idle; /* the same, if there was nothing to be done there */
 };
 
 /* ---- results (console_show.c, console_lists.c, console_sockets.c, console_own.c) ---- */
@@ -70,17 +85,29 @@ const char *console_state(const struct hub *h);
 
 enum { ACT_FAILED = -1, ACT_DONE, ACT_WAITS };
 
-struct console_wait {
-	const char *tag;
-	bool (*is_over)(struct client *c);
-	void (*cancelled)(struct client *c); /* NULL: nothing is to be undone */
-};
-
 /* The command that it waits for is over, for this reason. */
 void console_end_wait(struct client *c, const char *sqlstate, const char *why);
 
 /* Does what the command says; when it waits, the session's `wait` is set. */
 int console_act(struct client *c, const struct command *command, struct error *error);
+
+/* ---- the other workers (console_crew.c) ---- */
+
+/* Are there any, who are to be asked, too? */
+bool crew_is_there(const struct client *c);
+/* Asks them all for the same; console.crew_asked counts who has not answered. */
+void crew_ask(struct client *c, const struct command *command);
+/* An answer: NULL: done. */
+void crew_note(struct console *k, const struct error *error);
+/* Why it has not been done, once all have answered; NULL: it has. (That there was nothing to do for some
+ * is no fault if others had.) */
+const struct error *crew_failure(const struct console *k);
+/* The command that is waited for was cancelled: undoes it there, too. */
+void crew_undo(struct client *c, const struct console_wait *wait);
+/* What they have still to answer is waited for no more. */
+void crew_forget_answers(struct client *c);
+/* The sessions end, and with them what lasts as long as a session. Nothing without any. */
+void crew_leave(struct client *c);
 
 /* ---- running one command (console.c) ---- */
 

@@ -116,6 +116,7 @@ int gate_run(const struct gate_options *options, struct error *error)
 		.reload = gate_reload,
 		.set = gate_set,
 		.shutdown = gate_shut_down,
+		.console = options->control_fd >= 0 ? gate_bring_console : NULL,
 		.cancel = gate_pass_cancel,
 		.context = &g,
 	};

@@ -120,6 +120,8 @@ void gate_orders_end(struct gate *g);
 /* Takes in what PID 1 has said by now. */
 void gate_orders_of_init(struct gate *g);
 void gate_start_command(void *context);
+/* For the console of another worker, by the foreman: as hub_duties.console; `context` is the gate. */
+int gate_bring_console(void *context, int worker, int fd);
 /* For the console. Behind PID 1 it is the end of the command, too. */
 void gate_shut_down(void *context, enum hub_shutdown how);
 

@@ -3,7 +3,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "gate/console.h"
 #include "gate/gate_inside.h"
 
 /* ---- PID 1 ---- */
@@ -101,6 +103,7 @@ void gate_take_message(struct gate *g, const struct control_message *message)
 		 * before this is carried out. */
 		gate_take_cancel(g, message, -1);
 		break;
+	case CONTROL_CONSOLE: /* it came with a socket: on_control's */
 	case CONTROL_READY:
 	case CONTROL_REPLACE:
 	case CONTROL_BEQUEATH:
@@ -112,21 +115,41 @@ void gate_take_message(struct gate *g, const struct control_message *message)
 	}
 }
 
+int gate_bring_console(void *context, int worker, int fd)
+{
+	const struct gate *g = context;
+	struct control_message message = {CONTROL_CONSOLE, worker, 0};
+	return control_send_fd(g->options->control_fd, &message, fd);
+}
+
+/* What came along is only for one of them. */
+static void take_with(struct gate *g, const struct control_message *message, int passed)
+{
+	if (message->kind == CONTROL_CONSOLE && passed >= 0) {
+		console_accept(&g->hub, passed);
+		return;
+	}
+	if (passed >= 0)
+		close(passed);
+	gate_take_message(g, message);
+}
+
 static void on_control(uv_poll_t *poll, int status, int events)
 {
 	struct gate *g = poll->data;
 	struct control_message message;
-	int got;
+	int got, passed;
 	(void)status;
 	(void)events;
-	while (!g->ended && (got = control_receive(g->options->control_fd, &message, NULL)) != 0) {
+	while (!g->ended &&
+		(got = control_receive(g->options->control_fd, &message, &passed)) != 0) {
 		if (got < 0) {
 			log_error(g->log, "PID 1 has gone");
 			g->exit_code = EXIT_FAILURE;
 			gate_leave(g);
 			return;
 		}
-		gate_take_message(g, &message);
+		take_with(g, &message, passed);
 	}
 }
 

@@ -47,6 +47,8 @@ struct hub_duties {
 	int (*reload)(void *context, struct error *error);
 	int (*set)(void *context, const char *key, const char *value, struct error *error);
 	void (*shutdown)(void *context, enum hub_shutdown how);
+	/* Brings the socket, borrowed, to the console of another worker. 0, or -1 with errno. */
+	int (*console)(void *context, int worker, int fd);
 	/* A cancel request for a client of another gate's, with the asker's connection, borrowed. */
 	void (*cancel)(void *context, uint32_t pid, uint32_t key, int asker);
 	void *context;

@@ -97,6 +97,14 @@ static void pass_cancel(const struct foreman *f, const struct control_message *m
 			return;
 }
 
+/* If that worker is not there, the session ends as it is closed here. */
+static void bring_console(
+	const struct foreman *f, const struct control_message *message, int passed)
+{
+	if (passed >= 0 && message->code >= 0 && message->code < f->settings->workers_count)
+		keeper_bring(&f->keepers[message->code], message, passed);
+}
+
 static void messages(struct foreman *f)
 {
 	struct control_message message;
@@ -110,6 +118,8 @@ static void messages(struct foreman *f)
 				on_exit_asked(f, i, message.code & 0xff);
 			else if (message.kind == CONTROL_CANCEL)
 				pass_cancel(f, &message, passed);
+			else if (message.kind == CONTROL_CONSOLE)
+				bring_console(f, &message, passed);
 			if (passed >= 0)
 				close(passed);
 		}

@@ -8,6 +8,7 @@
  * - SIGTERM and SIGINT are passed on as SIGTERM, each time: the first drains, the second ends.
  * - SIGHUP has all of them read their configuration anew; SIGUSR2 replaces one after the other, and
  *   stops at the first that can't be.
+ * - A session with a worker's console, which another worker asks for, is brought there.
  * - A cancel request that came to one that has not the client is passed on to the one that has.
  */
 #ifndef STANDPIPE_INIT_FOREMAN_H

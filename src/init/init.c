@@ -210,6 +210,7 @@ static void gate_messages(struct init *in)
 		case CONTROL_SUCCEED:
 		case CONTROL_RETIRE:
 		case CONTROL_BEQUEATH:
+		case CONTROL_CONSOLE: /* the foreman's */
 			break; /* ours to send; from there they mean nothing */
 		}
 		if (passed >= 0)

@@ -243,6 +243,12 @@ bool keeper_cancel(const struct keeper *k, const struct control_message *message
 	return found;
 }
 
+void keeper_bring(const struct keeper *k, const struct control_message *message, int passed)
+{
+	if (k->current.ready && k->current.control >= 0)
+		control_send_fd(k->current.control, message, passed);
+}
+
 /* 1: a message; 0: none. One that hung up should be ending. */
 static int receive(struct keeper_gate *g, struct control_message *message, int *passed, instant now)
 {

@@ -98,6 +98,10 @@ enum keeper_loss keeper_reaped(struct keeper *k, pid_t pid, int status, bool giv
  * no slot.) */
 bool keeper_cancel(const struct keeper *k, const struct control_message *message, int asker);
 
+/* Brings a message with a descriptor, which stays the caller's, to the current gate, once that is READY;
+ * else nothing. */
+void keeper_bring(const struct keeper *k, const struct control_message *message, int passed);
+
 /* Ends all gates by SIGTERM, and SIGKILL after `patience_ns`. */
 void keeper_end(struct keeper *k, int64_t patience_ns, instant now);
 /* Sends a signal to all gates. */

@@ -4,6 +4,7 @@ import contextlib
 import os
 import pwd
 import resource
+import select
 import shutil
 import signal
 import socket
@@ -838,6 +839,170 @@ def test_a_cancel_request_for_another_worker_ends_when_it_is_carried_out(crew):
         s.close()
     assert raw.error(mine.until_ready())["C"] == "57014"
     assert mine.ask("select 1") == [("1",)]
+
+
+class Crew:
+    """A console's session with one of the workers, and what all of them say of themselves."""
+
+    def __init__(self, g, count):
+        self.g, self.count = g, count
+        self.connection = self._connect()
+
+    def _connect(self):
+        c = psycopg2.connect(host=os.fspath(self.g.directory), port=self.g.port, user="pgbouncer", dbname="pgbouncer")
+        c.autocommit = True
+        return c
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.connection.close()
+
+    def do(self, command):
+        with self.connection.cursor() as cursor:
+            cursor.execute(command)
+            return cursor.fetchall() if cursor.description else cursor.statusmessage
+
+    def refused(self, command):
+        with pytest.raises(psycopg2.Error) as e:
+            self.do(command)
+        return e.value.pgcode, str(e.value)
+
+    def each(self, page="/status"):
+        return [harness.http_get(f"http://{HOST}:{self.g.standpipe.admin_port + n}{page}").json
+                for n in range(self.count)]
+
+    def waiting(self):
+        return [status["pool"]["waiting"] for status in self.each()]
+
+    def clients(self):
+        """{the worker's number: {the ids of its clients of the database}}"""
+        found = {}
+        while len(found) < self.count:
+            with contextlib.closing(self._connect()) as c, c.cursor() as cursor:
+                cursor.execute("SHOW STATE")
+                worker = int(dict(cursor.fetchall())["worker"].split()[0])
+                cursor.execute("SHOW CLIENTS")
+                names = [column.name for column in cursor.description]
+                rows = [dict(zip(names, row)) for row in cursor.fetchall()]
+                found[worker] = {row["id"] for row in rows if row["database"] == "app"}
+        return found
+
+
+@pytest.fixture
+def console_of(crew):
+    @contextlib.contextmanager
+    def run(count=3, **env):
+        g = crew(count, **env)
+        with Crew(g, count) as console:
+            yield g, console
+    return run
+
+
+def test_a_pause_in_the_console_is_of_all_workers(console_of):
+    with console_of(3) as (g, console):
+        clients = one_of_each(g, 3)
+        for about in ("", " app"):
+            assert console.do("PAUSE" + about) == "PAUSE"
+            for c in clients:
+                c.send(raw.query("select 1"))
+            wait_until(lambda: console.waiting() == [1, 1, 1], "all to wait")
+            if not about:
+                assert console.refused("PAUSE")[0] == "55000"
+            assert console.do("RESUME" + about) == "RESUME"
+            for c in clients:
+                assert [m[0] for m in c.until_ready()][-1] == "Z"
+        assert console.refused("RESUME")[0] == "55000"
+        assert console.refused("PAUSE nowhere")[0] == "3D000"
+        assert g.one("select 2") == 2
+
+
+def test_a_pause_waits_for_all_workers_and_can_be_given_up(console_of):
+    with console_of(2) as (g, console):
+        clients = one_of_each(g, 2)
+        for busy, idle in (clients, clients[::-1]):
+            busy.ask("begin")
+            refusals = []
+            pausing = threading.Thread(target=lambda to=refusals: to.append(console.refused("PAUSE")), daemon=True)
+            pausing.start()
+
+            def is_held(client=idle):
+                """Does it wait, once the pause has come? What it asked before that is answered."""
+                client.send(raw.query("select 1"))
+                wait_until(lambda: sum(console.waiting()) == 1 or select.select([client.socket], [], [], 0)[0],
+                           "it to be answered, or to wait")
+                return sum(console.waiting()) == 1 or not client.until_ready()
+            wait_until(is_held, "the other one to wait")
+            console.connection.cancel()
+            pausing.join()
+            assert refusals[0][0] == "57014"
+            assert idle.until_ready()[-1][0] == "Z"
+            assert busy.ask("select 1") == [("1",)]
+            busy.ask("commit")
+        assert console.do("PAUSE") == "PAUSE"
+
+
+def test_what_the_console_changes_is_changed_on_all_workers(console_of):
+    with console_of(3, config="pool: {size: 6}\n", size=6) as (g, console):
+        for mode in ("metrics", "auto"):
+            assert console.do(f"BREAKER {mode}") == "BREAKER"
+            assert [s["breaker"]["mode"] for s in console.each()] == [mode] * 3
+        console.do("DISABLE app")
+        for _ in range(12):
+            c = raw.Raw(g.port, login=False)
+            body = raw.text("user", "app", "database", "app") + b"\0"
+            c.send(struct.pack("!ii", len(body) + 8, 196608) + body)
+            assert raw.error(c.until_end())["C"] == "55000"
+            c.socket.close()
+        console.do("ENABLE app")
+        clients = one_of_each(g, 3)
+        before = {c.ask("select pg_backend_pid()")[0][0] for c in clients}
+        console.do("RECONNECT")
+        assert not before & {c.ask("select pg_backend_pid()")[0][0] for c in clients}
+        console.do("SET timeouts.query = '9s'")
+        console.do("RELOAD")
+        wait_until(lambda: len(entries(g.standpipe, "the configuration has been read anew")) >= 6, "all to read it anew")
+        console.do("KILL app")
+        for c in clients:
+            assert raw.error(c.until_end())["C"] == "57P01"
+        console.do("RESUME app")
+        assert g.one("select 3") == 3
+        assert console.refused("SHUTDOWN WAIT_FOR_CLIENTS")[0] == "0A000"
+        with contextlib.suppress(psycopg2.Error):
+            console.do("SHUTDOWN")
+        assert g.standpipe.wait() == 0
+
+
+def test_a_client_is_killed_whosever_it_is(console_of):
+    with console_of(2) as (g, console):
+        clients = one_of_each(g, 2)
+        ids = console.clients()
+        assert len(ids[0]) == len(ids[1]) == 1 and not ids[0] & ids[1]
+        for number in ids[0] | ids[1]:
+            console.do(f"KILL_CLIENT {number}")
+        for c in clients:
+            assert raw.error(c.until_end())["C"] == "57P01"
+        assert console.refused("KILL_CLIENT 999999")[0] == "42704"
+
+
+def test_a_worker_that_is_not_there_is_named(console_of):
+    with console_of(2) as (g, console):
+        mine = int(dict(console.do("SHOW STATE"))["worker"].split()[0])
+        assert f"this is worker {mine} of 0 to 1" in "".join(console.connection.notices)
+        its_port = g.standpipe.admin_port + 1 - mine
+        other = next(p for p in workers_of(g.standpipe) if its_port in listeners_of(p))
+        os.kill(other, signal.SIGSTOP)
+        refusals = []
+        asking = threading.Thread(target=lambda: refusals.append(console.refused("BREAKER METRICS")), daemon=True)
+        asking.start()
+        wait_until(lambda: harness.http_get(f"http://{HOST}:{g.standpipe.admin_port + mine}/status").json["breaker"]
+                   ["mode"] == "metrics", "it to be done here")
+        os.kill(other, signal.SIGKILL)
+        asking.join()
+        assert refusals[0][0] == "57P03" and f"worker {1 - mine}" in refusals[0][1]
+        wait_until(lambda: len(entries(g.standpipe, "started")) == 3, "another")
+        assert console.do("BREAKER AUTO") == "BREAKER"
 
 
 def test_a_worker_that_dies_is_started_again(crew):
