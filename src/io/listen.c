@@ -17,6 +17,9 @@
 
 #define FIRST_FD 3 /* SD_LISTEN_FDS_START */
 
+/* Of ports that the kernel chose. */
+#define FREE_PORT_TRIES 16
+
 static const char *mend(int number)
 {
 	switch (number) {
@@ -76,25 +79,38 @@ static const char *plain_host(const char *host, char *copy, size_t size)
 	return copy;
 }
 
-static int listen_at(const char *host, int port, struct manner how, struct error *error)
+/* Of every address if there is no name: `where` is for errors. 0, or -1. */
+static int resolve(
+	const char *name, int port, const char *where, struct addrinfo **found, struct error *error)
 {
-	char where[ERROR_ORIGIN_MAX], service[16], copy[NI_MAXHOST];
-	snprintf(where, sizeof(where), "%s:%d", *host ? host : "*", port);
-	snprintf(service, sizeof(service), "%d", port);
-	const char *name = plain_host(host, copy, sizeof(copy));
+	char service[16];
 	struct addrinfo hints = {
 		.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+	snprintf(service, sizeof(service), "%d", port);
+	int result = getaddrinfo(name, service, &hints, found);
+	if (result == 0)
+		return 0;
+	error_set(error, "listen", result == EAI_SYSTEM ? errno : 0,
+		"cannot listen on %s: the host does not resolve (%s); use an address such as "
+		"127.0.0.1 or 0.0.0.0",
+		where, gai_strerror(result));
+	error_origin(error, where);
+	return -1;
+}
+
+static void show_place(const char *host, int port, char where[ERROR_ORIGIN_MAX])
+{
+	snprintf(where, ERROR_ORIGIN_MAX, "%.100s:%d", *host ? host : "*", port);
+}
+
+static int listen_at(const char *host, int port, struct manner how, struct error *error)
+{
+	char where[ERROR_ORIGIN_MAX], copy[NI_MAXHOST];
+	const char *name = plain_host(host, copy, sizeof(copy));
 	struct addrinfo *found = NULL;
-	int result = getaddrinfo(name, service, &hints, &found);
-	if (result != 0) {
-		error_set(error, "listen", result == EAI_SYSTEM ? errno : 0,
-			"cannot listen on %s: the host does not resolve (%s); use an address such "
-			"as "
-			"127.0.0.1 or 0.0.0.0",
-			where, gai_strerror(result));
-		error_origin(error, where);
+	show_place(host, port, where);
+	if (resolve(name, port, where, &found, error) != 0)
 		return -1;
-	}
 	int fd = -1, number = EADDRNOTAVAIL;
 	/* Every address: IPv6 first, since that takes IPv4 in as well. */
 	for (int round = name ? 1 : 0; round < 2 && fd < 0; round++)
@@ -107,6 +123,70 @@ static int listen_at(const char *host, int port, struct manner how, struct error
 		}
 	freeaddrinfo(found);
 	return fd < 0 ? tcp_fail(error, where, number) : fd;
+}
+
+static void close_all(const int *fds, int count)
+{
+	for (int i = 0; i < count; i++)
+		close(fds[i]);
+}
+
+static void set_port(const struct addrinfo *a, int port)
+{
+	if (a->ai_family == AF_INET6)
+		((struct sockaddr_in6 *)a->ai_addr)->sin6_port = htons((uint16_t)port);
+	else if (a->ai_family == AF_INET)
+		((struct sockaddr_in *)a->ai_addr)->sin_port = htons((uint16_t)port);
+}
+
+/* Two lines of /etc/hosts may give one address twice. */
+static bool is_repeated(const struct addrinfo *first, const struct addrinfo *a)
+{
+	for (; first != a; first = first->ai_next)
+		if (first->ai_addrlen == a->ai_addrlen &&
+			memcmp(first->ai_addr, a->ai_addr, a->ai_addrlen) == 0)
+			return true;
+	return false;
+}
+
+/* At every address of a name that this machine has. How many, of `room` at most, or -1. */
+static int listen_each(
+	const char *host, int port, struct manner how, int *fds, int room, struct error *error)
+{
+	char where[ERROR_ORIGIN_MAX], copy[NI_MAXHOST];
+	const char *name = plain_host(host, copy, sizeof(copy));
+	struct addrinfo *found = NULL;
+	if (!name) {
+		fds[0] = listen_at(host, port, how, error);
+		return fds[0] < 0 ? -1 : 1;
+	}
+	show_place(host, port, where);
+	if (resolve(name, port, where, &found, error) != 0)
+		return -1;
+	int count = 0, number = EADDRNOTAVAIL;
+	for (const struct addrinfo *a = found; a; a = a->ai_next)
+		set_port(a, port);
+	for (const struct addrinfo *a = found; a && count < room; a = a->ai_next) {
+		if (is_repeated(found, a))
+			continue;
+		if (count > 0 && port == 0) {
+			/* All of them, for is_repeated compares. */
+			port = listen_port(fds[0]);
+			for (const struct addrinfo *each = found; each; each = each->ai_next)
+				set_port(each, port);
+		}
+		int fd = listen_address(a, how);
+		if (fd >= 0) {
+			fds[count++] = fd;
+		} else if (errno != EADDRNOTAVAIL && errno != EAFNOSUPPORT) {
+			number = errno;
+			close_all(fds, count);
+			count = 0;
+			break;
+		}
+	}
+	freeaddrinfo(found);
+	return count == 0 ? tcp_fail(error, where, number) : count;
 }
 
 bool listen_next_host(const char **list, char host[LISTEN_HOST_MAX])
@@ -158,20 +238,34 @@ int listen_tcp_shared(const char *host, int port, struct error *error)
 	return listen_at(host, port, (struct manner){.shared = true}, error);
 }
 
+static int listen_list(
+	const char *hosts, int port, struct manner how, int *fds, struct error *error)
+{
+	char host[LISTEN_HOST_MAX];
+	int count = 0;
+	while (count < LISTEN_HOSTS_MAX && listen_next_host(&hosts, host)) {
+		int more = listen_each(
+			host, port, how, fds + count, LISTEN_HOSTS_MAX - count, error);
+		if (more < 0) {
+			close_all(fds, count);
+			return -1;
+		}
+		count += more;
+		port = listen_port(fds[0]);
+	}
+	return count;
+}
+
 int listen_tcp_hosts(
 	const char *hosts, int port, bool shared, int fds[LISTEN_HOSTS_MAX], struct error *error)
 {
 	struct manner how = {.shared = shared, .beside = strchr(hosts, ',') != NULL};
-	char host[LISTEN_HOST_MAX];
-	int count = 0;
-	while (count < LISTEN_HOSTS_MAX && listen_next_host(&hosts, host)) {
-		fds[count] = listen_at(host, port, how, error);
-		if (fds[count] < 0) {
-			while (count > 0)
-				close(fds[--count]);
-			return -1;
-		}
-		port = listen_port(fds[count++]);
+	int count = -1;
+	/* A port that is free at the first address may be taken at another. */
+	for (int tries = port == 0 ? FREE_PORT_TRIES : 1; count < 0 && tries > 0; tries--) {
+		count = listen_list(hosts, port, how, fds, error);
+		if (count < 0 && error->code != EADDRINUSE)
+			break;
 	}
 	return count;
 }

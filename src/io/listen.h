@@ -14,7 +14,7 @@
 
 #define LISTEN_BACKLOG   512
 #define LISTEN_HOST_MAX  256
-#define LISTEN_HOSTS_MAX 8 /* of one list */
+#define LISTEN_HOSTS_MAX 8 /* of one list; and of the sockets for it */
 #define LISTEN_PATH_MAX  512 /* longer than any that the kernel takes, so that it says no */
 
 /* The names that PID 1 and the gate agree on. */
@@ -33,8 +33,9 @@ int listen_tcp(const char *host, int port, struct error *error);
  * end. An empty list has one, which is empty. A host that is too long is cut. */
 bool listen_next_host(const char **list, char host[LISTEN_HOST_MAX]);
 
-/* Listens on each of `hosts`, such a list of at most LISTEN_HOSTS_MAX, all at the same port. Where
- * it has several, "::" and the like take IPv6 alone, so that 0.0.0.0 can stand beside it. `shared`:
+/* Listens on each of `hosts`, such a list, all at the same port; port 0: one that is free at all of
+ * them. Of a name that is at every address that it has here, as PostgreSQL does; LISTEN_HOSTS_MAX sockets
+ * at most. Where the list has several, "::" and the like take IPv6 alone, so that 0.0.0.0 can stand beside it. `shared`:
  * as listen_tcp_shared. How many of `fds` there are; -1 with `error`: none is open. */
 int listen_tcp_hosts(
 	const char *hosts, int port, bool shared, int fds[LISTEN_HOSTS_MAX], struct error *error);

@@ -5,8 +5,10 @@
 
 #include <arpa/inet.h>
 #include <cmocka.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +79,61 @@ static void a_list_is_listened_on_at_one_port(void **state)
 	assert_int_equal(listen_tcp_hosts("127.0.0.1,127.0.0.2", port, false, fds, &error), -1);
 	assert_int_equal(error.code, EADDRINUSE);
 	assert_non_null(strstr(error.text, "127.0.0.2:"));
+	int again = listen_tcp("127.0.0.1", port, &error);
+	assert_true(again >= 0);
+	close(again);
+	close(fds[1]);
+}
+
+/* The machine's own names may all have one address, so this one is made up: it has those of a list. */
+#define SEVERAL "127.0.0.1", "127.0.0.2", "192.0.2.1", "127.0.0.1"
+
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
+	struct addrinfo **found)
+{
+	static const char *const addresses[] = {SEVERAL};
+	int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+	*(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+	if (!name || strcmp(name, "several.test") != 0)
+		return real(name, service, hints, found);
+	for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
+		int result = real(addresses[i], service, hints, found);
+		if (result != 0)
+			return result;
+		found = &(*found)->ai_next;
+	}
+	return 0;
+}
+
+static void connect_to(uint32_t address, int port)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET,
+		.sin_addr = {htonl(address)},
+		.sin_port = htons((uint16_t)port)};
+	int client = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(client, (struct sockaddr *)&to, sizeof(to)), 0);
+	close(client);
+}
+
+/* One of them is not this machine's, and one comes twice. */
+static void a_name_is_listened_on_at_all_of_its_addresses(void **state)
+{
+	struct error error = {0};
+	int fds[LISTEN_HOSTS_MAX];
+	int count = listen_tcp_hosts("several.test, 127.0.0.3", 0, false, fds, &error);
+	if (count != 3)
+		fail_msg("%d: %s", count, error.text);
+	int port = listen_port(fds[0]);
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_int_equal(listen_port(fds[i]), port);
+		connect_to(INADDR_LOOPBACK + i, port);
+	}
+	/* One of them is taken. */
+	close(fds[0]);
+	close(fds[2]);
+	assert_int_equal(listen_tcp_hosts("several.test", port, false, fds, &error), -1);
+	assert_int_equal(error.code, EADDRINUSE);
+	assert_non_null(strstr(error.text, "several.test:"));
 	int again = listen_tcp("127.0.0.1", port, &error);
 	assert_true(again >= 0);
 	close(again);
@@ -255,6 +312,7 @@ int main(void)
 		cmocka_unit_test(port_zero_is_any_free_one),
 		cmocka_unit_test(every_address_is_reached_by_loopback),
 		cmocka_unit_test(a_list_is_listened_on_at_one_port),
+		cmocka_unit_test(a_name_is_listened_on_at_all_of_its_addresses),
 		cmocka_unit_test(ipv6_stands_beside_ipv4),
 		cmocka_unit_test(several_share_each_port),
 		cmocka_unit_test(what_is_wrong_is_named),
