@@ -134,7 +134,13 @@ static bool is_sure_of_state(const struct server *s)
 	return s->status != 'E' && s->debts.count == 0;
 }
 
-/* Sees to it that the server's unnamed statement is this client's, or none. */
+/* Sees to it that the server's unnamed statement is this client's, or none.
+ *
+ * What it gives there is not compared with what it gave where it was parsed (relay_shape.c): whoever
+ * parses, describes and binds it in three batches (asyncpg without its cache) would wait for one round
+ * trip more at each query that comes to another server. So a schema that changes between its Describe
+ * and its Bind, which are milliseconds apart, gives rows of the new kind where PostgreSQL, and the same
+ * server here, says 0A000. A named statement lives for hours, and is asked once on each server. */
 static void ensure_unnamed(struct sending *m)
 {
 	struct server *s = m->s;
