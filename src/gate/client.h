@@ -61,6 +61,7 @@ struct client {
 	bool skipping; /* what it asked for was cancelled before it went: all of it up to its Sync is dropped */
 	bool awaits_shape; /* what its next message names is being looked at (relay_shape.c) */
 	bool unsure; /* what its next message is about depends on answers that are to come */
+	bool knows_backend; /* it has asked for pg_backend_pid */
 	bool leaving; /* it said goodbye, or nonsense: what it is owed comes first */
 	uint8_t big_unnamed; /* its unnamed statement is too large to be remembered (enum big_unnamed) */
 	bool surplus; /* beyond pool.clients when it came: the console is open to it, and nothing else */

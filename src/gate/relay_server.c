@@ -162,14 +162,15 @@ static bool is_reworded(const struct server *s, uint8_t type)
 
 /* Whether it has notified itself a client sees by the process id that it was told: who listens has
  * kept its server since then, so what comes from there is its own. The two ids change places, for
- * another backend's may happen to be the one that we made up. False: it is neither. */
+ * another backend's may happen to be the one that we made up. One that has asked for pg_backend_pid
+ * goes by that. False: it is neither. */
 static bool rename_notifier(const struct server *s, struct bytes body)
 {
 	struct client *c = s->client;
 	uint32_t own = (uint32_t)PQbackendPID(s->link->up.conn);
 	uint32_t from = body.len >= 4 ? bytes_u32(body.at) : 0;
 	size_t mark;
-	if (own == c->pid || (from != own && from != c->pid))
+	if (c->knows_backend || own == c->pid || (from != own && from != c->pid))
 		return false;
 	message_begin(&c->out, MSG_NOTIFICATION, &mark);
 	buffer_append_u32(&c->out, from == own ? c->pid : own);

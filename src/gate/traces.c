@@ -112,7 +112,9 @@ static void note_custom(void *context, struct bytes name)
 
 void traces_note(struct server *s, struct bytes text, uint32_t traits)
 {
-	s->traits |= traits & ~SQL_LOCAL;
+	s->traits |= traits & ~(SQL_LOCAL | SQL_PID);
+	if ((traits & SQL_PID) && s->client)
+		s->client->knows_backend = true;
 	s->defaults |= traits & (SQL_RESET | SQL_LOCAL);
 	/* What is prepared behind it may mean the temporary table, and what was prepared before
 	 * does not: PostgreSQL looks names up once. */

@@ -175,6 +175,8 @@ static void note_word(struct reading *r, const struct token *word)
 			note_lock(r, word);
 		else if (begins_with(word, "pg_temp"))
 			r->traits |= SQL_TEMP;
+		else if (sql_is_word(word, "pg_backend_pid"))
+			r->traits |= SQL_PID;
 		break;
 	case 't':
 		if ((sql_is_word(word, "temp") || sql_is_word(word, "temporary")) &&

@@ -39,6 +39,7 @@
 #define SQL_RUN        UINT32_C(0x10000) /* DO, CALL: may do any of it */
 #define SQL_UNSURE     UINT32_C(0x20000) /* where its strings end depends on settings, or not known */
 #define SQL_LOCAL      UINT32_C(0x40000) /* SET LOCAL ... TO DEFAULT: leaves nothing behind */
+#define SQL_PID        UINT32_C(0x80000) /* pg_backend_pid: neither does it */
 
 /* The traits of a text, of one or more statements. */
 uint32_t sql_traits(struct bytes text);

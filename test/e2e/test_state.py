@@ -343,6 +343,9 @@ def test_notifications_reach_the_listener_while_it_is_idle(postgres, gate):
         (own,) = one.connection.notifies
         assert own.payload == "to itself"
         assert own.pid == one.connection.info.backend_pid  # as drivers tell their own from others'
+        backend = one.run("select pg_backend_pid()")[0][0]
+        one.run("notify news, 'to itself'")
+        assert one.connection.notifies[-1].pid == int(backend)  # who asks SQL goes by that
         one.run("unlisten *")
         two.run("unlisten *")
 

@@ -105,6 +105,7 @@ static void functions_tell_it_too(void **state)
 		{"select pg_advisory_lock(1)", SQL_LOCK},
 		{"select pg_try_advisory_lock_shared(1, 2)", SQL_LOCK},
 		{"select pg_advisory_xact_lock(1)", 0},
+		{"select pg_backend_pid()", SQL_PID},
 		{"select pg_try_advisory_xact_lock_shared(1)", 0},
 		{"select pg_advisory_unlock(1)", SQL_UNLOCK},
 		{"SELECT pg_advisory_unlock_all();\nCLOSE ALL;\nUNLISTEN *;\nRESET ALL;",
