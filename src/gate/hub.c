@@ -309,11 +309,12 @@ int hub_init(struct hub *h, struct reactor *reactor, const struct gate_settings 
 	size_t groups = (size_t)h->memory.groups_max;
 	h->memory.pool_groups = calloc(groups, sizeof(*h->memory.pool_groups));
 	h->memory.groups = calloc(groups, sizeof(*h->memory.groups));
+	h->id_turns = calloc(clients, sizeof(*h->id_turns));
 	h->free_ids = calloc(clients, sizeof(*h->free_ids));
 	h->parked_ids = calloc(clients, sizeof(*h->parked_ids));
 	if (!h->memory.servers || !h->memory.attempts || !h->memory.clients || !h->servers ||
-		!h->memory.pool_groups || !h->memory.groups || !h->clients || !h->free_ids ||
-		!h->parked_ids)
+		!h->memory.pool_groups || !h->memory.groups || !h->clients || !h->id_turns ||
+		!h->free_ids || !h->parked_ids)
 		return -1;
 	while (h->free_count < clients_max) {
 		h->free_ids[h->free_count] = clients_max - 1 - h->free_count;
@@ -378,6 +379,7 @@ void hub_release(struct hub *h)
 	free(h->memory.groups);
 	free(h->servers);
 	free(h->clients);
+	free(h->id_turns);
 	free(h->free_ids);
 	free(h->parked_ids);
 	free(h->told);

@@ -85,6 +85,7 @@ struct hub {
 	bool turned; /* the loop has gone on since */
 
 	struct client **clients; /* by id; NULL: free */
+	uint16_t *id_turns; /* by client id: tells those that have it one after the other apart */
 	int *free_ids; /* a stack of client ids */
 	int free_count;
 	int *parked_ids; /* free once the events told are taken in */

@@ -138,13 +138,14 @@ void client_login_broke(struct client *c)
 
 /* ---- the session ---- */
 
-/* Of 16 bits, and never 0: the client's id, and not the same for the next one that has it: programs
- * tell by it whether a connection is still the one it was. */
+/* Of 16 bits, and never 0: the client's id, and not the same for the next ones that have it:
+ * programs tell by it whether a connection is still the one it was. */
 static uint32_t make_up_pid(const struct client *c)
 {
 	uint32_t ids = (uint32_t)c->hub->memory.clients_max;
-	uint32_t turns = UINT16_MAX / ids;
-	return (uint32_t)(c->serial % turns) * ids + (uint32_t)c->id + 1;
+	uint16_t *turn = &c->hub->id_turns[c->id];
+	*turn = (uint16_t)((*turn + 1) % (UINT16_MAX / ids));
+	return *turn * ids + (uint32_t)c->id + 1;
 }
 
 void client_identify(struct client *c)

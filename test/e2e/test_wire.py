@@ -103,8 +103,10 @@ def test_what_the_database_has_to_say_at_each_login_is_told_and_logged(run_stand
 def test_the_process_id_that_a_client_is_told_is_not_soon_anothers(gate):
     seen = []
     for _ in range(5):
-        with Session(gate.gate_port) as s:
+        with Session(gate.gate_port) as s, contextlib.ExitStack() as others:
             seen.append(s.key[0])
+            for _ in range(5):  # who else comes and goes
+                others.enter_context(Session(gate.gate_port))
     assert len(set(seen)) == len(seen)
 
 
