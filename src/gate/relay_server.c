@@ -133,6 +133,10 @@ static void note_tag(struct server *s, const char *tag)
 	if (!set && !strchr("ACDR", *tag))
 		return;
 	databases_told(s, tag);
+	s->schema_grown = s->schema_grown || strncmp(tag, "CREATE ", 7) == 0;
+	/* What was prepared meanwhile may mean what is not there any more. */
+	if (s->schema_grown && strcmp(tag, "ROLLBACK") == 0)
+		statements_outdate(statements_of(s));
 	if (changes_schema(tag)) {
 		statements_outdate(statements_of(s));
 		s->schema_changed = true;
@@ -238,6 +242,7 @@ static bool pay_ready(struct server *s, char status)
 		statements_outdate(statements_of(s));
 		s->schema_changed = false;
 	}
+	s->schema_grown = s->schema_grown && status != 'I';
 	s->since = hub_now(s->hub);
 	if (status == 'I')
 		s->begun_at = s->since; /* that of the next in a pipeline */

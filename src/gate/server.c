@@ -379,6 +379,7 @@ void server_complaint(struct server *s, struct bytes body)
 {
 	struct message_error e;
 	*s->wanted = 0;
+	s->schema_changed = s->schema_changed || s->schema_grown; /* it may be taken back */
 	if (message_parse_error(body, &e) != 0)
 		return;
 	/* "cached plan must not change result type" */

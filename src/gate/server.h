@@ -91,6 +91,7 @@ struct server {
 	uint64_t unnamed; /* the id of its unnamed statement, if that is known */
 	bool distrusted; /* it may have other statements than we know: forgets them all before its next client */
 	bool clearing; /* it was asked for what may take away all statements: DISCARD, DEALLOCATE */
+	bool schema_grown; /* its client has created something, which a rollback takes away */
 	bool schema_changed; /* by its client, in a transaction that has not ended */
 	instant since; /* its client's oldest debt is due, or nothing is asked of it */
 	instant begun_at; /* its client's transaction */

@@ -678,3 +678,25 @@ def test_what_was_prepared_for_one_temporary_table_is_not_used_for_another(gate,
             assert look(session) == [["of all"]]
             session.ask(query(f"create temp table shadowed as select {value}::{kind} as n"))
             assert look(session) == [[value.strip("'")]]
+
+
+@pytest.mark.parametrize("end", ["rollback", "rollback to s", "an error"])
+def test_what_was_prepared_for_a_type_that_was_rolled_back_is_not_used_for_the_next(gate, postgres, end):
+    postgres.query("create schema if not exists tried authorization app")
+    make = "create type tried.kind as enum ('a')"
+    look = parse("look", "select $1::tried.kind"), bind("", "look", "a"), execute(), close_statement("look")
+    with Session(gate.gate_port) as session:
+        for _ in range(2):
+            if end == "an error":
+                session.ask(parse("", make), bind("", ""), execute(), *look, parse("", "select 1/0"), bind("", ""),
+                            execute(), sync())
+                continue
+            session.ask(query("begin; savepoint s"))
+            session.ask(query(make))
+            assert rows_of(session.ask(*look, sync())) == [["a"]]
+            session.ask(query(end))
+            session.ask(query("rollback" if end == "rollback" else "commit"))
+        session.ask(query("begin"))
+        session.ask(query(make))
+        assert rows_of(session.ask(*look, sync())) == [["a"]]
+        session.ask(query("rollback"))
