@@ -238,6 +238,8 @@ bool client_is_held(const struct client *c)
 		return true;
 	if (c->awaits_shape && s->debts.shapes > 0 && !s->copying_in)
 		return true;
+	if (c->awaits_all && s->debts.count > 0 && !s->copying_in)
+		return true;
 	if (c->unsure && (s->debts.named.synced > 0 || s->debts.unnamed.synced > 0))
 		return true;
 	return c->leaving && ((s->debts.readies > 0 && !s->copying_in) || buffer_len(&s->out) > 0);

@@ -62,6 +62,7 @@ struct client {
 	bool awaits_shape; /* what its next message names is being looked at (relay_shape.c) */
 	bool unsure; /* what its next message is about depends on answers that are to come */
 	bool knows_backend; /* it has asked for pg_backend_pid */
+	bool awaits_all; /* its next message is sent when all is answered */
 	bool leaving; /* it said goodbye, or nonsense: what it is owed comes first */
 	uint8_t big_unnamed; /* its unnamed statement is too large to be remembered (enum big_unnamed) */
 	bool surplus; /* beyond pool.clients when it came: the console is open to it, and nothing else */

@@ -166,9 +166,11 @@ static bool note_query(struct sending *m, uint32_t *traits)
 static enum sending_progress replace_query(struct sending *m, uint32_t traits)
 {
 	struct server *s = m->s;
-	if (!(traits & (SQL_PREPARE | SQL_DEALLOCATE)) || !sending_is_whole(m))
+	if (!(traits & (SQL_PREPARE | SQL_DEALLOCATE | SQL_EXECUTE)) || !sending_is_whole(m))
 		return PASS;
 	const char *refusal = sending_refusal(m->c, traits);
+	if (!refusal && (traits & SQL_EXECUTE))
+		return sending_execute(m, text_of(m));
 	if (!refusal)
 		return sending_deallocate(m, text_of(m));
 	struct debt debt = {.kind = DEBT_QUERY};
@@ -431,7 +433,7 @@ size_t relay_from_client(struct client *c, struct bytes in)
 {
 	struct bytes left = in;
 	struct stretch stretch = {0};
-	c->blocked = c->unsure = c->awaits_shape = false;
+	c->blocked = c->unsure = c->awaits_shape = c->awaits_all = false;
 	while (left.len > 0) {
 		if (c->streaming > 0) {
 			move_through(c, &left, &stretch);

@@ -289,6 +289,12 @@ static struct statement *read_anew(struct sending *m, const char *name, struct s
 	return anew;
 }
 
+void sending_ensure_entry(
+	struct sending *m, const struct statement_entry *entry, char name[STATEMENT_NAME_MAX])
+{
+	sending_ensure(m, read_anew(m, entry->name, entry->statement), name);
+}
+
 /* One that did not come by protocol (it may be one by SQL's PREPARE), as the server is to have
  * it. */
 static const char *name_by_sql(const char *name)

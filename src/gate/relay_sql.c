@@ -53,15 +53,17 @@ static void put_spare(struct sending *m)
 
 /* The client's text, but for the name. What stands behind it keeps its place, if there is room: an
  * error may tell it. */
-static void query_with_spare(struct buffer *out, struct bytes text, struct bytes written)
+static void query_with(
+	struct buffer *out, struct bytes text, struct bytes written, const char *name)
 {
-	static const char spare[] = "\"" SPARE "\"";
 	const uint8_t *behind = written.at + written.len;
 	size_t mark;
 	message_begin(out, MSG_QUERY, &mark);
 	buffer_append(out, text.at, (size_t)(written.at - text.at));
-	buffer_append(out, spare, strlen(spare));
-	for (size_t len = strlen(spare); len < written.len; len++)
+	buffer_append_u8(out, '"');
+	buffer_append(out, name, strlen(name));
+	buffer_append_u8(out, '"');
+	for (size_t len = strlen(name) + 2; len < written.len; len++)
 		buffer_append_u8(out, ' ');
 	buffer_append(out, behind, (size_t)(text.at + text.len - behind));
 	buffer_append_u8(out, 0);
@@ -79,11 +81,50 @@ enum sending_progress sending_deallocate(struct sending *m, struct bytes text)
 	if (sending_is_unsure(m, entry->name))
 		return BLOCKED;
 	put_spare(m);
-	query_with_spare(&m->s->out, text, written);
+	query_with(&m->s->out, text, written, SPARE);
 	sending_forget_unnamed(c, &debt);
 	sending_forget_name(c, entry, &debt);
 	m->s->unnamed = UNNAMED_NONE;
 	m->s->unsynced = false;
+	sending_owe(m, debt);
+	return DONE;
+}
+
+enum sending_progress sending_execute(struct sending *m, struct bytes text)
+{
+	struct server *s = m->s;
+	struct debt debt = {.kind = DEBT_QUERY};
+	struct bytes written;
+	char name[SQL_NAME_MAX], ours[STATEMENT_NAME_MAX];
+	if (!sql_executes(text, name, &written))
+		return PASS;
+	const struct statement_entry *entry = statement_names_entry(&m->c->names, name);
+	if (!entry)
+		return PASS;
+	bool there = statement_is_on(entry->statement, s->id);
+	/* A Sync of ours would end what the client has not ended yet. */
+	if (s->unsynced && !there)
+		return PASS;
+	if (sending_is_unsure(m, name))
+		return BLOCKED;
+	/* Whether it can be prepared just now is told by what is still to be answered. */
+	m->c->awaits_all = s->debts.count > 0 && !there;
+	if (m->c->awaits_all)
+		return BLOCKED;
+	if (s->status == 'E' && s->debts.count == 0)
+		return PASS; /* it fails anyway */
+	uint32_t owed = s->debts.count;
+	sending_ensure_entry(m, entry, ours);
+	stretch_end(&m->stretch, &s->out);
+	if (s->debts.count != owed) {
+		/* If it can't be prepared any more, the query must not be skipped for that. */
+		message_empty(&s->out, MSG_SYNC);
+		sending_owe(m, (struct debt){.kind = DEBT_SYNC, .ours = true});
+	}
+	query_with(&s->out, text, written, ours);
+	sending_forget_unnamed(m->c, &debt);
+	s->unnamed = UNNAMED_NONE;
+	s->unsynced = false;
 	sending_owe(m, debt);
 	return DONE;
 }

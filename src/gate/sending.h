@@ -49,6 +49,9 @@ bool sending_is_unsure(struct sending *m, const char *name);
 
 /* Sees to it that the server has the statement, and gives the name that it has there. */
 void sending_ensure(struct sending *m, struct statement *statement, char name[STATEMENT_NAME_MAX]);
+/* ... what the client's name stands for. */
+void sending_ensure_entry(
+	struct sending *m, const struct statement_entry *entry, char name[STATEMENT_NAME_MAX]);
 
 /* relay_shape.c. `statement` has just been prepared on the server under `name`: what does it give
  * there? `own` is the client's name for it, with that serial, if the client asked for that; NULL
@@ -67,7 +70,9 @@ const char *sending_refusal(const struct client *c, uint32_t traits);
 /* DEALLOCATE of what was prepared by the protocol, by a simple query, which may hold more: PASS if
  * it is not that. */
 enum sending_progress sending_deallocate(struct sending *m, struct bytes text);
-/* The same as a statement that is bound; DONE: what is to be bound in its place is `name`, and
+/* EXECUTE, in a simple query, of what was prepared by the protocol: as sending_deallocate. */
+enum sending_progress sending_execute(struct sending *m, struct bytes text);
+/* DEALLOCATE as a statement that is bound; DONE: what is to be bound in its place is `name`, and
  * what it does is noted in `debt`. */
 enum sending_progress sending_bind_deallocate(struct sending *m, const struct statement *bound,
 	struct debt *debt, char name[STATEMENT_NAME_MAX]);

@@ -178,6 +178,10 @@ static void note_word(struct reading *r, const struct token *word)
 		else if (sql_is_word(word, "pg_backend_pid"))
 			r->traits |= SQL_PID;
 		break;
+	case 'e':
+		if (sql_is_word(word, "execute"))
+			r->traits |= SQL_EXECUTE;
+		break;
 	case 't':
 		if ((sql_is_word(word, "temp") || sql_is_word(word, "temporary")) &&
 			precedes_temporary(&r->last))

@@ -40,6 +40,7 @@
 #define SQL_UNSURE     UINT32_C(0x20000) /* where its strings end depends on settings, or not known */
 #define SQL_LOCAL      UINT32_C(0x40000) /* SET LOCAL ... TO DEFAULT: leaves nothing behind */
 #define SQL_PID        UINT32_C(0x80000) /* pg_backend_pid: neither does it */
+#define SQL_EXECUTE    UINT32_C(0x100000) /* the word: leaves nothing behind */
 
 /* The traits of a text, of one or more statements. */
 uint32_t sql_traits(struct bytes text);
@@ -62,6 +63,10 @@ bool sql_deallocates(struct bytes text, char name[SQL_NAME_MAX], struct bytes *w
 /* Does the text want a database for itself: DROP DATABASE, ALTER DATABASE, CREATE DATABASE, which
  * copies one? Gives that one's name, as above. */
 bool sql_wants_alone(struct bytes text, char name[SQL_NAME_MAX]);
+
+/* Does the text run one prepared statement by SQL: EXECUTE name, EXPLAIN EXECUTE name, CREATE TABLE AS
+ * EXECUTE name? Gives its name, as above, and where that is written, with its quotes. */
+bool sql_executes(struct bytes text, char name[SQL_NAME_MAX], struct bytes *written);
 
 /* Does the text begin as what PostgreSQL plans does, and not as a utility command (FETCH, SHOW)? */
 bool sql_is_planned(struct bytes text);

@@ -18,6 +18,20 @@ static void copy_name(const struct token *token, char name[SQL_NAME_MAX])
 	name[len] = 0;
 }
 
+/* The token that was read last, if it is a name. */
+static bool take_name(const struct scanner *s, const struct token *token, char name[SQL_NAME_MAX],
+	struct bytes *written)
+{
+	if (token->kind != TOKEN_WORD && token->kind != TOKEN_NAME)
+		return false;
+	if (token->kind == TOKEN_NAME && s->at == token->at + token->len)
+		return false; /* it has no end */
+	copy_name(token, name);
+	written->at = token->at - (token->kind == TOKEN_NAME);
+	written->len = (size_t)(s->at - written->at);
+	return true;
+}
+
 /* Behind DEALLOCATE: [PREPARE] name. */
 static bool scan_deallocated(struct scanner *s, char name[SQL_NAME_MAX], struct bytes *written)
 {
@@ -30,15 +44,7 @@ static bool scan_deallocated(struct scanner *s, char name[SQL_NAME_MAX], struct 
 			*s = after;
 		}
 	}
-	if ((token.kind != TOKEN_WORD && token.kind != TOKEN_NAME) || sql_is_word(&token, "all"))
-		return false;
-	const uint8_t *end = token.at + token.len;
-	if (token.kind == TOKEN_NAME && s->at == end)
-		return false; /* it has no end */
-	copy_name(&token, name);
-	written->at = token.at - (token.kind == TOKEN_NAME);
-	written->len = (size_t)(s->at - written->at);
-	return true;
+	return !sql_is_word(&token, "all") && take_name(s, &token, name, written);
 }
 
 bool sql_deallocates(struct bytes text, char name[SQL_NAME_MAX], struct bytes *written)
@@ -59,6 +65,23 @@ bool sql_deallocates(struct bytes text, char name[SQL_NAME_MAX], struct bytes *w
 		while (token.kind != TOKEN_END && !sql_is_sign(&token, ';'))
 			token = sql_token_next(&s);
 	} while (token.kind != TOKEN_END);
+	return found && !s.unsure;
+}
+
+bool sql_executes(struct bytes text, char name[SQL_NAME_MAX], struct bytes *written)
+{
+	struct scanner s = sql_scanner_of(text);
+	struct token token = sql_token_next(&s);
+	bool found = false;
+	while (token.kind != TOKEN_END) {
+		bool executes = sql_is_word(&token, "execute");
+		token = sql_token_next(&s);
+		if (!executes)
+			continue;
+		if (found || !take_name(&s, &token, name, written))
+			return false;
+		found = true;
+	}
 	return found && !s.unsure;
 }
 

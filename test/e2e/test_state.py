@@ -490,6 +490,46 @@ def test_deallocate_is_right_for_what_came_by_the_protocol(postgres, gate, scrip
             assert [b[6:] for k, b in shared if k == "D"] == [b"a", b"b"]
 
 
+@pytest.mark.parametrize("script", [
+    [query("execute a"), query('EXPLAIN (costs off) EXECUTE "A ""b"(2)'), query("execute c(1 + 1)")],
+    [query("begin"), query("execute c(3)"), query("create temp table t on commit drop as execute a"),
+     query("select count(*) from t"), query("rollback"), bind("", "a"), execute(), sync()],
+    [query("begin"), query("nonsense"), query("execute a"), query("rollback"), query("execute a")],
+    [query("deallocate a"), query("execute a"), parse("a", "select 4"), sync(), query("execute a; select 5")],
+    [query("prepare d as select 6"), query("execute d"), query("execute nobody"), query("execute c(7)")],
+    [query("set datestyle = german"), query("execute day"), query("reset datestyle"), query("execute day")],
+], ids=str)
+def test_sql_executes_what_came_by_the_protocol(postgres, gate, script):
+    """As ecpg does, and who asks for a statement's plan."""
+    before = [parse("a", "select 'a'"), parse('A "b', "select $1::int"), parse("c", "select $1 + 1"),
+              parse("day", "select '2.3.2001'::date"), sync()]
+    count = sum(m[:1] in (b"Q", b"S") for m in script)
+    with Session(postgres.port) as direct:
+        direct.ask(*before)
+        for batch in script:
+            direct.send(batch)
+        expected = direct.read_until("Z", count)
+    for elsewhere in False, True:
+        with Session(gate.gate_port) as s, Client(postgres, gate.gate_port) as blocker:
+            s.ask(*before)
+            if elsewhere:  # what follows meets a server that has none of them
+                blocker.run("begin")
+            for batch in script:
+                s.send(batch)
+            assert_same(expected, s.read_until("Z", count))
+
+
+def test_a_statement_that_can_not_be_prepared_any_more_is_no_end_for_who_executes_it(postgres, gate):
+    with Session(gate.gate_port) as s, Client(postgres, gate.gate_port) as blocker:
+        s.ask(query("create table passing (i int)"))
+        s.ask(parse("a", "select * from passing"), sync())
+        s.ask(query("drop table passing"))
+        blocker.run("begin")
+        codes = [m for kind, m in s.ask(query("execute a")) if kind == "E"]
+        assert codes and b"C42P01" in codes[0]
+        assert [m[6:] for kind, m in s.ask(query("select 1")) if kind == "D"] == [b"1"]
+
+
 @pytest.mark.parametrize("ask", ["simple", "extended", "in a transaction"])
 def test_sql_prepare_can_be_refused(run_standpipe, postgres, ask):
     gate = serve(run_standpipe, postgres, STANDPIPE_POOL_SQL_PREPARE="error")

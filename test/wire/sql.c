@@ -73,7 +73,7 @@ static void commands_tell_what_they_may_leave_behind(void **state)
 		{"DECLARE c CURSOR WITH HOLD FOR SELECT 1", SQL_HOLD},
 		{"CLOSE ALL", SQL_CLOSE},
 		{"PREPARE a AS SELECT 1", SQL_PREPARE},
-		{"EXECUTE a", 0},
+		{"EXECUTE a", SQL_EXECUTE},
 		{"DEALLOCATE a", SQL_DEALLOCATE},
 		{"LOAD 'x'", SQL_LOAD},
 		{"CALL p()", SQL_RUN},
@@ -289,6 +289,35 @@ static void the_database_that_a_text_wants_alone_is_told(void **state)
 	assert_null(wanted("", name));
 }
 
+static const char *executes(const char *text, char name[SQL_NAME_MAX], char *written)
+{
+	struct bytes in = exact(text, strlen(text)), at;
+	bool does = sql_executes(in, name, &at);
+	if (does) {
+		memcpy(written, at.at, at.len);
+		written[at.len] = 0;
+	}
+	exact_free(in);
+	return does ? name : NULL;
+}
+
+static void execute_of_one_name_is_told(void **state)
+{
+	char name[SQL_NAME_MAX], written[SQL_NAME_MAX];
+	assert_string_equal(executes("EXECUTE Foo(1, 'a')", name, written), "foo");
+	assert_string_equal(written, "Foo");
+	assert_string_equal(
+		executes("explain (costs off) execute \"A \"\"b\"(1)", name, written), "A \"b");
+	assert_string_equal(written, "\"A \"\"b\"");
+	assert_string_equal(executes("create table t as execute a; select 1", name, written), "a");
+	assert_null(executes("execute a; execute b", name, written));
+	assert_null(executes("execute \"a", name, written));
+	assert_null(executes("execute", name, written));
+	assert_null(executes("execute 'a'", name, written));
+	assert_null(executes("select 'execute a' -- execute a", name, written));
+	assert_int_equal(traits_of("explain execute a") & SQL_EXECUTE, SQL_EXECUTE);
+}
+
 static bool is_planned(const char *text)
 {
 	return sql_is_planned((struct bytes){(const uint8_t *)text, strlen(text)});
@@ -317,6 +346,7 @@ int main(void)
 		cmocka_unit_test(what_depends_on_how_quotes_are_read_is_told),
 		cmocka_unit_test(custom_settings_are_told_by_name),
 		cmocka_unit_test(a_custom_name_is_words_with_dots),
+		cmocka_unit_test(execute_of_one_name_is_told),
 		cmocka_unit_test(what_is_planned_is_told_by_its_first_word),
 		cmocka_unit_test(deallocate_of_one_name_is_told),
 		cmocka_unit_test(deallocate_among_other_statements_is_told_and_where_its_name_is),
