@@ -1053,7 +1053,7 @@ def test_the_manager_is_told_when_all_workers_serve(gate):
     manager = Manager(directory)
     g = gate(STANDPIPE_WORKERS=2, STANDPIPE_ADMIN_PORT=harness.free_ports(2), NOTIFY_SOCKET=manager.path, WATCHDOG_USEC=200000)
     assert "READY" in manager.until("READY")
-    assert len(entries(g.standpipe, "started")) == 2
+    wait_until(lambda: len(entries(g.standpipe, "started")) == 2, "what both have said by then")
     assert "WATCHDOG" in manager.until("WATCHDOG")
     g.standpipe.send_signal(signal.SIGTERM)
     assert "STOPPING" in manager.until("STOPPING")
