@@ -203,7 +203,7 @@ static bool reword(const struct server *s, const struct frame *frame, struct byt
 }
 
 /* The longest tag that note_tag has to see, with its zero. */
-#define TAG_MAX sizeof("ALTER MATERIALIZED VIEW")
+#define TAG_MAX sizeof("CREATE MATERIALIZED VIEW")
 
 /* A query of a client's is over, and perhaps its transaction. */
 static void count(struct server *s, char status)

@@ -720,11 +720,14 @@ def test_what_was_prepared_for_one_temporary_table_is_not_used_for_another(gate,
             assert look(session) == [[value.strip("'")]]
 
 
+@pytest.mark.parametrize("make, value", [
+    ("create type tried.kind as enum ('a')", "a"),
+    ("create materialized view tried.kind as select 'a'::text with no data", "(a)"),  # the longest tag
+], ids=["type", "view"])
 @pytest.mark.parametrize("end", ["rollback", "rollback to s", "an error"])
-def test_what_was_prepared_for_a_type_that_was_rolled_back_is_not_used_for_the_next(gate, postgres, end):
+def test_what_was_prepared_for_a_type_that_was_rolled_back_is_not_used_for_the_next(gate, postgres, end, make, value):
     postgres.query("create schema if not exists tried authorization app")
-    make = "create type tried.kind as enum ('a')"
-    look = parse("look", "select $1::tried.kind"), bind("", "look", "a"), execute(), close_statement("look")
+    look = parse("look", "select $1::tried.kind"), bind("", "look", [value]), execute(), close_statement("look")
     with Session(gate.gate_port) as session:
         for _ in range(2):
             if end == "an error":
@@ -733,10 +736,10 @@ def test_what_was_prepared_for_a_type_that_was_rolled_back_is_not_used_for_the_n
                 continue
             session.ask(query("begin; savepoint s"))
             session.ask(query(make))
-            assert rows_of(session.ask(*look, sync())) == [["a"]]
+            assert rows_of(session.ask(*look, sync())) == [[value]]
             session.ask(query(end))
             session.ask(query("rollback" if end == "rollback" else "commit"))
         session.ask(query("begin"))
         session.ask(query(make))
-        assert rows_of(session.ask(*look, sync())) == [["a"]]
+        assert rows_of(session.ask(*look, sync())) == [[value]]
         session.ask(query("rollback"))
